@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ctflow/plugin.h - the one header a plugin includes, and the only one that
+ * is installed.
+ *
+ * A plugin is const data: a name, tables (options, fields read and written)
+ * and callbacks.  It has no constructor and no writable globals; the core
+ * allocates its objects.  There are three roles:
+ *
+ *   input    reads events into batches of records            (main thread)
+ *   filter   annotates or drops records                       (main thread)
+ *   output   = encoder: records -> bytes in frames            (main thread)
+ *            + sink:    frames -> file, socket, database      (own thread)
+ *
+ * An output id of the configuration is one sink, however many stacks end in
+ * it; each of these stacks has its own encoder.  Encoder and sink share
+ * nothing but the options, which are const once probe() has returned.
+ *
+ * Conventions: functions return 0 (or a count) or -errno unless an enum is
+ * named.  Out-parameters begin with ret_ and are untouched on failure.  Times
+ * are nanoseconds since 1970-01-01 UTC.  Numbers are host order, addresses
+ * and other byte strings network order.
+ */
+#ifndef CTFLOW_PLUGIN_H
+#define CTFLOW_PLUGIN_H
+
+#include <stdbool.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CTF_ABI 1u
+#define CTF_API __attribute__((visibility("default")))
+
+/* ---- fields, records, batches ------------------------------------------ */
+
+typedef uint8_t ctf_ref; /* slot number in a record, fixed at graph build */
+#define CTF_SLOTS 127u /* fields the records of one input may carry */
+#define CTF_NONE 127u /* the slot of a field nobody gives or nobody wants */
+
+enum ctf_type {
+	CTF_U8 = 1,
+	CTF_U16,
+	CTF_U32,
+	CTF_U64,
+	CTF_TIME, /* ns since 1970 in .u */
+	CTF_IP, /* .ip: 4 or 16 bytes by the record's family */
+	CTF_TEXT, /* .s: UTF-8 not guaranteed, not NUL-terminated */
+	CTF_BYTES, /* .s */
+};
+
+enum {
+	CTF_F_ULOGD = 1, /* one of ulogd2's keys: wildcard outputs take it */
+	CTF_F_ZERO = 2, /* ulogd2 prints 0 when absent; so do its text formats */
+};
+
+#define CTF_PEN_REVERSE 29305u /* RFC 5103 section 6.1 */
+#define CTF_PEN_NETFILTER 21373u
+
+struct ctf_field { /* one entry of the field dictionary, core/field.c */
+	const char *name; /* "orig.ip.saddr" */
+	enum ctf_type type;
+	unsigned flags; /* CTF_F_* */
+	uint16_t ie4, ie6; /* IPFIX element, 0 = none; ie6 only for CTF_IP */
+	uint32_t pen; /* 0 = IANA */
+	const char *cim; /* the name ulogd2's JSON gives it, or NULL */
+	const char *doc; /* one line */
+};
+
+union ctf_val {
+	uint64_t u;
+	uint8_t ip[16];
+	struct {
+		const void *p; /* borrowed until the end of the batch */
+		uint32_t len;
+	} s;
+};
+
+enum { CTF_NEW = 1, CTF_UPDATE = 2, CTF_DESTROY = 4 }; /* as ct.event */
+
+struct ctf_rec { /* one event; only wanted fields have a slot */
+	uint64_t set[2]; /* bit n: v[n] holds a value; bit 127 stays 0 */
+	uint64_t rx_ns; /* when the event was received */
+	uint8_t family; /* AF_INET or AF_INET6, of both tuples */
+	uint8_t event; /* CTF_NEW, CTF_UPDATE or CTF_DESTROY */
+	union ctf_val v[];
+};
+
+struct ctf_batch; /* records, and the memory they borrow from */
+
+static inline bool
+ctf_has(const struct ctf_rec *r, ctf_ref f)
+{
+	return r->set[f >> 6] >> (f & 63) & 1;
+}
+
+/* Only after ctf_has() said yes. */
+static inline uint64_t
+ctf_num(const struct ctf_rec *r, ctf_ref f)
+{
+	return r->v[f].u;
+}
+
+/* The number, or `absent` where the record has none. */
+static inline uint64_t
+ctf_num_or(const struct ctf_rec *r, ctf_ref f, uint64_t absent)
+{
+	return ctf_has(r, f) ? r->v[f].u : absent;
+}
+
+static inline void
+ctf_mark_set(struct ctf_rec *r, ctf_ref f)
+{
+	r->set[f >> 6] |= UINT64_C(1) << (f & 63);
+}
+
+static inline void
+ctf_put_num(struct ctf_rec *r, ctf_ref f, uint64_t x)
+{
+	if (f != CTF_NONE) { /* an unwanted result costs one compare */
+		r->v[f].u = x;
+		ctf_mark_set(r, f);
+	}
+}
+
+/* Copies len (4 or 16) bytes. */
+static inline void
+ctf_put_ip(struct ctf_rec *r, ctf_ref f, const void *ip, size_t len)
+{
+	if (f != CTF_NONE) {
+		memcpy(r->v[f].ip, ip, len);
+		ctf_mark_set(r, f);
+	}
+}
+
+/* Borrows p until the end of the batch. */
+static inline void
+ctf_put_bytes(struct ctf_rec *r, ctf_ref f, const void *p, uint32_t len)
+{
+	if (f != CTF_NONE) {
+		r->v[f].s.p = p;
+		r->v[f].s.len = len;
+		ctf_mark_set(r, f);
+	}
+}
+
+/* ---- tables; offsets point into the plugin's own structs ----------------- */
+
+enum { CTF_REQUIRED = 0, CTF_OPTIONAL = 1 };
+
+struct ctf_port { /* one field read or written; a table ends with name NULL */
+	const char *name;
+	unsigned flags; /* CTF_REQUIRED or CTF_OPTIONAL (reads only) */
+	size_t off; /* of a ctf_ref in the instance (output: in the encoder) */
+	const struct ctf_field *def; /* for a field this plugin invents */
+};
+
+enum ctf_otype { /* the member an option's offset points to */
+	CTF_OBOOL = 1, /* bool; 0 1 yes no on off true false */
+	CTF_OUINT, /* uint64_t; decimal, 0x hex, 0 octal, as strtoul */
+	CTF_OSIZE, /* uint64_t bytes; suffix K M G = 1024^n */
+	CTF_OMSEC, /* uint64_t milliseconds; plain number = seconds; ms s m h d */
+	CTF_OTEXT, /* const char *, owned by the core, never NULL */
+	CTF_OENUM, /* unsigned, index into choices */
+};
+
+struct ctf_opt { /* a table ends with name NULL */
+	const char *name;
+	enum ctf_otype type;
+	size_t off; /* in the conf struct */
+	uint64_t min, max; /* numbers, sizes, times; text: of the length; 0 0 = any */
+	const char *dflt; /* NULL: must be given */
+	const char *choices; /* CTF_OENUM: "auto|set|warn", case ignored */
+	const char *doc; /* one line, for -i, -n -v and the man page */
+};
+
+/* ---- what the core offers ------------------------------------------------ */
+
+struct ctf_ctx; /* one plugin object's handle on the core */
+
+/*
+ * Every object a plugin asks for (input or filter instance, encoder, sink)
+ * begins with this; the core allocates the object zeroed and fills it in.
+ */
+struct ctf_obj {
+	struct ctf_ctx *ctx;
+	const void *conf; /* the options, conf_size bytes */
+};
+
+struct ctf_err {
+	char msg[512];
+	const char *file; /* NULL when no line of the configuration is meant */
+	unsigned line;
+};
+
+/* Fills err, returns -errnum.  err may be NULL. */
+CTF_API int ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The same, blaming the line that gave option `name` (or the section). */
+CTF_API int ctf_fail_opt(const struct ctf_ctx *, struct ctf_err *err, const char *name,
+			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+enum ctf_level { /* ulogd2's numbers */
+	CTF_DEBUG = 1,
+	CTF_INFO = 3,
+	CTF_NOTICE = 5,
+	CTF_WARNING = 6,
+	CTF_ERROR = 7,
+	CTF_FATAL = 8,
+};
+/* Any thread.  The line is prefixed with the instance's name. */
+CTF_API void ctf_log(const struct ctf_ctx *, enum ctf_level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
+CTF_API uint64_t ctf_now(void); /* CLOCK_REALTIME, ns */
+
+/* A counter of this object, printed with the statistics.  Never fails. */
+typedef _Atomic uint64_t ctf_counter;
+CTF_API ctf_counter *ctf_counter_new(struct ctf_ctx *, const char *name);
+static inline void
+ctf_count(ctf_counter *c, uint64_t n)
+{
+	atomic_fetch_add_explicit(c, n, memory_order_relaxed);
+}
+
+/*
+ * During setup(): binds a field by name to the nearest producer upstream.
+ * Returns 0; -ENOENT when no plugin upstream can produce it (err says so
+ * unless NULL); -E2BIG when the records are full.  ret_field may be NULL.
+ */
+CTF_API int ctf_want(struct ctf_ctx *, const char *name, ctf_ref *ret_ref,
+		     const struct ctf_field **ret_field, struct ctf_err *err);
+/*
+ * During setup(): the i-th of ulogd2's keys upstream, input first, then the
+ * filters, each in its own order.  Returns 1, 0 after the last, or -errno.
+ */
+CTF_API int ctf_want_nth(struct ctf_ctx *, unsigned i, ctf_ref *ret_ref,
+			 const struct ctf_field **ret_field, struct ctf_err *err);
+/*
+ * During setup() of an encoder: the largest frame in bytes (default 64 KiB)
+ * and whether frames are sealed at the end of each batch (`sync`) instead of
+ * when they are full or one second old.
+ */
+CTF_API void ctf_frames(struct ctf_ctx *, uint32_t limit, bool sync);
+
+/* Input, in read(): the next record, nothing set; NULL when the batch is full. */
+CTF_API struct ctf_rec *ctf_batch_add(struct ctf_batch *);
+/* Takes the record added last back. */
+CTF_API void ctf_batch_drop(struct ctf_batch *);
+/*
+ * Input, in read(): n bytes to receive into, aligned to 8; NULL when the
+ * batch is full.  Only what ctf_batch_keep() keeps outlives the next call.
+ */
+CTF_API void *ctf_batch_room(struct ctf_batch *, size_t n);
+CTF_API void ctf_batch_keep(struct ctf_batch *, size_t used);
+/* Filter, in apply(): n bytes that live until the end of the batch, or NULL. */
+CTF_API void *ctf_batch_mem(struct ctf_batch *, size_t n);
+
+/* Input: calls fn(self) every msec milliseconds from now on; 0 = no more. */
+CTF_API int ctf_every(struct ctf_ctx *, uint64_t msec, void (*fn)(void *self));
+
+/*
+ * Sink, on its thread: waits for poll(2) events on fd.  Returns the revents,
+ * 0 on timeout, -EINTR when the core wants deliver() or open() to return at
+ * once, else -errno.  timeout_ms < 0 waits for ever.
+ */
+CTF_API int ctf_wait(struct ctf_ctx *, int fd, short events, int timeout_ms);
+
+/*
+ * Sink, in open() or reopen(): gives a file it has just made to the user the
+ * daemon is going to run as (-u), so that it can be reopened later.
+ */
+CTF_API int ctf_own(const struct ctf_ctx *, int fd);
+
+/* ---- frames --------------------------------------------------------------- */
+
+struct ctf_layout { /* what the bytes of a frame mean: templates, columns */
+	uint64_t id; /* hash over the plugin's name and the bytes */
+	uint32_t len;
+	const uint8_t *p;
+};
+
+struct ctf_frame {
+	uint8_t *p;
+	uint32_t len, cap; /* bytes used and available */
+	uint32_t recs; /* the core counts them */
+	uint32_t stream;
+	uint64_t number; /* per sink, ascending, never reused */
+	uint64_t first_ns, last_ns; /* rx_ns of the first and last record */
+	const struct ctf_layout *layout;
+};
+
+/* False: no room, nothing was written. */
+static inline bool
+ctf_frame_put(struct ctf_frame *f, const void *p, size_t n)
+{
+	if (n > f->cap - f->len)
+		return false;
+	if (n) {
+		memcpy(f->p + f->len, p, n);
+		f->len += (uint32_t)n;
+	}
+	return true;
+}
+
+/* ---- what was lost, what was watched --------------------------------------- */
+
+#define CTF_UNKNOWN UINT64_MAX
+
+enum ctf_count_is { CTF_EXACT, CTF_AT_MOST, CTF_UNCOUNTED };
+
+struct ctf_gap { /* loss made visible; never a record, no filter can drop it */
+	uint64_t from_ns, to_ns;
+	uint64_t count; /* flows; CTF_UNKNOWN with CTF_UNCOUNTED */
+	enum ctf_count_is count_is;
+	const char *cause; /* one word: overrun queue ... */
+	const char *instance; /* the input or the output that lost them */
+	int nsid; /* -1: the own network namespace */
+};
+
+struct ctf_coverage { /* a stretch in which nothing relevant changed */
+	uint64_t from_ns, last_alive_ns;
+	uint64_t to_ns; /* 0: still going on */
+	const char *exporter; /* host name */
+	const char *instance; /* the input */
+	const char *boot_id; /* /proc/sys/kernel/random/boot_id */
+	const char *selection; /* what the input was told to leave out, or "" */
+	int nsid;
+	uint32_t event_mask; /* CTF_NEW | CTF_UPDATE | CTF_DESTROY */
+	int8_t acct, timestamp, events; /* the sysctls; -1 unknown */
+	bool reliable;
+};
+
+/* Input: tells every encoder fed by it.  Copied before return. */
+CTF_API void ctf_report_gap(struct ctf_ctx *, const struct ctf_gap *);
+CTF_API void ctf_report_coverage(struct ctf_ctx *, const struct ctf_coverage *);
+
+/* ---- the plugin ------------------------------------------------------------- */
+
+enum ctf_role { CTF_INPUT = 1, CTF_FILTER, CTF_OUTPUT };
+enum ctf_verdict { CTF_PASS, CTF_DROP };
+
+enum ctf_read { /* read(): what the input has after this batch */
+	CTF_READ_IDLE = 0, /* nothing until fd() is readable again */
+	CTF_READ_MORE = 1, /* maybe more: ask again */
+	CTF_READ_END = 2, /* never anything again (end of a replay) */
+};
+
+enum ctf_put {
+	CTF_OK,
+	CTF_FULL, /* no room: the core seals the frame and asks again */
+	CTF_SKIP, /* this output does not carry such a record */
+};
+
+enum ctf_sent {
+	CTF_SENT, /* *ret_taken frames were taken */
+	CTF_AGAIN, /* cannot now (busy); the core asks again soon */
+	CTF_RETRY, /* the session is broken: close, back off, open, go on */
+	CTF_POISON, /* the first frame not taken can never be delivered: drop it */
+};
+
+struct ctf_plugin {
+	uint32_t abi; /* CTF_ABI */
+	enum ctf_role role;
+	const char *name; /* "LOGEMU" */
+	const char *doc; /* one line */
+	const struct ctf_opt *opts; /* may be NULL */
+	const struct ctf_port *reads, *writes; /* may be NULL */
+	size_t conf_size; /* options: parsed once per id, const after probe() */
+	size_t size; /* input or filter instance; output: the encoder */
+	size_t sink_size; /* output: the sink */
+	bool pure; /* filter: only annotates; idle if unwanted, shared if equal */
+
+	/*
+	 * Before setup(), also under -n: read-only, bounded (2 s).  May
+	 * complete conf, e.g. with the columns of a table; memory put there is
+	 * released by unprobe().
+	 */
+	int (*probe)(void *conf, struct ctf_ctx *, struct ctf_err *);
+	void (*unprobe)(void *conf);
+
+	/* Instance or encoder: checks options, wants fields.  No I/O. */
+	int (*setup)(void *self, struct ctf_err *);
+	void (*release)(void *self); /* undoes setup(); called once, also if it failed */
+
+	/* -- input -- */
+	int (*start)(void *self, struct ctf_err *); /* opens things */
+	int (*fd)(void *self); /* one pollable fd */
+	/* Fills the batch without blocking: enum ctf_read, or -errno: given up. */
+	int (*read)(void *self, struct ctf_batch *);
+	/* Percent of the receive buffer in use; the core pauses below 50 only. */
+	unsigned (*backlog)(void *self);
+	/*
+	 * The end has begun.  True when nothing will come after what is already
+	 * queued.  With now set it must make that so at once.
+	 */
+	bool (*drain)(void *self, bool now);
+	void (*stop)(void *self); /* undoes start() */
+	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
+
+	/* -- filter -- */
+	enum ctf_verdict (*apply)(void *self, struct ctf_rec *, struct ctf_batch *);
+
+	/* -- output: encoder; never blocks -- */
+	/* The stream of a record, e.g. its observation domain; NULL: one. */
+	uint32_t (*stream)(void *enc, const struct ctf_rec *);
+	enum ctf_put (*encode)(void *enc, const struct ctf_rec *, struct ctf_frame *);
+	/* NULL, or CTF_SKIP: not written.  The frame is empty. */
+	enum ctf_put (*gap)(void *enc, const struct ctf_gap *, struct ctf_frame *);
+	enum ctf_put (*coverage)(void *enc, const struct ctf_coverage *, struct ctf_frame *);
+	void (*seal)(void *enc, struct ctf_frame *); /* NULL: nothing to complete */
+	/* The layout; once, after setup.  NULL: an empty one. */
+	enum ctf_put (*preamble)(void *enc, struct ctf_frame *);
+
+	/* -- output: sink; on its own thread, interrupt() apart -- */
+	/*
+	 * Returns an fd that becomes readable when the peer ends the session,
+	 * or -1 with *ret_err 0 when there is none to watch; -1 with *ret_err an
+	 * errno (and err filled) when it failed: the core backs off and tries
+	 * again.  At the start of the daemon alone, one of EACCES EPERM EROFS
+	 * ENOENT ENOTDIR EISDIR ENAMETOOLONG EINVAL means that the
+	 * configuration is wrong and refuses the stacks that end here; so a
+	 * peer that is merely not there yet is ECONNREFUSED or the like.
+	 */
+	int (*open)(void *sink, int *ret_err, struct ctf_err *err);
+	/* n >= 1 consecutive frames; ret_taken says how many were taken, 0..n. */
+	enum ctf_sent (*deliver)(void *sink, const struct ctf_frame *const *, unsigned n,
+				 unsigned *ret_taken, struct ctf_err *err);
+	/* Number up to which nothing need be sent again; NULL: what was taken. */
+	uint64_t (*settled)(void *sink);
+	/* The watched fd is readable while nothing is to be sent: SENT or RETRY. */
+	enum ctf_sent (*idle)(void *sink, struct ctf_err *err);
+	void (*interrupt)(void *sink); /* any thread: make deliver() return; NULL: ctf_wait() does */
+	int (*reopen)(void *sink, struct ctf_err *err); /* SIGHUP; NULL: nothing */
+	void (*close)(void *sink);
+};
+
+/*
+ * The same source is linked in (CTF_BUILTIN) or built as a loadable module.
+ * A module carries its ABI number in an ELF note, so that a foreign file is
+ * refused before any of its code runs.
+ */
+#ifdef CTF_BUILTIN
+#define CTF_PLUGIN(n) \
+	extern const struct ctf_plugin ctf_plugin_##n; \
+	const struct ctf_plugin ctf_plugin_##n
+#else
+struct ctf_note {
+	uint32_t namesz, descsz, type;
+	char name[8];
+	uint32_t abi;
+};
+#define CTF_PLUGIN(n) \
+	__attribute__((section(".note.ctflow"), used, aligned(4))) static const struct \
+		ctf_note ctf_abi_note = { 8, 4, 1, "ctflow", CTF_ABI }; \
+	extern CTF_API const struct ctf_plugin ctf_plugin; \
+	const struct ctf_plugin ctf_plugin
+#endif
+
+#endif
