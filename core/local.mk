@@ -1,0 +1,22 @@
+noinst_LIBRARIES += libctflow.a
+libctflow_a_SOURCES = core/field.c core/field.h core/builtin_table.h
+libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.c core/opt.h \
+	core/opt_print.c core/log.c core/log.h core/err.c
+libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
+	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/elfnote.c core/encoder.c \
+	core/graph.c core/graph.h core/info.c core/info.h core/known_table.h core/loop.c \
+	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
+	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
+	core/run.h core/setup.c core/setup.h core/sink.c core/sink.h core/stop.c core/wire.c \
+	core/worker.c
+
+ctflowincludedir = $(includedir)/ctflow
+ctflowinclude_HEADERS = core/include/ctflow/plugin.h
+
+sbin_PROGRAMS += ctflowd
+ctflowd_SOURCES = core/main.c
+# Plugins in modules call back into the daemon, so all of the core is in it.
+WHOLE = $(WHOLE_BEGIN) libctflow.a libplugins.a $(WHOLE_END)
+ctflowd_LDADD = $(WHOLE) $(PLUGIN_LIBS) $(MNL_LIBS) $(NFCT_LIB_LIBS)
+ctflowd_LDFLAGS = $(AM_LDFLAGS) -pie -rdynamic -Wl,--as-needed
+ctflowd_DEPENDENCIES = libctflow.a libplugins.a
