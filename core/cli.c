@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli.h"
+
+static const struct option longopts[] = {
+	{ "help", no_argument, NULL, 'h' },	   { "version", no_argument, NULL, 'V' },
+	{ "daemon", no_argument, NULL, 'd' },	   { "verbose", no_argument, NULL, 'v' },
+	{ "loglevel", required_argument, NULL, 'l' },
+	{ "configfile", required_argument, NULL, 'c' },
+	{ "pidfile", required_argument, NULL, 'p' }, { "uid", required_argument, NULL, 'u' },
+	{ "info", required_argument, NULL, 'i' },  { "check", no_argument, NULL, 'n' },
+	{ "man", required_argument, NULL, 'M' },   { NULL, 0, NULL, 0 },
+};
+
+void
+cli_usage(const char *argv0)
+{
+	printf("Usage: %s [options]\n"
+	       "  -h, --help              this text\n"
+	       "  -V, --version           version and licence\n"
+	       "  -d, --daemon            run in the background\n"
+	       "  -v, --verbose           log to stderr as well; with -n: print everything\n"
+	       "  -l, --loglevel N        1 debug 3 info 5 notice 7 error 8 fatal\n"
+	       "  -c, --configfile FILE   instead of /etc/ctflowd.conf or /etc/ulogd.conf\n"
+	       "  -p, --pidfile FILE      write the process id, refuse to run twice\n"
+	       "  -u, --uid USER          name or number to run as after the start\n"
+	       "  -i, --info PLUGIN       options and fields of a plugin\n"
+	       "  -n, --check             check the configuration; with -v print what it means\n",
+	       argv0);
+}
+
+static void
+take(struct cli *c, int opt)
+{
+	switch (opt) {
+	case 'd':
+		c->daemon = true;
+		break;
+	case 'v':
+		c->verbose = true;
+		break;
+	case 'l':
+		c->loglevel = atoi(optarg);
+		break;
+	case 'c':
+		c->conf = optarg;
+		break;
+	case 'p':
+		c->pidfile = optarg;
+		break;
+	case 'u':
+		c->user = optarg;
+		break;
+	case 'n':
+		c->what = CLI_CHECK;
+		break;
+	}
+}
+
+/* As with ulogd2, -h, -V and -i win as soon as they are met. */
+void
+cli_parse(int argc, char **argv, struct cli *ret_cli)
+{
+	int opt;
+
+	*ret_cli = (struct cli){ .what = CLI_RUN };
+	while ((opt = getopt_long(argc, argv, "hVdvl:c:p:u:i:n", longopts, NULL)) != -1) {
+		switch (opt) {
+		case 'h':
+			ret_cli->what = CLI_HELP;
+			return;
+		case 'V':
+			ret_cli->what = CLI_VERSION;
+			return;
+		case 'i':
+		case 'M':
+			ret_cli->what = opt == 'i' ? CLI_INFO : CLI_MAN;
+			ret_cli->plugin = optarg;
+			return;
+		case '?':
+			ret_cli->what = CLI_BAD;
+			return;
+		default:
+			take(ret_cli, opt);
+		}
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What plugin.h offers every plugin object: a name, a log, counters. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "ctx.h"
+#include "graph.h"
+#include "opt.h"
+
+int
+ctx_init(struct ctf_ctx *ctx, struct inst *inst, size_t size)
+{
+	struct ctf_obj *obj = calloc(1, size > sizeof(*obj) ? size : sizeof(*obj));
+
+	if (!obj)
+		return -ENOMEM;
+	obj->ctx = ctx;
+	obj->conf = inst->conf;
+	ctx->inst = inst;
+	ctx->obj = obj;
+	return 0;
+}
+
+void
+ctx_free(struct ctf_ctx *ctx)
+{
+	struct counter *c;
+
+	while ((c = ctx->counters)) {
+		ctx->counters = c->next;
+		free(c);
+	}
+	free(ctx->obj);
+	ctx->obj = NULL;
+}
+
+ctf_counter *
+ctf_counter_new(struct ctf_ctx *ctx, const char *name)
+{
+	struct counter *c = calloc(1, sizeof(*c)), **end = &ctx->counters;
+
+	if (!c)
+		return &ctx->spare;
+	c->name = name;
+	while (*end)
+		end = &(*end)->next;
+	*end = c;
+	return &c->value;
+}
+
+void
+ctx_log_counters(const struct ctf_ctx *ctx)
+{
+	char line[1024];
+	size_t len = 0;
+
+	for (const struct counter *c = ctx->counters; c; c = c->next) {
+		uint64_t v = atomic_load_explicit(&c->value, memory_order_relaxed);
+
+		if (v && len < sizeof(line))
+			len += (size_t)snprintf(line + len, sizeof(line) - len, " %s=%llu", c->name,
+						(unsigned long long)v);
+	}
+	if (len)
+		ctf_log(ctx, CTF_NOTICE, "statistics:%s", line);
+}
+
+const char *
+ctf_name(const struct ctf_ctx *ctx)
+{
+	return ctx->inst->id;
+}
+
+uint64_t
+ctf_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void
+ctf_log(const struct ctf_ctx *ctx, enum ctf_level level, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	if (!log_wants(level))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_msg(level, "%s:%s: %s", ctx->inst->id, ctx->inst->plugin->name, text);
+}
+
+int
+ctf_fail_opt(const struct ctf_ctx *ctx, struct ctf_err *err, const char *name, const char *fmt,
+	     ...)
+{
+	const struct inst *inst = ctx->inst;
+	va_list ap;
+
+	if (!err)
+		return -EINVAL;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	err->file = inst->file;
+	err->line = inst->sec ? opt_line(inst->sec, name) : 0;
+	return -EINVAL;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef CTF_CTX_H
+#define CTF_CTX_H
+
+#include <ctflow/plugin.h>
+
+#include "log.h"
+
+struct counter {
+	struct counter *next;
+	const char *name;
+	ctf_counter value;
+};
+
+/* A plugin object's handle on the core: who it is, where it sits. */
+struct ctf_ctx {
+	struct inst *inst;
+	void *obj; /* the object, begins with struct ctf_obj */
+	struct counter *counters;
+	ctf_counter spare; /* counts, but is not shown: no memory for more */
+	struct input *input; /* of an input, filter or encoder */
+	struct encoder *enc;
+	struct sink *sink;
+	struct stack *stack; /* while it is being wired */
+	unsigned pos; /* member number in it */
+};
+
+/* Allocates the object and binds it; 0 or -ENOMEM. */
+int ctx_init(struct ctf_ctx *, struct inst *, size_t size);
+void ctx_free(struct ctf_ctx *);
+/* One log line with all counters that are not 0, or none at all. */
+void ctx_log_counters(const struct ctf_ctx *);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Start, signals, end.  The order of the start: command line, pidfile,
+ * background, configuration and graph (nothing opened), inputs, outputs,
+ * privileges, and only then the report that all is well.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "background.h"
+#include "cli.h"
+#include "daemon.h"
+#include "info.h"
+#include "opt.h"
+#include "pidfile.h"
+#include "priv.h"
+#include "run.h"
+#include "setup.h"
+
+struct daemon {
+	struct cli cli;
+	struct setup setup;
+	struct run run;
+	struct priv priv;
+	struct loop_fd *sig_watch;
+	int sigfd, pid_fd, report_fd;
+	unsigned terms; /* SIGTERM and SIGINT so far */
+};
+
+static void
+on_signal(void *arg)
+{
+	struct daemon *d = arg;
+	struct signalfd_siginfo si;
+
+	while (read(d->sigfd, &si, sizeof(si)) == sizeof(si)) {
+		switch (si.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			if (!d->terms++)
+				log_notice("Terminal signal received, exiting");
+			break;
+		case SIGHUP:
+			log_notice("signal received, reopening files");
+			log_reopen();
+			run_reopen(&d->run);
+			break;
+		case SIGUSR1:
+			run_log_counters(&d->run);
+			break;
+		}
+	}
+}
+
+/* Blocked before any thread is made, so that only the signalfd sees them. */
+static int
+catch_signals(struct daemon *d)
+{
+	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(sigs) / sizeof(*sigs); i++)
+		sigaddset(&set, sigs[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	d->sigfd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->sigfd < 0)
+		return -errno;
+	return loop_add(d->run.loop, d->sigfd, on_signal, d, &d->sig_watch);
+}
+
+static int
+become_user(struct daemon *d)
+{
+	int ret;
+
+	if (!d->priv.known)
+		return 0;
+	if (log_fd() >= 0 && fchown(log_fd(), d->priv.uid, d->priv.gid))
+		log_warn("log file: cannot be given to user %s", d->priv.name);
+	if (d->pid_fd >= 0 && fchown(d->pid_fd, d->priv.uid, d->priv.gid))
+		log_warn("pidfile: cannot be given to user %s", d->priv.name);
+	ret = priv_drop(&d->priv);
+	if (ret) {
+		errno = -ret;
+		log_fatal("cannot become user %s", d->priv.name);
+		return ret;
+	}
+	log_info("running as user %s with CAP_NET_ADMIN alone", d->priv.name);
+	return 0;
+}
+
+static bool
+second_term(void *arg)
+{
+	const struct daemon *d = arg;
+
+	return d->terms > 1;
+}
+
+/* From opened log to the main loop; the exit code, 0 when it can run. */
+static int
+start(struct daemon *d)
+{
+	int ret;
+
+	log_info("ctflowd Version " VERSION " starting");
+	ret = loop_new(&d->run.loop);
+	if (!ret)
+		ret = catch_signals(d);
+	if (ret) {
+		errno = -ret;
+		log_fatal("event loop");
+		return 1;
+	}
+	d->run.graph = &d->setup.graph;
+	d->run.priv = &d->priv;
+	if (d->setup.no_stack || run_start(&d->run)) {
+		log_fatalx("not even a single working plugin stack");
+		return 1;
+	}
+	if (become_user(d))
+		return 1;
+	run_go(&d->run);
+	if (d->pid_fd >= 0 && pidfile_write(d->pid_fd)) {
+		log_fatal("pidfile %s", d->cli.pidfile);
+		return 1;
+	}
+	return 0;
+}
+
+static void
+main_loop(struct daemon *d)
+{
+	log_info("initialization finished, entering main loop");
+	while (!d->terms && run_alive(&d->run)) {
+		int ret = loop_once(d->run.loop, -1);
+
+		if (ret) {
+			errno = -ret;
+			log_fatal("event loop");
+			d->run.failed = true;
+			return;
+		}
+	}
+}
+
+static void
+end(struct daemon *d, int code)
+{
+	bool clean = true;
+
+	if (d->run.graph && d->run.graph->run) {
+		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
+		run_log_counters(&d->run);
+	}
+	if (d->cli.pidfile)
+		pidfile_remove(d->cli.pidfile, d->pid_fd);
+	if (!clean) {
+		log_errorx("an output does not come to an end, exiting without it");
+		_exit(code);
+	}
+	setup_free(&d->setup);
+	loop_free(d->run.loop);
+	if (d->sigfd >= 0)
+		close(d->sigfd);
+	log_close();
+}
+
+static int
+run_daemon(struct daemon *d)
+{
+	char *conf = setup_conf_path(d->cli.conf);
+	int code = conf ? 0 : 1;
+
+	d->sigfd = d->pid_fd = d->report_fd = -1;
+	log_set_starting(true);
+	log_set_verbose(d->cli.verbose && !d->cli.daemon);
+	if (!conf)
+		return 1;
+	if (!code && d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
+		code = 1;
+	if (!code && d->cli.daemon && background_start(&d->report_fd))
+		code = 1;
+	if (!code)
+		code = setup_load(&d->setup, conf, d->cli.loglevel, true);
+	if (!code && d->cli.verbose && d->cli.daemon)
+		log_errorx("suppressing verbose output: not with -d");
+	if (!code && d->cli.daemon && chdir("/"))
+		log_warn("chdir /");
+	if (!code)
+		code = start(d);
+	background_done(d->report_fd, code);
+	log_set_starting(false);
+	if (!code) {
+		main_loop(d);
+		code = d->run.failed ? 1 : 0;
+	}
+	end(d, code);
+	free(conf);
+	return code;
+}
+
+static int
+check(const struct cli *cli)
+{
+	struct setup s = { 0 };
+	char *conf;
+	int code;
+
+	log_open("stderr");
+	conf = setup_conf_path(cli->conf);
+	code = conf ? setup_load(&s, conf, cli->loglevel, false) : 1;
+	if (!code && s.no_stack) {
+		log_fatalx("not even a single working plugin stack");
+		code = 1;
+	}
+	if (!code && setup_refused(&s))
+		code = 1;
+	if (s.conf && cli->verbose && !s.no_stack)
+		info_config(stdout, s.conf, &s.global, &s.plan, &s.graph);
+	setup_free(&s);
+	free(conf);
+	return code;
+}
+
+static int
+show_plugin(const struct cli *cli)
+{
+	struct plugin_set *set = plugin_set_new();
+	const struct ctf_plugin *p;
+	struct ctf_err err = { 0 };
+	int code = 0;
+
+	if (!set)
+		return 1;
+	if (cli->what == CLI_MAN) {
+		code = info_man(stdout, set, cli->plugin) ? 1 : 0;
+	} else if ((p = setup_plugin(set, cli->plugin, &err))) {
+		info_plugin(stdout, p);
+	} else {
+		fprintf(stderr, "%s\n", err.msg);
+	}
+	plugin_set_free(set);
+	return code;
+}
+
+int
+ctf_main(int argc, char **argv)
+{
+	struct daemon d = { .sigfd = -1 };
+
+	cli_parse(argc, argv, &d.cli);
+	if (d.cli.user && priv_lookup(d.cli.user, &d.priv)) {
+		fprintf(stderr, "Unknown user %s.\n", d.cli.user);
+		return 1;
+	}
+	switch (d.cli.what) {
+	case CLI_HELP:
+		cli_usage(argv[0]);
+		return 0;
+	case CLI_VERSION:
+		printf("ctflowd Version " VERSION "\n"
+		       "Licensed under the GNU General Public License, version 2 or later.\n"
+		       "There is no warranty.\n");
+		return 0;
+	case CLI_BAD:
+		cli_usage(argv[0]);
+		return 1;
+	case CLI_INFO:
+	case CLI_MAN:
+		return show_plugin(&d.cli);
+	case CLI_CHECK:
+		return check(&d.cli);
+	case CLI_RUN:
+		break;
+	}
+	return run_daemon(&d);
+}

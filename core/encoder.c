@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an encoder has before and after its life in the pump. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "pump.h"
+
+#define LAYOUT_MAX (256u * 1024u)
+
+/* FNV-1a, 64 bit. */
+static uint64_t
+hash(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	while (n--)
+		h = (h ^ *b++) * UINT64_C(1099511628211);
+	return h;
+}
+
+static uint64_t
+layout_id(const char *name, const struct ctf_frame *f)
+{
+	return hash(hash(UINT64_C(14695981039346656037), name, strlen(name)), f->p, f->len);
+}
+
+int
+encoder_ready(struct encoder *e, struct ctf_err *err)
+{
+	const struct ctf_plugin *pl = e->ctx.inst->plugin;
+	struct ctf_frame f = { .cap = LAYOUT_MAX, .p = malloc(LAYOUT_MAX) };
+	uint8_t *p;
+
+	if (!f.p)
+		return ctf_fail(err, ENOMEM, "out of memory");
+	if (pl->preamble && pl->preamble(e->ctx.obj, &f) != CTF_OK) {
+		free(f.p);
+		return ctf_fail(err, EINVAL, "%s: its layout cannot be made", e->ctx.inst->id);
+	}
+	p = realloc(f.p, f.len ? f.len : 1);
+	if (p)
+		f.p = p;
+	e->layout = (struct ctf_layout){ layout_id(pl->name, &f), f.len, f.p };
+	e->records = ctf_counter_new(&e->ctx, "records");
+	e->skipped = ctf_counter_new(&e->ctx, "skipped");
+	e->too_large = ctf_counter_new(&e->ctx, "too_large");
+	return 0;
+}
+
+void
+encoder_discard(struct encoder *e)
+{
+	union {
+		const uint8_t *c;
+		uint8_t *p;
+	} layout = { e->layout.p };
+
+	while (e->nopen)
+		free(e->open[--e->nopen].frame);
+	free(layout.p);
+	e->layout.p = NULL;
+}
+
+void
+ctf_frames(struct ctf_ctx *ctx, uint32_t limit, bool sync)
+{
+	ctx->enc->limit = limit;
+	ctx->enc->sync = sync;
+}

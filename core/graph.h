@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a configuration becomes: instances (an id and its options), and the
+ * graph of inputs, filters, encoders and sinks that its stacks are wired to.
+ * Building it does no I/O, probes apart.
+ */
+#ifndef CTF_GRAPH_H
+#define CTF_GRAPH_H
+
+#include <ctflow/plugin.h>
+
+#include "batch.h"
+#include "conf.h"
+#include "ctx.h"
+#include "diag.h"
+#include "plugin.h"
+
+#define STACK_MAX 16u /* members of one stack */
+#define STREAM_MAX 64u /* open frames of one encoder */
+#define BATCH_RECS 64u /* records of a batch: bits of a stack's mask */
+
+/* The options every output has besides its own. */
+struct out_conf {
+	uint64_t queue; /* bytes */
+	unsigned overflow; /* enum out_overflow */
+	uint64_t reconnect; /* ms */
+	bool gaps;
+};
+enum out_overflow { OVERFLOW_DROP_OLD, OVERFLOW_BLOCK };
+extern const struct ctf_opt out_opts[];
+
+/* An id with its plugin and its parsed options. */
+struct inst {
+	struct inst *next;
+	char *id;
+	const struct ctf_plugin *plugin;
+	const char *file; /* of the configuration */
+	const struct conf_section *sec; /* NULL: defaults only */
+	void *conf; /* plugin->conf_size bytes */
+	struct out_conf out;
+	bool bad; /* its options or its probe failed; said already */
+	bool probed;
+};
+
+struct want { /* who reads what from whom; for -n -v */
+	const struct ctf_ctx *reader, *writer;
+	ctf_ref slot;
+};
+
+struct input {
+	struct input *next;
+	struct ctf_ctx ctx;
+	struct inst *inst;
+	struct graph *graph;
+	const struct ctf_field *slots[CTF_SLOTS];
+	unsigned nslots;
+	struct want *wants;
+	unsigned nwants;
+	struct stack **stacks;
+	unsigned nstacks;
+	struct ctf_batch batch;
+	struct loop_fd *watch; /* its fd in the loop; NULL: not polled */
+	struct loop_fd *timer; /* of ctf_every() */
+	void (*every)(void *self);
+	bool started, failed, ended, paused;
+};
+
+struct filter {
+	struct filter *next;
+	struct ctf_ctx ctx;
+	struct inst *inst;
+	struct input *input;
+	struct filter *prev; /* nearest upstream filter that writes fields */
+	struct filter *needs[STACK_MAX]; /* filters it reads from */
+	unsigned nneeds;
+	bool ready; /* setup() was called */
+	uint64_t done; /* records of this batch it has annotated */
+};
+
+struct open_frame {
+	uint32_t stream;
+	struct ctf_frame *frame;
+};
+
+struct encoder {
+	struct encoder *next; /* of the same sink */
+	struct ctf_ctx ctx;
+	struct stack *stack;
+	struct sink *sink;
+	struct ctf_layout layout;
+	uint32_t limit;
+	bool sync;
+	struct open_frame open[STREAM_MAX];
+	unsigned nopen, last;
+	uint64_t n_records, n_skipped; /* of this batch */
+	ctf_counter *records, *skipped, *too_large;
+};
+
+struct stack {
+	struct stack *next;
+	const char *text; /* "ct1:NFCT,...", as configured */
+	unsigned line;
+	struct inst *member[STACK_MAX];
+	unsigned n; /* members */
+	struct input *input;
+	struct filter *chain[STACK_MAX]; /* [i] is member i + 1 */
+	bool needed[STACK_MAX]; /* chain[i] has something to do */
+	unsigned nchain;
+	struct encoder *enc;
+	bool bad, dead; /* refused at build; its sink could not be opened */
+};
+
+struct graph {
+	struct input *inputs;
+	struct filter *filters;
+	struct sink *sinks;
+	struct stack *stacks; /* of the configuration, in its order */
+	struct run *run; /* once it is started */
+	bool open_frames; /* something waits to be sealed */
+};
+
+/* The instances and stacks of a configuration; problems go to diag. */
+struct plan {
+	const struct conf *conf;
+	struct inst *insts;
+	struct stack *stacks;
+};
+
+int plan_make(const struct conf *, struct plugin_set *, struct diag *, struct plan *ret_plan);
+void plan_free(struct plan *);
+/* Its section as it is in force; parses back to the same. */
+void inst_print(FILE *, struct inst *);
+
+/*
+ * Wires the good stacks of the plan.  A stack that cannot be wired is marked
+ * bad, reported, and leaves no trace in the graph.
+ */
+int graph_build(struct plan *, struct diag *, struct graph *ret_graph);
+void graph_free(struct graph *);
+unsigned graph_live_stacks(const struct graph *);
+
+/* wire.c: binds the fields of one stack, whose objects exist. */
+int wire_stack(struct stack *, struct ctf_err *);
+/* No field of a fresh object is bound to a slot. */
+void wire_clear(struct ctf_ctx *);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The plan: the stack= lines split into instances, and the options of each
+ * instance parsed and probed, once per id.  Nothing is wired yet.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "graph.h"
+#include "opt.h"
+
+#define ID_MAX 256u
+
+const struct ctf_opt out_opts[] = {
+	{ "queue", CTF_OSIZE, offsetof(struct out_conf, queue), 64 * 1024, UINT64_C(1) << 40, "64M",
+	  NULL, "bytes kept in memory while the output is away or slow" },
+	{ "overflow", CTF_OENUM, offsetof(struct out_conf, overflow), 0, 0, "drop-old",
+	  "drop-old|block",
+	  "when the queue is full: drop the oldest, counted as a gap; or wait (REPLAY only)" },
+	{ "reconnect", CTF_OMSEC, offsetof(struct out_conf, reconnect), 10, 3600 * 1000, "1",
+	  NULL, "first delay before opening again; doubles up to a minute" },
+	{ "gaps", CTF_OBOOL, offsetof(struct out_conf, gaps), 0, 0, "yes", NULL,
+	  "write a record of what was lost, where it stood" },
+	{ 0 },
+};
+
+static unsigned
+inst_sets(struct inst *in, struct opt_set sets[2])
+{
+	unsigned n = 0;
+
+	if (in->plugin->opts)
+		sets[n++] = (struct opt_set){ in->plugin->opts, in->conf, NULL };
+	if (in->plugin->role == CTF_OUTPUT)
+		sets[n++] = (struct opt_set){ out_opts, &in->out, NULL };
+	return n;
+}
+
+static void
+inst_free(struct inst *in)
+{
+	struct opt_set sets[2];
+
+	if (in->probed && in->plugin->unprobe)
+		in->plugin->unprobe(in->conf);
+	if (in->conf && !in->bad)
+		opt_free(sets, inst_sets(in, sets));
+	free(in->conf);
+	free(in->id);
+	free(in);
+}
+
+static int
+inst_probe(struct inst *in, struct diag *diag)
+{
+	struct ctf_ctx ctx = { .inst = in };
+	struct ctf_err err = { .file = in->file, .line = in->sec ? in->sec->line : 0 };
+	int ret;
+
+	if (!in->plugin->probe)
+		return 0;
+	in->probed = true;
+	ret = in->plugin->probe(in->conf, &ctx, &err);
+	if (ret) {
+		in->plugin->unprobe(in->conf);
+		in->probed = false;
+		diag_err(diag, &err);
+	}
+	return ret;
+}
+
+/* Parses what the section says; what is wrong is said once per id. */
+static int
+inst_parse(struct inst *in, const struct conf *conf, struct diag *diag)
+{
+	struct opt_set sets[2];
+	unsigned n = inst_sets(in, sets);
+	int ret;
+
+	in->file = conf->file;
+	in->sec = conf_find(conf, in->id);
+	ret = opt_parse(sets, n, in->sec, in->id, conf->file, diag);
+	if (ret) {
+		in->bad = true;
+		return ret;
+	}
+	ret = inst_probe(in, diag);
+	if (ret) {
+		opt_free(sets, n);
+		in->bad = true;
+	}
+	return ret;
+}
+
+static int
+inst_new(struct plan *plan, const char *id, const struct ctf_plugin *pl, struct diag *diag,
+	 struct inst **ret_inst)
+{
+	struct inst *in = calloc(1, sizeof(*in)), **end = &plan->insts;
+
+	if (in) {
+		in->plugin = pl;
+		in->id = strdup(id);
+		in->conf = calloc(1, pl->conf_size ? pl->conf_size : 1);
+	}
+	if (!in || !in->id || !in->conf) {
+		if (in)
+			inst_free(in);
+		return -ENOMEM;
+	}
+	while (*end)
+		end = &(*end)->next;
+	*end = in;
+	inst_parse(in, plan->conf, diag);
+	*ret_inst = in;
+	return 0;
+}
+
+/* The instance of that id and plugin; an id may serve two plugins (ulogd2). */
+static int
+inst_get(struct plan *plan, const char *id, const struct ctf_plugin *pl, struct diag *diag,
+	 struct inst **ret_inst)
+{
+	for (struct inst *in = plan->insts; in; in = in->next)
+		if (in->plugin == pl && strcmp(in->id, id) == 0) {
+			*ret_inst = in;
+			return 0;
+		}
+	return inst_new(plan, id, pl, diag, ret_inst);
+}
+
+/* One "id:PLUGIN"; the text may be changed. */
+static int
+add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *set,
+	   struct diag *diag)
+{
+	const char *file = plan->conf->file;
+	const struct ctf_plugin *pl;
+	struct ctf_err err = { .file = file, .line = st->line };
+	char *colon = strchr(token, ':');
+	int ret;
+
+	if (!colon || colon == token || strlen(token) > ID_MAX) {
+		diag_error(diag, file, st->line, "syntax error in stack at `%s': not id:PLUGIN", token);
+		return -EINVAL;
+	}
+	*colon = '\0';
+	if (st->n == STACK_MAX) {
+		diag_error(diag, file, st->line, "more than %u plugins in stack", STACK_MAX);
+		return -EINVAL;
+	}
+	pl = plugin_find(set, colon + 1, &err);
+	if (!pl) {
+		diag_err(diag, &err);
+		return -ENOENT;
+	}
+	ret = inst_get(plan, token, pl, diag, &st->member[st->n]);
+	if (ret)
+		return ret;
+	return st->member[st->n++]->bad ? -EINVAL : 0;
+}
+
+static int
+check_order(const struct stack *st, const char *file, struct diag *diag)
+{
+	for (unsigned i = 0; i < st->n; i++) {
+		enum ctf_role want = i == 0 ? CTF_INPUT : i + 1 == st->n ? CTF_OUTPUT : CTF_FILTER;
+		const struct inst *in = st->member[i];
+
+		if (in->plugin->role == want && st->n > 1)
+			continue;
+		diag_error(diag, file, st->line, "%s:%s: %s", in->id, in->plugin->name,
+			   i == 0 && want != in->plugin->role ?
+				   "first plugin in stack has to be source plugin" :
+			   i + 1 == st->n ? "last plugin in stack has to be output plugin" :
+					    "only a filter can stand here in a stack");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* All members are looked at, so that every mistake is said. */
+static void
+parse_stack(struct plan *plan, struct stack *st, struct plugin_set *set, struct diag *diag)
+{
+	char *text = strdup(st->text), *save = NULL;
+
+	if (!text) {
+		st->bad = true;
+		return;
+	}
+	for (char *t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save))
+		if (add_member(plan, st, t, set, diag))
+			st->bad = true;
+	free(text);
+	if (!st->bad && st->n == 0) {
+		diag_error(diag, plan->conf->file, st->line, "empty stack");
+		st->bad = true;
+	}
+	if (!st->bad && check_order(st, plan->conf->file, diag))
+		st->bad = true;
+}
+
+int
+plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
+	  struct plan *ret_plan)
+{
+	const struct conf_section *global = conf_find(conf, "global");
+	const struct conf_entry *e = NULL;
+	struct stack **end = &ret_plan->stacks;
+
+	*ret_plan = (struct plan){ .conf = conf };
+	while (global && (e = conf_next(global, "stack", e))) {
+		struct stack *st = calloc(1, sizeof(*st));
+
+		if (!st)
+			return -ENOMEM;
+		st->text = e->value;
+		st->line = e->line;
+		*end = st;
+		end = &st->next;
+		parse_stack(ret_plan, st, set, diag);
+		if (st->bad)
+			diag_error(diag, conf->file, st->line, "stack '%s' is refused", st->text);
+	}
+	return 0;
+}
+
+void
+plan_free(struct plan *plan)
+{
+	struct stack *st;
+	struct inst *in;
+
+	while ((st = plan->stacks)) {
+		plan->stacks = st->next;
+		free(st);
+	}
+	while ((in = plan->insts)) {
+		plan->insts = in->next;
+		inst_free(in);
+	}
+}
+
+void
+inst_print(FILE *f, struct inst *in)
+{
+	struct opt_set sets[2];
+	unsigned n = inst_sets(in, sets);
+
+	fprintf(f, "\n[%s]\n", in->id);
+	opt_print(f, sets, n);
+}

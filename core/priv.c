@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "priv.h"
+
+int
+priv_lookup(const char *user, struct priv *ret_priv)
+{
+	const struct passwd *pw = getpwnam(user);
+	struct priv p = { 1, 0, 0, "" };
+	char *end;
+
+	if (pw) {
+		p.uid = pw->pw_uid;
+		p.gid = pw->pw_gid;
+	} else {
+		unsigned long n = strtoul(user, &end, 10);
+
+		if (*user < '0' || *user > '9' || *end || n > UINT32_MAX - 1)
+			return -ENOENT;
+		p.uid = (uid_t)n;
+		pw = getpwuid(p.uid);
+		p.gid = pw ? pw->pw_gid : (gid_t)n;
+	}
+	snprintf(p.name, sizeof(p.name), "%s", pw ? pw->pw_name : user);
+	*ret_priv = p;
+	return 0;
+}
+
+static int
+set_caps(uint32_t low)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { low, low, 0 } };
+
+	return syscall(SYS_capset, &head, data) ? -errno : 0;
+}
+
+int
+priv_drop(const struct priv *p)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+		return -errno;
+	/* The C library makes all threads follow. */
+	if (setgroups(1, &p->gid) || setresgid(p->gid, p->gid, p->gid) ||
+	    setresuid(p->uid, p->uid, p->uid))
+		return -errno;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return -errno;
+	return set_caps(1u << CAP_NET_ADMIN);
+}
+
+void
+priv_drop_thread(void)
+{
+	if (geteuid() == 0)
+		return; /* no -u */
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	set_caps(0);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Privileges: the user of -u, and what is kept after start. */
+#ifndef CTF_PRIV_H
+#define CTF_PRIV_H
+
+#include <sys/types.h>
+
+struct priv { /* the user to become; known = false: stay */
+	int known;
+	uid_t uid;
+	gid_t gid;
+	char name[64];
+};
+
+/* A user name or a number; -ENOENT. */
+int priv_lookup(const char *user, struct priv *ret_priv);
+/*
+ * Main thread: becomes the user, keeping CAP_NET_ADMIN alone (dumps and
+ * joining groups need it when they are done, not only when opened), and
+ * forbids new privileges.
+ */
+int priv_drop(const struct priv *);
+/* Another thread, after priv_drop(): it needs no capability at all. */
+void priv_drop_thread(void);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "pump.h"
+#include "sink.h"
+
+static const struct ctf_plugin *
+plugin(const struct encoder *e)
+{
+	return e->ctx.inst->plugin;
+}
+
+/* ---- frames of an encoder ---- */
+
+static void
+seal(struct encoder *e, unsigned i)
+{
+	struct qframe *q = (struct qframe *)e->open[i].frame;
+
+	e->open[i] = e->open[--e->nopen];
+	e->last = 0;
+	if (q->f.recs == 0) {
+		free(q);
+		return;
+	}
+	if (plugin(e)->seal)
+		plugin(e)->seal(e->ctx.obj, &q->f);
+	sink_push(e->sink, qframe_trim(q));
+}
+
+static void
+seal_all(struct encoder *e)
+{
+	while (e->nopen)
+		seal(e, 0);
+}
+
+static struct ctf_frame *
+open_frame(struct encoder *e, uint32_t stream)
+{
+	struct qframe *q;
+
+	if (e->nopen == STREAM_MAX)
+		seal(e, 0);
+	q = qframe_new(e, e->limit);
+	if (!q)
+		return NULL;
+	q->f.stream = stream;
+	q->f.layout = &e->layout;
+	e->last = e->nopen++;
+	e->open[e->last] = (struct open_frame){ stream, &q->f };
+	e->stack->input->graph->open_frames = true;
+	return &q->f;
+}
+
+/* The open frame of the stream; e->last says which one it is. */
+static struct ctf_frame *
+frame_for(struct encoder *e, uint32_t stream)
+{
+	if (e->last < e->nopen && e->open[e->last].stream == stream)
+		return e->open[e->last].frame;
+	for (unsigned i = 0; i < e->nopen; i++)
+		if (e->open[i].stream == stream)
+			return e->open[e->last = i].frame;
+	return open_frame(e, stream);
+}
+
+static void
+count_in(struct ctf_frame *f, const struct ctf_rec *r)
+{
+	if (f->recs++ == 0)
+		f->first_ns = r->rx_ns;
+	f->last_ns = r->rx_ns;
+}
+
+static void
+encode(struct encoder *e, const struct ctf_rec *r)
+{
+	const struct ctf_plugin *pl = plugin(e);
+	uint32_t stream = pl->stream ? pl->stream(e->ctx.obj, r) : 0;
+
+	for (int tries = 0; tries < 2; tries++) {
+		struct ctf_frame *f = frame_for(e, stream);
+		enum ctf_put put = f ? pl->encode(e->ctx.obj, r, f) : CTF_FULL;
+
+		if (put == CTF_OK) {
+			count_in(f, r);
+			e->n_records++;
+			return;
+		}
+		if (put == CTF_SKIP) {
+			e->n_skipped++;
+			return;
+		}
+		if (!f || f->recs == 0)
+			break; /* out of memory, or too large for any frame */
+		seal(e, e->last);
+	}
+	ctf_count(e->too_large, 1);
+}
+
+/* ---- a batch ---- */
+
+static uint64_t
+run_filter(struct filter *f, uint64_t mask, struct ctf_batch *b)
+{
+	const struct ctf_plugin *pl = f->inst->plugin;
+	uint64_t todo = pl->pure ? mask & ~f->done : mask;
+
+	f->done |= todo;
+	for (uint64_t m = todo; m; m &= m - 1) {
+		int i = __builtin_ctzll(m);
+
+		if (pl->apply(f->ctx.obj, batch_rec(b, (unsigned)i), b) == CTF_DROP)
+			mask &= ~(UINT64_C(1) << i);
+	}
+	return mask;
+}
+
+static void
+run_stack(struct stack *st, uint64_t mask, struct ctf_batch *b)
+{
+	struct encoder *e = st->enc;
+
+	for (unsigned k = 0; mask && k < st->nchain; k++)
+		if (st->needed[k])
+			mask = run_filter(st->chain[k], mask, b);
+	for (; mask; mask &= mask - 1)
+		encode(e, batch_rec(b, (unsigned)__builtin_ctzll(mask)));
+	if (e->sync)
+		seal_all(e);
+	ctf_count(e->records, e->n_records);
+	ctf_count(e->skipped, e->n_skipped);
+	e->n_records = e->n_skipped = 0;
+}
+
+void
+pump_batch(struct input *in, struct ctf_batch *b)
+{
+	uint64_t all = b->n < 64 ? (UINT64_C(1) << b->n) - 1 : UINT64_MAX;
+
+	if (!b->n)
+		return;
+	for (struct filter *f = in->graph->filters; f; f = f->next)
+		f->done = 0;
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (!in->stacks[i]->dead)
+			run_stack(in->stacks[i], all, b);
+}
+
+void
+pump_seal(struct input *in)
+{
+	for (unsigned i = 0; i < in->nstacks; i++)
+		seal_all(in->stacks[i]->enc);
+}
+
+/* ---- gaps and coverage ---- */
+
+/* The stack is the first of its input that ends in its sink: say it once. */
+static bool
+speaks_for_sink(const struct input *in, unsigned i)
+{
+	if (in->stacks[i]->dead)
+		return false;
+	for (unsigned k = 0; k < i; k++)
+		if (in->stacks[k]->enc->sink == in->stacks[i]->enc->sink)
+			return false;
+	return true;
+}
+
+static struct qframe *
+aside_frame(struct encoder *e)
+{
+	struct qframe *q = qframe_new(e, e->limit);
+
+	if (q)
+		q->f.layout = &e->layout;
+	return q;
+}
+
+struct qframe *
+encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap)
+{
+	struct qframe *q;
+
+	if (!plugin(e)->gap || !e->ctx.inst->out.gaps)
+		return NULL;
+	q = aside_frame(e);
+	if (!q)
+		return NULL;
+	if (plugin(e)->gap(e->ctx.obj, gap, &q->f) != CTF_OK) {
+		free(q);
+		return NULL;
+	}
+	q->f.first_ns = gap->from_ns;
+	q->f.last_ns = gap->to_ns;
+	q->is_gap = true;
+	q->gap = *gap;
+	if (plugin(e)->seal)
+		plugin(e)->seal(e->ctx.obj, &q->f);
+	return qframe_trim(q);
+}
+
+void
+ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+{
+	struct input *in = ctx->input;
+
+	for (unsigned i = 0; i < in->nstacks; i++) {
+		struct encoder *e = in->stacks[i]->enc;
+		struct qframe *q;
+
+		seal_all(e);
+		if (!speaks_for_sink(in, i))
+			continue;
+		q = encoder_gap_frame(e, gap);
+		if (q)
+			sink_push(e->sink, q);
+	}
+}
+
+void
+ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
+{
+	struct input *in = ctx->input;
+
+	for (unsigned i = 0; i < in->nstacks; i++) {
+		struct encoder *e = in->stacks[i]->enc;
+		struct qframe *q;
+
+		if (!plugin(e)->coverage || !speaks_for_sink(in, i))
+			continue;
+		seal_all(e);
+		q = aside_frame(e);
+		if (!q || plugin(e)->coverage(e->ctx.obj, cov, &q->f) != CTF_OK) {
+			free(q);
+			continue;
+		}
+		q->f.first_ns = q->f.last_ns = cov->last_alive_ns;
+		if (plugin(e)->seal)
+			plugin(e)->seal(e->ctx.obj, &q->f);
+		sink_push(e->sink, qframe_trim(q));
+	}
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The frames of one sink, oldest first, in memory:
+ *
+ *   head ... taken, not settled ... next ... claimed ... waiting ... tail
+ *
+ * Frames leave at the head when they are settled.  Those being delivered
+ * (claimed) and those before them stay put; what waits behind may be dropped.
+ * Not locked: the sink's mutex is held around every call.
+ */
+#ifndef CTF_QUEUE_H
+#define CTF_QUEUE_H
+
+#include <ctflow/plugin.h>
+
+#define FRAME_DEFAULT (64u * 1024u)
+#define GROUP 64u /* frames of one deliver(); groups end at multiples of it */
+
+struct encoder;
+
+struct qframe {
+	struct ctf_frame f; /* first: plugins see only this */
+	struct qframe *next;
+	struct encoder *enc; /* who made it */
+	bool is_gap;
+	struct ctf_gap gap; /* what it says, if is_gap */
+	uint8_t data[];
+};
+
+struct queue {
+	struct qframe *head, *tail, *next, *before_next;
+	unsigned claimed; /* frames from next on */
+	uint64_t bytes, limit;
+	uint64_t frames, recs; /* in the queue */
+	uint64_t last_number;
+};
+
+/* An empty frame with that much room, or NULL. */
+struct qframe *qframe_new(struct encoder *enc, uint32_t cap);
+/* Gives unused memory back; the frame may move. */
+struct qframe *qframe_trim(struct qframe *);
+
+void queue_push(struct queue *, struct qframe *);
+/* Up to GROUP consecutive frames that were not taken yet; they are claimed. */
+unsigned queue_claim(struct queue *, const struct ctf_frame *ret_frames[GROUP]);
+/* The first n claimed frames were taken, the others are free again. */
+void queue_taken(struct queue *, unsigned n);
+/* Frees taken frames up to that number; returns their records. */
+uint64_t queue_settle(struct queue *, uint64_t number);
+/* A new session: what is not settled is to be delivered again. */
+void queue_rewind(struct queue *);
+/* Takes the oldest frame out that may be dropped, or NULL. */
+struct qframe *queue_drop(struct queue *);
+/* Puts it where the next queue_drop() would look first. */
+void queue_unshift(struct queue *, struct qframe *);
+void queue_clear(struct queue *);
+
+static inline bool
+queue_over(const struct queue *q)
+{
+	return q->bytes > q->limit;
+}
+
+#endif

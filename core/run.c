@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "pump.h"
+#include "run.h"
+#include "sink.h"
+
+#define SEAL_MS 900u /* so that a line is in the file within a second */
+#define PAUSE_MS 20u
+#define BATCHES 16 /* of one input, before the loop is looked at again */
+#define FIRST_OPEN_MS 2000u
+
+static const struct ctf_plugin *
+plugin(const struct input *in)
+{
+	return in->inst->plugin;
+}
+
+void
+run_kick(struct graph *g)
+{
+	for (struct sink *s = g->sinks; s; s = s->next)
+		sink_kick(s);
+}
+
+/* Called after a batch: frames that stay open must not get old. */
+static void
+arm_seal(struct run *r)
+{
+	if (r->graph->open_frames && !r->seal_armed) {
+		timer_set(r->seal_timer, SEAL_MS, 0);
+		r->seal_armed = true;
+	}
+}
+
+static void
+on_seal(void *arg)
+{
+	struct run *r = arg;
+
+	r->seal_armed = r->graph->open_frames = false;
+	for (struct input *in = r->graph->inputs; in; in = in->next)
+		pump_seal(in);
+	run_kick(r->graph);
+}
+
+/* ---- full queues ---- */
+
+static bool
+any_over(const struct input *in)
+{
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (!in->stacks[i]->dead && sink_over(in->stacks[i]->enc->sink))
+			return true;
+	return false;
+}
+
+/* A replay waits for ever; a live input while its socket is half empty. */
+static bool
+may_wait(const struct input *in)
+{
+	return !plugin(in)->backlog || plugin(in)->backlog(in->ctx.obj) < 50;
+}
+
+static void
+drop_over(const struct input *in)
+{
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (sink_over(in->stacks[i]->enc->sink))
+			sink_drop(in->stacks[i]->enc->sink);
+}
+
+/* Which of the three: go on, wait, or drop and go on.  True: wait. */
+static bool
+must_pause(const struct input *in)
+{
+	if (!any_over(in))
+		return false;
+	if (may_wait(in))
+		return true;
+	drop_over(in);
+	return false;
+}
+
+static void
+set_paused(struct run *r, struct input *in, bool paused)
+{
+	if (in->paused == paused || !in->watch)
+		return;
+	in->paused = paused;
+	loop_pause(in->watch, paused);
+	if (paused) {
+		run_kick(r->graph);
+		timer_set(r->pause_timer, PAUSE_MS, PAUSE_MS);
+	}
+}
+
+static void
+on_pause(void *arg)
+{
+	struct run *r = arg;
+	bool any = false;
+
+	for (struct input *in = r->graph->inputs; in; in = in->next) {
+		if (!in->paused)
+			continue;
+		set_paused(r, in, must_pause(in));
+		any |= in->paused;
+	}
+	if (!any)
+		timer_set(r->pause_timer, 0, 0);
+}
+
+/* ---- inputs ---- */
+
+static void
+end_input(struct run *r, struct input *in, int err)
+{
+	in->ended = true;
+	if (in->watch)
+		loop_del(in->watch);
+	in->watch = NULL;
+	if (err) {
+		in->failed = r->failed = true;
+		ctf_log(&in->ctx, CTF_ERROR, "gives up: %s", strerror(-err));
+	}
+}
+
+/* One batch; what read() said. */
+static int
+read_batch(struct input *in)
+{
+	int ret;
+
+	batch_reset(&in->batch);
+	ret = plugin(in)->read(in->ctx.obj, &in->batch);
+	pump_batch(in, &in->batch);
+	return ret;
+}
+
+static void
+service(struct run *r, struct input *in)
+{
+	int ret = CTF_READ_MORE;
+
+	for (int i = 0; i < BATCHES && ret == CTF_READ_MORE && !in->paused; i++) {
+		ret = read_batch(in);
+		set_paused(r, in, must_pause(in));
+	}
+	if (ret < 0 || ret == CTF_READ_END)
+		end_input(r, in, ret < 0 ? ret : 0);
+	arm_seal(r);
+	run_kick(r->graph);
+}
+
+static void
+on_input(void *arg)
+{
+	struct input *in = arg;
+
+	service(in->graph->run, in);
+}
+
+static void
+on_every(void *arg)
+{
+	struct input *in = arg;
+
+	in->every(in->ctx.obj);
+	run_kick(in->graph);
+}
+
+int
+ctf_every(struct ctf_ctx *ctx, uint64_t msec, void (*fn)(void *self))
+{
+	struct input *in = ctx->input;
+	int ret = 0;
+
+	in->every = fn;
+	if (!in->timer)
+		ret = loop_timer(in->graph->run->loop, on_every, in, &in->timer);
+	if (!ret)
+		timer_set(in->timer, msec, msec);
+	return ret;
+}
+
+static int
+start_input(struct run *r, struct input *in)
+{
+	struct ctf_err err = { 0 };
+	int ret = batch_init(&in->batch, in->nslots);
+
+	if (!ret)
+		ret = plugin(in)->start(in->ctx.obj, &err);
+	else
+		ctf_fail(&err, ENOMEM, "out of memory");
+	if (!ret) {
+		in->started = true;
+		ret = loop_add(r->loop, plugin(in)->fd(in->ctx.obj), on_input, in, &in->watch);
+		if (ret)
+			ctf_fail(&err, -ret, "cannot poll: %s", strerror(-ret));
+	}
+	if (ret) {
+		ctf_log(&in->ctx, CTF_ERROR, "%s", err.msg);
+		in->ended = true;
+		for (unsigned i = 0; i < in->nstacks; i++)
+			in->stacks[i]->dead = true;
+	}
+	return ret;
+}
+
+/* ---- start ---- */
+
+int
+ctf_own(const struct ctf_ctx *ctx, int fd)
+{
+	const struct run *r = ctx->sink->encoders->stack->input->graph->run;
+
+	if (!r || !r->priv || !r->priv->known || geteuid() != 0)
+		return 0;
+	return fchown(fd, r->priv->uid, r->priv->gid) ? -errno : 0;
+}
+
+/* The stacks that end in a sink which could not be opened at all. */
+static void
+bury(struct sink *s)
+{
+	ctf_log(&s->ctx, CTF_ERROR, "%s", s->why.msg);
+	for (struct encoder *e = s->encoders; e; e = e->next) {
+		e->stack->dead = true;
+		log_errorx("stack '%s' is refused", e->stack->text);
+	}
+}
+
+static void
+start_sinks(struct graph *g)
+{
+	uint64_t deadline;
+
+	for (struct sink *s = g->sinks; s; s = s->next) {
+		int ret = sink_start(s);
+
+		if (ret) {
+			ctf_fail(&s->why, -ret, "no thread: %s", strerror(-ret));
+			s->refused = true;
+		}
+	}
+	deadline = clock_ms() + FIRST_OPEN_MS;
+	for (struct sink *s = g->sinks; s; s = s->next)
+		if (s->running)
+			sink_await_open(s, deadline);
+	for (struct sink *s = g->sinks; s; s = s->next)
+		if (s->refused)
+			bury(s);
+}
+
+int
+run_start(struct run *r)
+{
+	struct graph *g = r->graph;
+	int ret = loop_timer(r->loop, on_seal, r, &r->seal_timer);
+
+	if (!ret)
+		ret = loop_timer(r->loop, on_pause, r, &r->pause_timer);
+	if (ret)
+		return ret;
+	g->run = r;
+	for (struct input *in = g->inputs; in; in = in->next)
+		start_input(r, in);
+	start_sinks(g);
+	return graph_live_stacks(g) ? 0 : -ENOENT;
+}
+
+void
+run_go(struct run *r)
+{
+	for (struct sink *s = r->graph->sinks; s; s = s->next)
+		if (s->running)
+			sink_go(s);
+}
+
+/* An input works as long as one of its stacks does. */
+static bool
+input_alive(const struct input *in)
+{
+	if (in->ended)
+		return false;
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (!in->stacks[i]->dead)
+			return true;
+	return false;
+}
+
+bool
+run_alive(const struct run *r)
+{
+	for (const struct input *in = r->graph->inputs; in; in = in->next)
+		if (input_alive(in))
+			return true;
+	return false;
+}
+
+void
+run_reopen(struct run *r)
+{
+	for (struct sink *s = r->graph->sinks; s; s = s->next)
+		if (s->running)
+			sink_reopen(s);
+}
+
+void
+run_log_counters(const struct run *r)
+{
+	const struct graph *g = r->graph;
+
+	for (const struct input *in = g->inputs; in; in = in->next)
+		ctx_log_counters(&in->ctx);
+	for (const struct filter *f = g->filters; f; f = f->next)
+		ctx_log_counters(&f->ctx);
+	for (const struct sink *s = g->sinks; s; s = s->next) {
+		for (const struct encoder *e = s->encoders; e; e = e->next)
+			ctx_log_counters(&e->ctx);
+		ctx_log_counters(&s->ctx);
+	}
+}

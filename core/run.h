@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A graph at work: inputs are read, frames sealed in time, sinks fed. */
+#ifndef CTF_RUN_H
+#define CTF_RUN_H
+
+#include "graph.h"
+#include "loop.h"
+#include "priv.h"
+
+struct run {
+	struct graph *graph;
+	struct loop *loop;
+	const struct priv *priv; /* who owns new files */
+	struct loop_fd *seal_timer, *pause_timer;
+	bool seal_armed;
+	bool failed; /* an input gave up: exit code 1 */
+};
+
+/* Binds the inputs, opens the outputs.  -ENOENT: no stack works (said). */
+int run_start(struct run *);
+/* After privileges were dropped. */
+void run_go(struct run *);
+/* Wakes the sinks that were given frames. */
+void run_kick(struct graph *);
+/* Some input may still deliver. */
+bool run_alive(const struct run *);
+void run_reopen(struct run *);
+void run_log_counters(const struct run *);
+/*
+ * Drains inputs and outputs; progress is awaited for stop_ms, and *hurry is
+ * looked at: when it comes true nothing is waited for any more.  Returns
+ * false when a sink's thread could not be ended: memory must not be freed.
+ */
+bool run_stop(struct run *, uint64_t stop_ms, bool (*hurry)(void *arg), void *arg);
+
+#endif

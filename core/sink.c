@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The main thread's side of a sink: push, kick, drop. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "pump.h"
+#include "sink.h"
+
+struct sink *
+sink_new(struct inst *inst)
+{
+	struct sink *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->inst = inst;
+	s->fd = s->kick = s->intr = -1;
+	if (ctx_init(&s->ctx, inst, inst->plugin->sink_size)) {
+		free(s);
+		return NULL;
+	}
+	s->ctx.sink = s;
+	s->queue.limit = inst->out.queue;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_cond_init(&s->cond, NULL);
+	s->delivered = ctf_counter_new(&s->ctx, "delivered");
+	s->dropped = ctf_counter_new(&s->ctx, "dropped");
+	s->retries = ctf_counter_new(&s->ctx, "retries");
+	s->poisoned = ctf_counter_new(&s->ctx, "undeliverable");
+	return s;
+}
+
+void
+sink_free(struct sink *s)
+{
+	queue_clear(&s->queue);
+	if (s->kick >= 0)
+		close(s->kick);
+	if (s->intr >= 0)
+		close(s->intr);
+	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->cond);
+	ctx_free(&s->ctx);
+	free(s);
+}
+
+void
+sink_push(struct sink *s, struct qframe *f)
+{
+	pthread_mutex_lock(&s->lock);
+	queue_push(&s->queue, f);
+	pthread_mutex_unlock(&s->lock);
+	s->dirty = true;
+}
+
+void
+sink_kick(struct sink *s)
+{
+	bool wake;
+
+	if (!s->dirty)
+		return;
+	s->dirty = false;
+	pthread_mutex_lock(&s->lock);
+	wake = s->waiting;
+	s->waiting = false;
+	pthread_mutex_unlock(&s->lock);
+	if (wake)
+		eventfd_write(s->kick, 1);
+}
+
+bool
+sink_over(struct sink *s)
+{
+	bool over;
+
+	pthread_mutex_lock(&s->lock);
+	over = queue_over(&s->queue);
+	pthread_mutex_unlock(&s->lock);
+	return over;
+}
+
+/* A gap that covers both; the loss of a gap is part of the gap. */
+static void
+gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
+{
+	if (g->from_ns < sum->from_ns)
+		sum->from_ns = g->from_ns;
+	if (g->to_ns > sum->to_ns)
+		sum->to_ns = g->to_ns;
+	if (g->count_is > sum->count_is)
+		sum->count_is = g->count_is;
+	sum->count = sum->count_is == CTF_UNCOUNTED ? CTF_UNKNOWN : sum->count + g->count;
+}
+
+static struct ctf_gap
+gap_of(const struct sink *s, const struct qframe *f)
+{
+	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.recs,	CTF_EXACT,
+			     "queue",	    s->inst->id,  -1 };
+
+	if (f->is_gap) {
+		g = f->gap;
+		g.cause = "queue";
+		g.instance = s->inst->id;
+	}
+	return g;
+}
+
+/* Takes the oldest frames out until it fits; what they held goes into sum. */
+static struct qframe *
+drop_some(struct sink *s, struct ctf_gap *sum, uint64_t *ret_recs)
+{
+	struct qframe *f, *last = NULL;
+	uint64_t recs = 0;
+
+	while (queue_over(&s->queue) && (f = queue_drop(&s->queue))) {
+		struct ctf_gap g = gap_of(s, f);
+
+		recs += f->f.recs;
+		if (last)
+			gap_merge(sum, &g);
+		else
+			*sum = g;
+		free(last);
+		last = f;
+	}
+	*ret_recs = recs;
+	return last;
+}
+
+void
+sink_drop(struct sink *s)
+{
+	struct ctf_gap gap;
+	struct qframe *last, *mark = NULL;
+	uint64_t recs;
+
+	pthread_mutex_lock(&s->lock);
+	last = drop_some(s, &gap, &recs);
+	if (last) {
+		mark = encoder_gap_frame(last->enc, &gap);
+		if (mark) {
+			mark->f.number = last->f.number;
+			queue_unshift(&s->queue, mark);
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+	free(last);
+	if (!recs)
+		return;
+	ctf_count(s->dropped, recs);
+	log_msg_limit(&s->drop_log, CTF_ERROR, "%s:%s: queue full: %llu flows dropped",
+		      s->inst->id, s->inst->plugin->name, (unsigned long long)recs);
+}

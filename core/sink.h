@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * An output's receiving end: a bounded queue and a thread that delivers it.
+ * The main thread pushes and, when it must, drops; worker.c runs the plugin's
+ * sink callbacks.  Every sink has a thread, because opening a database,
+ * resolving a name or writing to a disk that is busy blocks, whatever the
+ * plugin; the hand-over is one wake-up per several frames.
+ */
+#ifndef CTF_SINK_H
+#define CTF_SINK_H
+
+#include <pthread.h>
+
+#include "graph.h"
+#include "queue.h"
+
+enum sink_state { SINK_DOWN, SINK_UP, SINK_STALLED };
+
+struct sink {
+	struct sink *next;
+	struct ctf_ctx ctx;
+	struct inst *inst;
+	struct encoder *encoders;
+
+	/* main thread only */
+	bool dirty; /* pushed since the last kick */
+	struct log_limit drop_log;
+
+	/* both, under the mutex */
+	pthread_mutex_t lock;
+	pthread_cond_t cond; /* first_done and go */
+	struct queue queue;
+	enum sink_state state;
+	bool first_done, refused, go, waiting, stopping, aborted, done, want_reopen;
+	uint64_t progress; /* grows with every frame taken or settled */
+	struct ctf_err why; /* of the last failure */
+
+	/* worker only */
+	pthread_t thread;
+	bool running; /* main: the thread was made */
+	int kick, intr; /* eventfds: look again; return at once */
+	int fd; /* watched, or -1 */
+	uint64_t delay_ms, retry_at_ms, down_since_ms;
+	bool said_down, draining;
+	ctf_counter *delivered, *dropped, *retries, *poisoned;
+};
+
+struct sink *sink_new(struct inst *);
+void sink_free(struct sink *);
+
+/* Main thread.  The frame belongs to the queue afterwards. */
+void sink_push(struct sink *, struct qframe *);
+/* Wakes the worker if it waits for what was pushed. */
+void sink_kick(struct sink *);
+/* More is queued than allowed. */
+bool sink_over(struct sink *);
+/* Drops the oldest until the queue is within its limit, leaving a gap. */
+void sink_drop(struct sink *);
+
+/* worker.c */
+/* Starts the thread, which opens the output once and then waits for go. */
+int sink_start(struct sink *);
+/* Waits until that first opening is over, at most until the deadline. */
+void sink_await_open(struct sink *, uint64_t deadline_ms);
+/* Privileges were dropped; become_ids() is called on the thread first. */
+void sink_go(struct sink *);
+void sink_reopen(struct sink *);
+/* Deliver what is queued, then end. */
+void sink_stop(struct sink *);
+/* End now, whatever is queued. */
+void sink_abort(struct sink *);
+/* True when the thread is gone; what it left in the queue is lost. */
+bool sink_join(struct sink *, uint64_t timeout_ms);
+/* Monotonic milliseconds. */
+uint64_t clock_ms(void);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The planned end.  What the kernel has queued is read, the inputs leave
+ * their groups, what was sent meanwhile is read, and the outputs deliver
+ * all of it, for as long as they get on with it.
+ */
+#include <errno.h>
+
+#include "pump.h"
+#include "run.h"
+#include "sink.h"
+
+#define DRAIN_MS 2000u
+#define POLL_MS 20u
+#define ABORT_MS 2000u
+
+struct stop {
+	struct run *run;
+	uint64_t stop_ms;
+	bool (*hurry)(void *);
+	void *arg;
+};
+
+static const struct ctf_plugin *
+plugin(const struct input *in)
+{
+	return in->inst->plugin;
+}
+
+/*
+ * Reads what is queued.  There is no time to wait for a full output now; a
+ * replay alone still waits, since nothing is lost by its not being read.
+ */
+static void
+read_out(struct stop *st, struct input *in)
+{
+	int ret = CTF_READ_MORE;
+
+	while (ret == CTF_READ_MORE && !in->ended) {
+		batch_reset(&in->batch);
+		ret = plugin(in)->read(in->ctx.obj, &in->batch);
+		pump_batch(in, &in->batch);
+		for (unsigned i = 0; i < in->nstacks; i++)
+			if (sink_over(in->stacks[i]->enc->sink))
+				sink_drop(in->stacks[i]->enc->sink);
+		run_kick(st->run->graph);
+	}
+	if (ret < 0 || ret == CTF_READ_END)
+		in->ended = true;
+}
+
+static bool
+drained(struct stop *st, struct input *in, bool now)
+{
+	if (in->ended || !in->started)
+		return true;
+	read_out(st, in);
+	return in->ended || !plugin(in)->drain || plugin(in)->drain(in->ctx.obj, now);
+}
+
+static void
+stop_inputs(struct stop *st)
+{
+	struct graph *g = st->run->graph;
+	uint64_t deadline = clock_ms() + DRAIN_MS;
+
+	for (struct input *in = g->inputs; in; in = in->next) {
+		/* A replay has no end of its own to wait for. */
+		if (!plugin(in)->drain)
+			in->ended = true;
+		while (!drained(st, in, st->hurry(st->arg) || clock_ms() >= deadline))
+			loop_once(st->run->loop, POLL_MS);
+		if (!in->ended && in->started)
+			read_out(st, in);
+		if (in->watch)
+			loop_del(in->watch);
+		in->watch = NULL;
+		if (in->started)
+			plugin(in)->stop(in->ctx.obj);
+		in->started = false;
+		in->ended = true;
+		pump_seal(in);
+	}
+}
+
+static uint64_t
+progress(const struct graph *g)
+{
+	uint64_t sum = 0;
+
+	for (struct sink *s = g->sinks; s; s = s->next) {
+		pthread_mutex_lock(&s->lock);
+		sum += s->progress + s->done;
+		pthread_mutex_unlock(&s->lock);
+	}
+	return sum;
+}
+
+static bool
+all_done(const struct graph *g)
+{
+	for (struct sink *s = g->sinks; s; s = s->next)
+		if (s->running && !sink_join(s, 0))
+			return false;
+	return true;
+}
+
+/* What a thread left behind is lost, and said. */
+static void
+say_lost(struct sink *s)
+{
+	if (!s->queue.recs)
+		return;
+	ctf_count(s->dropped, s->queue.recs);
+	ctf_log(&s->ctx, CTF_ERROR, "stopped with %llu flows not delivered: lost",
+		(unsigned long long)s->queue.recs);
+}
+
+static bool
+stop_sinks(struct stop *st)
+{
+	struct graph *g = st->run->graph;
+	uint64_t seen = progress(g), since = clock_ms();
+	bool ended = true;
+
+	for (struct sink *s = g->sinks; s; s = s->next)
+		if (s->running) {
+			sink_go(s);
+			sink_stop(s);
+		}
+	while (!all_done(g) && clock_ms() - since < st->stop_ms && !st->hurry(st->arg)) {
+		uint64_t now = progress(g);
+
+		if (now != seen)
+			since = clock_ms();
+		seen = now;
+		loop_once(st->run->loop, POLL_MS);
+	}
+	for (struct sink *s = g->sinks; s; s = s->next)
+		if (s->running)
+			sink_abort(s);
+	for (struct sink *s = g->sinks; s; s = s->next) {
+		ended &= sink_join(s, ABORT_MS);
+		if (!s->running)
+			say_lost(s);
+	}
+	return ended;
+}
+
+bool
+run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
+{
+	struct stop st = { r, stop_ms, hurry, arg };
+
+	stop_inputs(&st);
+	run_kick(r->graph);
+	return stop_sinks(&st);
+}

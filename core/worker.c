@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A sink's thread: opens the output, delivers frames in order, and after a
+ * failure closes it, waits (longer each time) and goes on from the first
+ * frame that is not settled.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "priv.h"
+#include "sink.h"
+
+#define DELAY_MAX_MS 60000u
+#define DELAY_STOPPING_MS 1000u
+#define BUSY_MS 50u
+#define SETTLE_MS 100u
+
+uint64_t
+clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
+}
+
+static const struct ctf_plugin *
+plugin(const struct sink *s)
+{
+	return s->inst->plugin;
+}
+
+static void
+set_state(struct sink *s, enum sink_state state)
+{
+	pthread_mutex_lock(&s->lock);
+	s->state = state;
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* A configuration mistake, when met at the start; see open() in plugin.h. */
+static bool
+is_mistake(int err)
+{
+	return err == EACCES || err == EPERM || err == EROFS || err == ENOENT ||
+	       err == ENOTDIR || err == EISDIR || err == ENAMETOOLONG || err == EINVAL;
+}
+
+/* The first failure is an error, its repetition is only for debugging. */
+static void
+say_down(struct sink *s, const struct ctf_err *err)
+{
+	enum ctf_level level = s->said_down ? CTF_DEBUG : CTF_ERROR;
+
+	ctf_log(&s->ctx, level, "%s; trying again in %llu ms", err->msg,
+		(unsigned long long)s->delay_ms);
+	s->said_down = true;
+}
+
+/* Doubles the delay up to its maximum and spreads it by +-20 %. */
+static void
+back_off(struct sink *s, const struct ctf_err *err)
+{
+	uint64_t jitter;
+
+	s->delay_ms = s->delay_ms ? s->delay_ms * 2 : s->inst->out.reconnect;
+	if (s->delay_ms > DELAY_MAX_MS && s->inst->out.reconnect < DELAY_MAX_MS)
+		s->delay_ms = DELAY_MAX_MS;
+	jitter = s->delay_ms / 5 * 2 + 1;
+	s->retry_at_ms = clock_ms() + s->delay_ms - jitter / 2 + (uint64_t)(ctf_now() / 64 % jitter);
+	say_down(s, err);
+	ctf_count(s->retries, 1);
+}
+
+static void
+close_output(struct sink *s)
+{
+	if (plugin(s)->close)
+		plugin(s)->close(s->ctx.obj);
+	s->fd = -1;
+	pthread_mutex_lock(&s->lock);
+	s->state = SINK_DOWN;
+	queue_rewind(&s->queue);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+say_up(struct sink *s)
+{
+	if (s->said_down)
+		ctf_log(&s->ctx, CTF_NOTICE, "works again after %llu s",
+			(unsigned long long)(clock_ms() - s->down_since_ms) / 1000);
+	s->said_down = false;
+}
+
+/* One attempt; returns the errno it failed with, or 0. */
+static int
+open_output(struct sink *s, struct ctf_err *err)
+{
+	int failed = 0, fd = -1;
+
+	if (plugin(s)->open)
+		fd = plugin(s)->open(s->ctx.obj, &failed, err);
+	if (failed)
+		return failed;
+	s->fd = fd;
+	set_state(s, SINK_UP);
+	return 0;
+}
+
+static void
+first_open(struct sink *s)
+{
+	struct ctf_err err = { 0 };
+	int failed = open_output(s, &err);
+
+	s->down_since_ms = clock_ms();
+	pthread_mutex_lock(&s->lock);
+	s->first_done = true;
+	if (failed && is_mistake(failed)) {
+		s->refused = s->aborted = true;
+		s->why = err;
+	}
+	pthread_cond_broadcast(&s->cond);
+	while (!s->go && !s->aborted)
+		pthread_cond_wait(&s->cond, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	if (failed && !s->refused)
+		back_off(s, &err);
+}
+
+static void
+fail_session(struct sink *s, const struct ctf_err *err)
+{
+	close_output(s);
+	s->down_since_ms = clock_ms();
+	back_off(s, err);
+}
+
+/* Waits for a kick, the session's end (watch), or the time. */
+static void
+wait_for(struct sink *s, bool watch, int timeout_ms)
+{
+	struct pollfd p[3] = { { s->kick, POLLIN, 0 },
+			       { s->intr, POLLIN, 0 },
+			       { watch ? s->fd : -1, POLLIN | POLLRDHUP, 0 } };
+	struct ctf_err err = { 0 };
+	eventfd_t n;
+
+	if (poll(p, 3, timeout_ms) <= 0)
+		return;
+	if (p[0].revents)
+		eventfd_read(s->kick, &n);
+	if (p[2].revents && plugin(s)->idle && plugin(s)->idle(s->ctx.obj, &err) != CTF_SENT)
+		fail_session(s, &err);
+}
+
+static void
+do_reopen(struct sink *s)
+{
+	struct ctf_err err = { 0 };
+	bool want;
+
+	pthread_mutex_lock(&s->lock);
+	want = s->want_reopen;
+	s->want_reopen = false;
+	pthread_mutex_unlock(&s->lock);
+	if (!want)
+		return;
+	if (s->state == SINK_DOWN)
+		s->retry_at_ms = 0;
+	else if (plugin(s)->reopen && plugin(s)->reopen(s->ctx.obj, &err))
+		ctf_log(&s->ctx, CTF_ERROR, "%s; the old one is kept", err.msg);
+}
+
+static void
+retry(struct sink *s)
+{
+	uint64_t now = clock_ms(), at = s->retry_at_ms;
+	struct ctf_err err = { 0 };
+
+	if (s->draining && at > now + DELAY_STOPPING_MS)
+		at = s->retry_at_ms = now + DELAY_STOPPING_MS;
+	if (at > now)
+		wait_for(s, false, (int)(at - now));
+	else if (open_output(s, &err))
+		back_off(s, &err);
+}
+
+/* Frames up to where the plugin says nothing need be sent again. */
+static void
+settle(struct sink *s)
+{
+	uint64_t upto = plugin(s)->settled ? plugin(s)->settled(s->ctx.obj) : UINT64_MAX;
+	uint64_t recs, left;
+
+	pthread_mutex_lock(&s->lock);
+	left = s->queue.frames;
+	recs = queue_settle(&s->queue, upto);
+	s->progress += left - s->queue.frames;
+	pthread_mutex_unlock(&s->lock);
+	ctf_count(s->delivered, recs);
+}
+
+/* The first frame not taken can never be delivered. */
+static void
+drop_poison(struct sink *s, const struct ctf_err *err)
+{
+	struct qframe *f;
+
+	pthread_mutex_lock(&s->lock);
+	queue_taken(&s->queue, 0);
+	f = queue_drop(&s->queue);
+	s->progress++;
+	pthread_mutex_unlock(&s->lock);
+	if (!f)
+		return;
+	ctf_count(s->poisoned, f->f.recs);
+	ctf_log(&s->ctx, CTF_ERROR, "frame %llu with %u flows cannot be delivered: %s",
+		(unsigned long long)f->f.number, f->f.recs, err->msg);
+	free(f);
+}
+
+static void
+deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
+{
+	struct ctf_err err = { 0 };
+	unsigned taken = 0;
+	enum ctf_sent r = plugin(s)->deliver(s->ctx.obj, frames, n, &taken, &err);
+
+	pthread_mutex_lock(&s->lock);
+	queue_taken(&s->queue, taken);
+	s->progress += taken;
+	s->state = taken || r == CTF_SENT ? SINK_UP : SINK_STALLED;
+	pthread_mutex_unlock(&s->lock);
+	settle(s);
+	if (taken) {
+		s->delay_ms = 0;
+		say_up(s);
+	}
+	if (r == CTF_AGAIN)
+		wait_for(s, false, BUSY_MS);
+	else if (r == CTF_RETRY)
+		fail_session(s, &err);
+	else if (r == CTF_POISON)
+		drop_poison(s, &err);
+}
+
+/* Claims what is to be delivered; with nothing, says whether to wait or end. */
+static unsigned
+next_frames(struct sink *s, const struct ctf_frame **frames, bool *ret_end, bool *ret_unsettled)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->state == SINK_DOWN ? 0 : queue_claim(&s->queue, frames);
+	s->draining = s->stopping;
+	*ret_unsettled = s->queue.frames > 0;
+	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0);
+	if (!n)
+		s->waiting = true;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+static void *
+worker(void *arg)
+{
+	const struct ctf_frame *frames[GROUP];
+	struct sink *s = arg;
+	bool end = false, unsettled;
+
+	first_open(s);
+	priv_drop_thread();
+	while (!end) {
+		unsigned n = next_frames(s, frames, &end, &unsettled);
+
+		if (end)
+			break;
+		do_reopen(s);
+		if (s->state == SINK_DOWN)
+			retry(s);
+		else if (n)
+			deliver(s, frames, n);
+		else
+			wait_for(s, true, unsettled ? (int)SETTLE_MS : -1);
+		if (!n && unsettled && s->state != SINK_DOWN)
+			settle(s);
+	}
+	if (s->state != SINK_DOWN)
+		close_output(s);
+	pthread_mutex_lock(&s->lock);
+	s->done = true;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+	return NULL;
+}
+
+int
+sink_start(struct sink *s)
+{
+	int ret;
+
+	s->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	s->intr = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->kick < 0 || s->intr < 0)
+		return -errno;
+	ret = pthread_create(&s->thread, NULL, worker, s);
+	s->running = ret == 0;
+	return -ret;
+}
+
+/* Waits on the condition until flag or the deadline; true: it came true. */
+static bool
+await(struct sink *s, const bool *flag, uint64_t deadline_ms)
+{
+	bool ok;
+
+	pthread_mutex_lock(&s->lock);
+	while (!*flag && clock_ms() < deadline_ms) {
+		uint64_t left = deadline_ms - clock_ms(), ns = ctf_now() + left * 1000000u;
+		struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+
+		pthread_cond_timedwait(&s->cond, &s->lock, &t);
+	}
+	ok = *flag;
+	pthread_mutex_unlock(&s->lock);
+	return ok;
+}
+
+void
+sink_await_open(struct sink *s, uint64_t deadline_ms)
+{
+	await(s, &s->first_done, deadline_ms);
+}
+
+static void
+request(struct sink *s, bool *flag)
+{
+	pthread_mutex_lock(&s->lock);
+	*flag = true;
+	s->waiting = false;
+	pthread_cond_broadcast(&s->cond);
+	pthread_mutex_unlock(&s->lock);
+	eventfd_write(s->kick, 1);
+}
+
+void
+sink_go(struct sink *s)
+{
+	request(s, &s->go);
+}
+
+void
+sink_reopen(struct sink *s)
+{
+	request(s, &s->want_reopen);
+}
+
+void
+sink_stop(struct sink *s)
+{
+	request(s, &s->stopping);
+}
+
+void
+sink_abort(struct sink *s)
+{
+	eventfd_write(s->intr, 1);
+	if (plugin(s)->interrupt)
+		plugin(s)->interrupt(s->ctx.obj);
+	request(s, &s->aborted);
+}
+
+bool
+sink_join(struct sink *s, uint64_t timeout_ms)
+{
+	if (!s->running)
+		return true;
+	if (!await(s, &s->done, clock_ms() + timeout_ms))
+		return false;
+	pthread_join(s->thread, NULL);
+	s->running = false;
+	return true;
+}
+
+int
+ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
+{
+	struct pollfd p[2] = { { ctx->sink->intr, POLLIN, 0 }, { fd, events, 0 } };
+	int n = poll(p, 2, timeout_ms);
+
+	if (n < 0)
+		return -errno;
+	if (p[0].revents)
+		return -EINTR;
+	return n ? p[1].revents : 0;
+}
