@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ct_decode.h - one ctnetlink message becomes one record.
+ *
+ * No I/O, no allocation.  An input's instance begins with struct ct_input and
+ * gives ct_ports as its .writes; it calls ct_times_default() and
+ * ct_prepare() in setup() or start(), ct_decode() for each message.
+ */
+#ifndef CT_DECODE_H
+#define CT_DECODE_H
+
+#include <ctflow/plugin.h>
+
+struct ct_fields { /* where the fields go; one slot each, see ct_ports */
+	ctf_ref orig_saddr, orig_daddr, orig_proto, orig_sport, orig_dport;
+	ctf_ref orig_bytes, orig_packets;
+	ctf_ref reply_saddr, reply_daddr, reply_proto, reply_sport, reply_dport;
+	ctf_ref reply_bytes, reply_packets;
+	ctf_ref icmp_code, icmp_type, icmpv6_code, icmpv6_type;
+	ctf_ref mark, id, event;
+	ctf_ref start_sec, start_usec, end_sec, end_usec;
+	ctf_ref oob_family, oob_protocol;
+
+	ctf_ref start_ns, last_ns, last_sec, last_usec;
+	ctf_ref destroy_ns, destroy_sec, destroy_usec;
+	ctf_ref duration, event_ns, end_kind, end_reason;
+	ctf_ref zone, zone_reply, nsid;
+	ctf_ref status, timeout, use, portid, labels, helper, secctx;
+	ctf_ref tcp_state, tcp_wscale_orig, tcp_wscale_reply, tcp_flags_orig, tcp_flags_reply;
+	ctf_ref sctp_state, sctp_vtag_orig, sctp_vtag_reply;
+	ctf_ref dccp_state, dccp_role, dccp_handshake;
+	ctf_ref orig_icmp_id, reply_icmp_id;
+	ctf_ref orig_gre_skey, orig_gre_dkey, reply_gre_skey, reply_gre_dkey;
+	ctf_ref master_saddr, master_daddr, master_proto, master_sport, master_dport;
+};
+
+/* ---- timeouts, as the kernel of the flows had them ----------------------- */
+
+#define CT_TIMES 40u
+
+struct ct_times {
+	uint32_t sec[CT_TIMES]; /* as ct_time_names */
+};
+
+struct ct_time_name {
+	const char *sysctl; /* file below /proc/sys/net/netfilter/; ends with NULL */
+	uint32_t dflt;      /* seconds */
+};
+extern const struct ct_time_name ct_time_names[];
+
+void ct_times_default(struct ct_times *);
+/* 0, or -ENOENT: no timeout of that name. */
+int ct_times_set(struct ct_times *, const char *sysctl, unsigned seconds);
+
+/* ---- decoding ------------------------------------------------------------- */
+
+#define CT_PUTS 80u
+
+struct ct_plan {          /* what the slots ask for, worked out once */
+	uint32_t attrs;   /* bit n: attribute n is of interest */
+	uint32_t derived; /* which computed groups are of interest */
+	unsigned n;
+	struct {
+		uint8_t from; /* value of the message */
+		uint8_t only; /* protocols it makes sense for */
+		ctf_ref to;   /* slot */
+	} put[CT_PUTS];
+};
+
+struct ct_input { /* the head of an input's instance */
+	struct ctf_obj obj;
+	struct ct_fields f; /* bound by the core through ct_ports */
+	struct ct_times t;
+	struct ct_plan plan;
+};
+
+/* Offsets are into struct ct_input. */
+extern const struct ctf_port ct_ports[];
+
+/* After the fields are bound (setup), before the first ct_decode(). */
+void ct_prepare(struct ct_input *);
+
+/*
+ * msg: one netlink message, host byte order; rec: nothing set yet.  Text in
+ * the record borrows from msg.  nsid is -1 for the own network namespace.
+ * Returns 1: a record; 0: not a conntrack event, the record is unusable;
+ * -EBADMSG: malformed, the record is unusable.
+ */
+int ct_decode(const struct ct_input *, const void *msg, size_t len, uint64_t rx_ns, int nsid,
+	      struct ctf_rec *rec);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ct_raw.h - what one message said, before it goes to the slots.  Private to
+ * ct_decode.c, ct_plan.c and ct_end.c.
+ */
+#ifndef CT_RAW_H
+#define CT_RAW_H
+
+#include "ct_decode.h"
+
+/* Since Linux 6.14; an enumerator where the headers know it, hence the name. */
+#define CT_ATTR_TIMESTAMP_EVENT 27
+
+enum { /* values of one tuple, counted from R_ORIG, R_REPLY or R_MASTER */
+       T_SADDR,
+       T_DADDR,
+       T_PROTO,
+       T_SPORT, /* GRE keys come as ports, too */
+       T_DPORT,
+       T_ICMP_ID, /* ICMP and ICMPv6 */
+       T_ICMP_TYPE,
+       T_ICMP_CODE,
+       T_ZONE,
+       T_SIZE
+};
+
+enum { /* all values a message may hold */
+       R_ORIG = 0,
+       R_REPLY = R_ORIG + T_SIZE,
+       R_MASTER = R_REPLY + T_SIZE,
+       R_STATUS = R_MASTER + T_SIZE,
+       R_TIMEOUT,
+       R_MARK,
+       R_ORIG_PACKETS,
+       R_ORIG_BYTES,
+       R_REPLY_PACKETS,
+       R_REPLY_BYTES,
+       R_USE,
+       R_ID,
+       R_ZONE,
+       R_SECCTX,
+       R_START,
+       R_STOP,
+       R_EVENT_NS,
+       R_LABELS,
+       R_HELPER,
+       R_TCP_STATE,
+       R_TCP_WSCALE_ORIG,
+       R_TCP_WSCALE_REPLY,
+       R_TCP_FLAGS_ORIG,
+       R_TCP_FLAGS_REPLY,
+       R_SCTP_STATE,
+       R_SCTP_VTAG_ORIG,
+       R_SCTP_VTAG_REPLY,
+       R_DCCP_STATE,
+       R_DCCP_ROLE,
+       R_DCCP_HANDSHAKE,
+       R_PORTID, /* from here on: not attributes */
+       R_NSID,
+       R_EVENT,
+       R_FAMILY,
+       R_OOB_PROTOCOL,
+       R_N
+};
+_Static_assert(R_N <= 64, "one bit of ct_raw.have per value");
+
+enum { /* protocol classes: which fields make sense */
+       L4_ANY = 1,
+       L4_PORTS = 2,
+       L4_ICMP = 4,
+       L4_ICMPV6 = 8,
+       L4_GRE = 16,
+};
+
+enum {              /* ct_plan.derived */
+       D_START = 1, /* flow.start.sec .usec */
+       D_END = 2,   /* flow.end.sec .usec, flow.destroy.* */
+       D_LAST = 4,  /* flow.last.*, flow.duration, flow.end.kind, flow.end.reason */
+};
+
+union ct_val {
+	union ctf_val val;
+	uint64_t q[2];
+};
+
+struct ct_raw {
+	uint64_t have; /* bit n: v[n] holds a value */
+	uint64_t rx_ns;
+	uint8_t family;
+	uint8_t event;
+	union ct_val v[R_N];
+};
+
+static inline bool
+raw_has(const struct ct_raw *w, unsigned n)
+{
+	return w->have >> n & 1;
+}
+
+static inline uint64_t
+raw_num_or(const struct ct_raw *w, unsigned n, uint64_t absent)
+{
+	return raw_has(w, n) ? w->v[n].val.u : absent;
+}
+
+static inline void
+raw_put(struct ct_raw *w, unsigned n, uint64_t x)
+{
+	w->v[n].val.u = x;
+	w->have |= UINT64_C(1) << n;
+}
+
+/* The computed fields of a record: start, end, last packet, reason. */
+void ct_end(const struct ct_input *, const struct ct_raw *, struct ctf_rec *);
+
+#endif

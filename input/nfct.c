@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nfct.c - NFCT: conntrack's events from the kernel.
+ *
+ * A DESTROY event is the whole flow record, so there is no table here; the
+ * options of ulogd2 that size one are accepted.  read() does as little as can
+ * be besides receiving: one clock reading and one buffer a batch, counters
+ * added up at the end.
+ */
+#include "nfct.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define MESSAGE_MAX 8192u /* an event has 250 bytes, at most about 1 KiB */
+
+#define AT(member) offsetof(struct nfct_conf, member)
+
+static const struct ctf_opt opts[] = {
+	{ "event_mask", CTF_OUINT, AT(event_mask), 0, UINT32_MAX, "5", NULL,
+	  "events wanted: 1 NEW, 2 UPDATE, 4 DESTROY" },
+	{ "hash_enable", CTF_OBOOL, AT(hash_enable), 0, 0, "1", NULL,
+	  "1: one record a flow, at its end; 0: a record for each event of event_mask" },
+	{ "hash_buckets", CTF_OUINT, AT(hash_buckets), 0, UINT32_MAX, "8192", NULL,
+	  "no effect: there is no flow table to size" },
+	{ "hash_max_entries", CTF_OUINT, AT(hash_max_entries), 0, UINT32_MAX, "32768", NULL,
+	  "no effect: there is no flow table to limit" },
+	{ "netlink_socket_buffer_size", CTF_OSIZE, AT(buffer_size), 0, 1u << 30, "0", NULL,
+	  "receive buffer; 0: 8M, at most 1/64 of the memory (the kernel doubles it)" },
+	{ "netlink_socket_buffer_maxsize", CTF_OSIZE, AT(buffer_maxsize), 0, 1u << 30, "0",
+	  NULL, "each overrun doubles the buffer up to this; 0: it does not grow" },
+	{ "netlink_resync_timeout", CTF_OMSEC, AT(resync_timeout), 0, 0, "0", NULL,
+	  "no effect: there is no flow table to bring up to date; a loss is a gap record" },
+	{ "pollinterval", CTF_OMSEC, AT(poll), 0, 0, "0", NULL,
+	  "every so often make the kernel end expired flows at once; 0: it takes its time" },
+	{ "reliable", CTF_OBOOL, AT(reliable), 0, 0, "1", NULL,
+	  "the kernel keeps ended flows until we have taken them" },
+	{ "accept_src_filter", CTF_OTEXT, AT(accept_src), 0, 0, "", NULL,
+	  "original source in one of these: 10.0.0.0/8,2001:db8::/32 (restricts only the "
+	  "families it names)" },
+	{ "accept_dst_filter", CTF_OTEXT, AT(accept_dst), 0, 0, "", NULL,
+	  "original destination, likewise" },
+	{ "accept_proto_filter", CTF_OTEXT, AT(accept_proto), 0, 0, "", NULL,
+	  "protocol one of these names or numbers: tcp,udp,47" },
+	{ "sysctl", CTF_OENUM, AT(sysctl), 0, 0, "auto", NFCT_POLICIES,
+	  "nf_conntrack_timestamp, _acct and _events: auto turns the first on and warns" },
+	{ "record", CTF_OTEXT, AT(record), 0, 0, "", NULL,
+	  "write every message received to this pcap file, for REPLAY" },
+	{ "network_namespace_path", CTF_OTEXT, AT(netns), 0, 0, "", NULL,
+	  "listen in this network namespace, e.g. /run/netns/NAME" },
+	{ NULL },
+};
+
+/* ---- setup ----------------------------------------------------------------- */
+
+static int
+choose_groups(struct nfct *s, struct ctf_err *err)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	unsigned mask = (unsigned)c->event_mask & (CTF_NEW | CTF_UPDATE | CTF_DESTROY);
+
+	if (c->hash_enable)
+		mask &= CTF_DESTROY;
+	if (c->poll)
+		mask |= CTF_DESTROY;
+	if (!mask)
+		return ctf_fail_opt(nfct_ctx(s), err, "event_mask",
+				    "event_mask %#x with hash_enable %d gives no records; %s",
+				    (unsigned)c->event_mask, c->hash_enable,
+				    c->hash_enable
+					    ? "add 4 (DESTROY) or set hash_enable=0"
+					    : "it is 1 (NEW) + 2 (UPDATE) + 4 (DESTROY)");
+	s->mask = mask;
+	return 0;
+}
+
+static int
+compile_filter(struct nfct *s, const struct nfct_filter *f, struct ctf_err *err)
+{
+	int n = nfct_filter_compile(f, s->prog, NFCT_BPF_MAX);
+
+	if (n < 0)
+		return ctf_fail_opt(nfct_ctx(s), err, "accept_src_filter",
+				    "the accept_*_filter lists are too long for the kernel "
+				    "(more than %u instructions)",
+				    NFCT_BPF_MAX);
+	s->prog_len = (unsigned)n;
+	return 0;
+}
+
+static int
+make_filter(struct nfct *s, struct ctf_err *err)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	struct nfct_filter f = { 0 };
+	const char *opt = "accept_src_filter";
+	char why[256];
+	int r = nfct_filter_prefixes(&f, NFCT_SRC, c->accept_src, why, sizeof(why));
+
+	if (r == 0) {
+		opt = "accept_dst_filter";
+		r = nfct_filter_prefixes(&f, NFCT_DST, c->accept_dst, why, sizeof(why));
+	}
+	if (r == 0) {
+		opt = "accept_proto_filter";
+		r = nfct_filter_protos(&f, c->accept_proto, why, sizeof(why));
+	}
+	if (r == 0)
+		r = compile_filter(s, &f, err);
+	else
+		r = ctf_fail_opt(nfct_ctx(s), err, opt, "%s: %s", opt, why);
+	nfct_filter_free(&f);
+	return r;
+}
+
+/* "accept_src_filter=10.0.0.0/8 accept_proto_filter=tcp" */
+static char *
+selection_text(const struct nfct_conf *c)
+{
+	const char *const part[][2] = { { "accept_src_filter", c->accept_src },
+					{ "accept_dst_filter", c->accept_dst },
+					{ "accept_proto_filter", c->accept_proto } };
+	size_t size =
+		128 + strlen(c->accept_src) + strlen(c->accept_dst) + strlen(c->accept_proto);
+	char *text = calloc(1, size);
+	size_t len = 0;
+
+	for (size_t i = 0; text && i < sizeof(part) / sizeof(*part); i++)
+		if (part[i][1][0])
+			len += (size_t)snprintf(text + len, size - len, "%s%s=%s",
+						len ? " " : "", part[i][0], part[i][1]);
+	return text;
+}
+
+static void
+make_counters(struct nfct *s)
+{
+	struct ctf_ctx *ctx = nfct_ctx(s);
+
+	s->events = ctf_counter_new(ctx, "events");
+	s->ignored = ctf_counter_new(ctx, "ignored");
+	s->malformed = ctf_counter_new(ctx, "malformed");
+	s->no_counters = ctf_counter_new(ctx, "no_counters");
+	s->no_start = ctf_counter_new(ctx, "no_start");
+	s->lost = ctf_counter_new(ctx, "lost");
+	s->retries = ctf_counter_new(ctx, "retries");
+	s->unreported = ctf_counter_new(ctx, "unreported");
+}
+
+static int
+nfct_setup(void *self, struct ctf_err *err)
+{
+	struct nfct *s = self;
+	int r;
+
+	s->fd = s->req.fd = -1;
+	s->prog = calloc(NFCT_BPF_MAX, sizeof(*s->prog));
+	s->selection = selection_text(nfct_conf(s));
+	if (!s->prog || !s->selection)
+		return ctf_fail(err, ENOMEM, "no memory");
+	r = choose_groups(s, err);
+	if (r == 0)
+		r = make_filter(s, err);
+	if (r == 0)
+		make_counters(s);
+	return r;
+}
+
+static void
+nfct_release(void *self)
+{
+	struct nfct *s = self;
+
+	free(s->prog);
+	free(s->selection);
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+struct tally { /* of one batch */
+	unsigned events, ignored, malformed, no_counters, no_start;
+};
+
+static void
+warn_once(struct nfct *s, bool *said, const char *what, const char *name, int value)
+{
+	if (*said)
+		return;
+	*said = true;
+	if (nfct_conf(s)->sysctl == NFCT_IGNORE)
+		return;
+	if (value == 1)
+		ctf_log(nfct_ctx(s), CTF_INFO, "flows without %s: begun before %s was set",
+			what, name);
+	else
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"flows without %s: sysctl -w net.netfilter.%s=1 gives it to new ones",
+			what, name);
+}
+
+static void
+add_up(struct nfct *s, const struct tally *t)
+{
+	if (t->events)
+		ctf_count(s->events, t->events);
+	if (t->ignored)
+		ctf_count(s->ignored, t->ignored);
+	if (t->malformed)
+		ctf_count(s->malformed, t->malformed);
+	if (t->no_counters) {
+		ctf_count(s->no_counters, t->no_counters);
+		warn_once(s, &s->said_counters, "packet and byte counters", "nf_conntrack_acct",
+			  s->sys.acct);
+	}
+	if (t->no_start) {
+		ctf_count(s->no_start, t->no_start);
+		warn_once(s, &s->said_start, "start time", "nf_conntrack_timestamp",
+			  s->sys.timestamp);
+	}
+}
+
+/* A failing disk must not cost events: the recording ends, the input goes on. */
+static void
+record_message(struct nfct *s, uint64_t now, const void *msg, size_t len)
+{
+	int r = pcap_writer_put(s->record, now, -1, msg, len);
+
+	if (r == 0)
+		return;
+	ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s ends: %s", nfct_conf(s)->record,
+		strerror(-r));
+	(void)pcap_writer_close(s->record);
+	s->record = NULL;
+}
+
+/* 1: rec is a record; 0: it is not. */
+static int
+decode(struct nfct *s, const void *msg, size_t len, uint64_t now, struct ctf_rec *rec,
+       struct tally *t)
+{
+	int r = len <= MESSAGE_MAX ? ct_decode(&s->in, msg, len, now, -1, rec) : -EMSGSIZE;
+
+	t->events++;
+	if (s->record && len <= MESSAGE_MAX)
+		record_message(s, now, msg, len);
+	if (r <= 0) {
+		t->ignored += r == 0;
+		t->malformed += r < 0;
+		return 0;
+	}
+	if (rec->event == CTF_DESTROY) {
+		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);
+		t->no_start += s->start_at != CTF_NONE && !ctf_has(rec, s->start_at);
+	}
+	return 1;
+}
+
+/* recv() failed: may the loop go on, is the queue empty, or is all over? */
+static int
+recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
+{
+	if (errno == ENOBUFS) {
+		if (t->events)
+			s->read_ns = now;
+		nfct_overrun(s, now);
+		return CTF_READ_MORE;
+	}
+	if (errno == EINTR)
+		return CTF_READ_MORE;
+	if (errno != EAGAIN)
+		return -errno;
+	nfct_overrun_end(s);
+	return CTF_READ_IDLE;
+}
+
+/*
+ * The messages are the kernel's: others may send to this socket only with
+ * CAP_NET_ADMIN, and with that they need not forge events.
+ */
+static int
+read_all(struct nfct *s, struct ctf_batch *b, uint64_t now, struct tally *t)
+{
+	struct ctf_rec *rec = NULL;
+	void *msg = NULL;
+	int r = CTF_READ_MORE;
+
+	for (;;) {
+		ssize_t len;
+
+		if (!rec && !(rec = ctf_batch_add(b)))
+			return CTF_READ_MORE;
+		if (!msg && !(msg = ctf_batch_room(b, MESSAGE_MAX)))
+			break;
+		len = recv(s->fd, msg, MESSAGE_MAX, MSG_TRUNC);
+		if (len < 0) {
+			r = recv_failed(s, t, now);
+			if (r != CTF_READ_MORE)
+				break;
+			continue;
+		}
+		if (!decode(s, msg, (size_t)len, now, rec, t)) {
+			rec->set[0] = rec->set[1] = 0;
+			continue;
+		}
+		rec = NULL;
+		if (s->keep) {
+			ctf_batch_keep(b, (size_t)len);
+			msg = NULL;
+		}
+	}
+	ctf_batch_drop(b);
+	return r;
+}
+
+static int
+nfct_read(void *self, struct ctf_batch *b)
+{
+	struct nfct *s = self;
+	struct tally t = { 0 };
+	uint64_t now = ctf_now();
+	int r = read_all(s, b, now, &t);
+
+	s->read_ns = now;
+	if (t.events)
+		s->event_ns = now;
+	add_up(s, &t);
+	return r;
+}
+
+static int
+nfct_fd(void *self)
+{
+	return ((struct nfct *)self)->fd;
+}
+
+static unsigned
+nfct_backlog(void *self)
+{
+	struct nfct *s = self;
+	struct nfct_mem mem;
+
+	if (nfct_events_mem(s->fd, &mem) < 0 || mem.rcvbuf == 0)
+		return 0;
+	return (unsigned)((uint64_t)mem.used * 100 / mem.rcvbuf);
+}
+
+CTF_PLUGIN(nfct) = {
+	.abi = CTF_ABI,
+	.role = CTF_INPUT,
+	.name = "NFCT",
+	.doc = "flows of the kernel's connection tracking",
+	.opts = opts,
+	.writes = ct_ports,
+	.conf_size = sizeof(struct nfct_conf),
+	.size = sizeof(struct nfct),
+	.setup = nfct_setup,
+	.release = nfct_release,
+	.start = nfct_start,
+	.fd = nfct_fd,
+	.read = nfct_read,
+	.backlog = nfct_backlog,
+	.drain = nfct_drain,
+	.stop = nfct_stop,
+};

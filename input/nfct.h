@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nfct.h - what the parts of the NFCT input share. */
+#ifndef NFCT_H
+#define NFCT_H
+
+#include <ctflow/plugin.h>
+#include "ct_decode.h"
+#include "nfct_bpf.h"
+#include "nfct_sock.h"
+#include "nfct_sysctl.h"
+#include "pcap.h"
+
+#define NFCT_SEC UINT64_C(1000000000) /* in ns */
+#define NFCT_HEARTBEAT 10u            /* seconds */
+
+struct nfct_conf {
+	uint64_t event_mask, hash_buckets, hash_max_entries;
+	uint64_t buffer_size, buffer_maxsize; /* bytes; 0: our choice, no growth */
+	uint64_t resync_timeout, poll;        /* ms */
+	bool hash_enable, reliable;
+	unsigned sysctl; /* enum nfct_policy */
+	const char *accept_src, *accept_dst, *accept_proto;
+	const char *record, *netns;
+};
+
+struct nfct {
+	struct ct_input in;
+
+	/* what the options come to */
+	unsigned mask; /* groups to join, as CTF_NEW ... */
+	struct sock_filter *prog;
+	unsigned prog_len;
+	char *selection; /* the accept_* options, for the coverage record */
+	ctf_counter *events, *ignored, *malformed, *no_counters, *no_start;
+	ctf_counter *lost, *retries, *unreported;
+
+	/* while started */
+	int fd; /* the event socket */
+	struct nfct_req req;
+	struct pcap_writer *record;
+	struct nfct_sysctls sys;
+	bool keep;                     /* records borrow from the message */
+	ctf_ref counters_at, start_at; /* slots to look for them, or CTF_NONE */
+	bool said_counters, said_start, said_full, said_poll;
+	bool left; /* no longer a member of the groups */
+
+	/* loss */
+	uint64_t buffer;   /* bytes asked for */
+	uint32_t drops;    /* of the kernel's drop counter: accounted for */
+	uint64_t read_ns;  /* the last look at the socket */
+	uint64_t event_ns; /* the last event */
+	uint64_t gap_from; /* an overrun goes on since; 0: none */
+	uint64_t calm_ns;  /* up to here nothing had to be retried */
+	uint64_t said_ns;  /* the last warning about losses */
+
+	/* time */
+	unsigned ticks, tick_sec;
+	bool probing;      /* the dump under way is that of the dying list */
+	uint64_t probe_ns; /* the last such dump */
+	uint64_t from_ns;  /* of the coverage */
+};
+
+static inline const struct nfct_conf *
+nfct_conf(const struct nfct *s)
+{
+	return s->in.obj.conf;
+}
+
+static inline struct ctf_ctx *
+nfct_ctx(const struct nfct *s)
+{
+	return s->in.obj.ctx;
+}
+
+/* nfct_start.c */
+int nfct_start(void *self, struct ctf_err *err);
+void nfct_stop(void *self);
+bool nfct_drain(void *self, bool now);
+
+/* nfct_loss.c */
+/* The socket said that events were lost; says so, and makes room. */
+void nfct_overrun(struct nfct *s, uint64_t now);
+/* The queue is empty: if there was an overrun it is over, and now a gap. */
+void nfct_overrun_end(struct nfct *s);
+/* Every now and then: deliveries the kernel has to repeat. */
+void nfct_count_retries(struct nfct *s, uint64_t now);
+/* The end: whatever the kernel still keeps for us will be lost. */
+void nfct_lose_dying(struct nfct *s);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nfct_req.c - the socket for requests. */
+#include "nfct_sock.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#define SUBSYS (NFNL_SUBSYS_CTNETLINK << 8)
+
+int
+nfct_req_open(struct nfct_req *r, struct ctf_err *err)
+{
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	int errnum;
+
+	r->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	if (r->fd < 0)
+		return ctf_fail(err, errno, "no netlink socket: %s%s", strerror(errno),
+				errno == EPROTONOSUPPORT ? " (modprobe nfnetlink)" : "");
+	if (bind(r->fd, (struct sockaddr *)&any, sizeof(any)) < 0) {
+		errnum = errno;
+		nfct_req_close(r);
+		return ctf_fail(err, errnum, "cannot bind a netlink socket: %s",
+				strerror(errnum));
+	}
+	r->busy = false;
+	return 0;
+}
+
+void
+nfct_req_close(struct nfct_req *r)
+{
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+	r->busy = false;
+}
+
+static int
+send_request(struct nfct_req *r, unsigned type, unsigned flags, uint8_t family)
+{
+	char buf[64] __attribute__((aligned(8))) = { 0 };
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct nfgenmsg *nfg;
+
+	nlh->nlmsg_type = (uint16_t)(SUBSYS | type);
+	nlh->nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags);
+	nlh->nlmsg_seq = ++r->seq;
+	nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
+	nfg->nfgen_family = family;
+	nfg->version = NFNETLINK_V0;
+	return send(r->fd, nlh, nlh->nlmsg_len, 0) < 0 ? -errno : 0;
+}
+
+/* ---- one answer ------------------------------------------------------------ */
+
+static int
+read_entries(const struct nlattr *attr, void *data)
+{
+	if (mnl_attr_get_type(attr) == CTA_STATS_GLOBAL_ENTRIES &&
+	    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
+		*(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
+	return MNL_CB_OK;
+}
+
+static int
+read_stats(const struct nlmsghdr *nlh, void *data)
+{
+	return mnl_attr_parse(nlh, sizeof(struct nfgenmsg), read_entries, data);
+}
+
+/* The kernel answers such requests before send() returns. */
+static int
+ask_count(struct nfct_req *r, uint32_t *ret_entries)
+{
+	uint32_t entries = 0;
+	ssize_t len;
+	int ret = send_request(r, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC);
+
+	if (ret < 0)
+		return ret;
+	len = recv(r->fd, r->buf, sizeof(r->buf), 0);
+	if (len < 0)
+		return -errno;
+	if (mnl_cb_run(r->buf, (size_t)len, r->seq, 0, read_stats, &entries) < 0)
+		return -errno;
+	*ret_entries = entries;
+	return 0;
+}
+
+int
+nfct_req_count(struct nfct_req *r, uint32_t *ret_entries, struct ctf_err *err)
+{
+	int ret = ask_count(r, ret_entries);
+
+	if (ret == -EPERM)
+		return ctf_fail(err, EPERM,
+				"conntrack refuses to answer: needs CAP_NET_ADMIN (root)");
+	if (ret == -EINVAL || ret == -EOPNOTSUPP)
+		return ctf_fail(err, -ret,
+				"the kernel does not know ctnetlink and could not load it: "
+				"modprobe nf_conntrack_netlink");
+	if (ret < 0)
+		return ctf_fail(err, -ret, "conntrack does not answer: %s", strerror(-ret));
+	return 0;
+}
+
+/* ---- dumps ----------------------------------------------------------------- */
+
+static int
+start_dump(struct nfct_req *r, unsigned type, uint8_t family)
+{
+	int ret;
+
+	if (r->busy)
+		return -EBUSY;
+	r->entries = 0;
+	r->error = 0;
+	ret = send_request(r, type, NLM_F_DUMP, family);
+	r->busy = ret == 0;
+	return ret;
+}
+
+int
+nfct_req_dying(struct nfct_req *r)
+{
+	return start_dump(r, IPCTNL_MSG_CT_GET_DYING, AF_UNSPEC);
+}
+
+/*
+ * The kernel removes expired entries while it walks the table, before it
+ * looks at the filter; and no entry is of this family.
+ */
+int
+nfct_req_reap(struct nfct_req *r)
+{
+	return start_dump(r, IPCTNL_MSG_CT_GET, AF_UNIX);
+}
+
+static int
+count_entry(const struct nlmsghdr *nlh, void *data)
+{
+	struct nfct_req *r = data;
+
+	r->entries++;
+	return MNL_CB_OK;
+}
+
+int
+nfct_req_step(struct nfct_req *r, unsigned chunks)
+{
+	while (r->busy && chunks-- > 0) {
+		ssize_t len = recv(r->fd, r->buf, sizeof(r->buf), 0);
+		int ret;
+
+		if (len < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		ret = len < 0 ? -1 : mnl_cb_run(r->buf, (size_t)len, r->seq, 0, count_entry, r);
+		if (ret < 0)
+			r->error = -errno;
+		r->busy = ret > MNL_CB_STOP;
+	}
+	return !r->busy;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nfct_sock.c - the socket that hears conntrack's events. */
+#include "nfct_sock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/netfilter/nfnetlink.h>
+
+static const struct {
+	unsigned event;
+	int group;
+} groups[] = {
+	{ CTF_NEW, NFNLGRP_CONNTRACK_NEW },
+	{ CTF_UPDATE, NFNLGRP_CONNTRACK_UPDATE },
+	{ CTF_DESTROY, NFNLGRP_CONNTRACK_DESTROY },
+};
+#define GROUPS (sizeof(groups) / sizeof(*groups))
+
+static int
+set_flag(int fd, int option)
+{
+	int on = 1;
+
+	return setsockopt(fd, SOL_NETLINK, option, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+/*
+ * Only both together are reliable: the first makes conntrack keep an ended
+ * flow it could not report, the second lets it do so as well when there was
+ * no memory for the message.
+ */
+static int
+set_reliable(int fd, struct ctf_err *err)
+{
+	int r = set_flag(fd, NETLINK_BROADCAST_ERROR);
+
+	if (r == 0)
+		r = set_flag(fd, NETLINK_NO_ENOBUFS);
+	if (r < 0)
+		return ctf_fail(err, -r, "no reliable delivery from this kernel: %s",
+				strerror(-r));
+	return 0;
+}
+
+int
+nfct_events_open(bool reliable, struct sock_filter *prog, unsigned len, int *ret_fd,
+		 struct ctf_err *err)
+{
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	struct sock_fprog bpf = { .len = (unsigned short)len, .filter = prog };
+	int r, fd;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
+	if (fd < 0)
+		return ctf_fail(err, errno, "no netlink socket: %s", strerror(errno));
+	r = reliable ? set_reliable(fd, err) : 0;
+	if (r < 0)
+		goto out;
+	if (len && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &bpf, sizeof(bpf)) < 0) {
+		r = ctf_fail(err, errno, "the kernel refuses the accept_*_filter: %s",
+			     strerror(errno));
+		goto out;
+	}
+	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0) {
+		r = ctf_fail(err, errno, "cannot bind a netlink socket: %s", strerror(errno));
+		goto out;
+	}
+	*ret_fd = fd;
+	return 0;
+out:
+	close(fd);
+	return r;
+}
+
+int64_t
+nfct_events_buffer(int fd, uint64_t bytes)
+{
+	int size = bytes > INT_MAX / 2 ? INT_MAX / 2 : (int)bytes;
+	socklen_t len = sizeof(size);
+
+	/* without CAP_NET_ADMIN net.core.rmem_max is the limit */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0)
+		return -errno;
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) < 0 ? -errno : size;
+}
+
+int
+nfct_events_join(int fd, unsigned mask, struct ctf_err *err)
+{
+	for (size_t i = 0; i < GROUPS; i++)
+		if (mask & groups[i].event &&
+		    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i].group,
+			       sizeof(groups[i].group)) < 0)
+			return ctf_fail(err, errno, "cannot listen to conntrack events: %s%s",
+					strerror(errno),
+					errno == EPERM ? "; needs CAP_NET_ADMIN (root)" : "");
+	return 0;
+}
+
+void
+nfct_events_leave(int fd, unsigned mask)
+{
+	for (size_t i = 0; i < GROUPS; i++)
+		if (mask & groups[i].event)
+			(void)setsockopt(fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP,
+					 &groups[i].group, sizeof(groups[i].group));
+}
+
+int
+nfct_events_mem(int fd, struct nfct_mem *ret_mem)
+{
+	uint32_t v[SK_MEMINFO_VARS] = { 0 };
+	socklen_t len = sizeof(v);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, v, &len) < 0)
+		return -errno;
+	ret_mem->used = v[SK_MEMINFO_RMEM_ALLOC];
+	ret_mem->rcvbuf = v[SK_MEMINFO_RCVBUF];
+	ret_mem->drops = v[SK_MEMINFO_DROPS];
+	return 0;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nfct_start.c - start, the regular tick, the end. */
+#include "nfct.h"
+#include "nfct_netns.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/sysinfo.h>
+
+#define MS UINT64_C(1000000) /* in ns */
+#define QUIET_BEFORE_PROBE (20 * MS)
+#define BETWEEN_PROBES (50 * MS)
+
+/* ---- coverage -------------------------------------------------------------- */
+
+static void
+read_boot_id(char *text, size_t size)
+{
+	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+}
+
+static void
+report_coverage(const struct nfct *s, bool ended)
+{
+	char host[256] = "", boot[64];
+	uint64_t now = ctf_now();
+	struct ctf_coverage c = { .from_ns = s->from_ns,
+				  .last_alive_ns = now,
+				  .to_ns = ended ? now : 0,
+				  .exporter = host,
+				  .instance = ctf_name(nfct_ctx(s)),
+				  .boot_id = boot,
+				  .selection = s->selection,
+				  .nsid = -1,
+				  .event_mask = s->mask,
+				  .acct = (int8_t)s->sys.acct,
+				  .timestamp = (int8_t)s->sys.timestamp,
+				  .events = (int8_t)s->sys.events,
+				  .reliable = nfct_conf(s)->reliable };
+
+	(void)gethostname(host, sizeof(host) - 1);
+	read_boot_id(boot, sizeof(boot));
+	ctf_report_coverage(nfct_ctx(s), &c);
+}
+
+/* ---- the tick -------------------------------------------------------------- */
+
+/* Ends the dump of the tick before, then makes expired entries end. */
+static void
+reap(struct nfct *s)
+{
+	int r = nfct_req_step(&s->req, 64) ? nfct_req_reap(&s->req) : -EBUSY;
+
+	(void)nfct_req_step(&s->req, 64);
+	if (r >= 0)
+		r = s->req.error;
+	if (r < 0 && r != -EBUSY && !s->said_poll) {
+		s->said_poll = true;
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"pollinterval: conntrack refuses the dump: %s", strerror(-r));
+	}
+}
+
+static bool
+due(const struct nfct *s, uint64_t every_sec)
+{
+	return s->ticks * (uint64_t)s->tick_sec % every_sec == 0;
+}
+
+static void
+tick(void *self)
+{
+	struct nfct *s = self;
+	uint64_t poll_sec = (nfct_conf(s)->poll + 999) / 1000;
+
+	s->ticks++;
+	if (poll_sec && due(s, poll_sec) && !s->left)
+		reap(s);
+	if (s->record && pcap_writer_flush(s->record) < 0) {
+		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s ends: write error",
+			nfct_conf(s)->record);
+		(void)pcap_writer_close(s->record);
+		s->record = NULL;
+	}
+	nfct_count_retries(s, ctf_now());
+	if (due(s, NFCT_HEARTBEAT))
+		report_coverage(s, false);
+}
+
+/* ---- start ----------------------------------------------------------------- */
+
+static uint64_t
+default_buffer(void)
+{
+	struct sysinfo si;
+	uint64_t share = sysinfo(&si) == 0 ? (uint64_t)si.totalram * si.mem_unit / 64 : 0;
+	uint64_t most = 8u << 20;
+
+	return share && share < most ? share : most;
+}
+
+static int
+open_events(struct nfct *s, struct ctf_err *err)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	int64_t got;
+	int r;
+
+	s->buffer = c->buffer_size ? c->buffer_size : default_buffer();
+	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
+		s->buffer = c->buffer_maxsize;
+	r = nfct_events_open(c->reliable, s->prog, s->prog_len, &s->fd, err);
+	if (r < 0)
+		return r;
+	got = nfct_events_buffer(s->fd, s->buffer);
+	if (got < 0)
+		return ctf_fail(err, (int)-got, "cannot set the receive buffer: %s",
+				strerror((int)-got));
+	if ((uint64_t)got < s->buffer)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"receive buffer is %lld bytes only (net.core.rmem_max; more needs "
+			"CAP_NET_ADMIN)",
+			(long long)got);
+	return nfct_events_join(s->fd, s->mask, err);
+}
+
+/* Flows conntrack has forgotten how to report, and what to do about it. */
+static void
+say_unreported(struct nfct *s, uint32_t entries)
+{
+	if (entries == 0 || (s->sys.events_before != 2 && s->sys.events_before != 0))
+		return;
+	ctf_count(s->unreported, entries);
+	ctf_log(nfct_ctx(s), CTF_NOTICE,
+		"%u entries exist that can never report their end, if nothing listened when "
+		"they "
+		"began (nf_conntrack_events was %d)",
+		entries, s->sys.events_before);
+}
+
+/* In the namespace to be listened to: the settings first, then the events. */
+static int
+start_inside(struct nfct *s, struct ctf_err *err)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	uint32_t entries = 0;
+	int r = nfct_req_open(&s->req, err);
+
+	if (r == 0)
+		r = nfct_req_count(&s->req, &entries, err);
+	if (r < 0)
+		return r;
+	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, c->netns, &s->sys);
+	nfct_sysctl_times(&s->in.t);
+	r = open_events(s, err);
+	if (r == 0)
+		say_unreported(s, entries);
+	return r;
+}
+
+static int
+start_sockets(struct nfct *s, struct ctf_err *err)
+{
+	const char *path = nfct_conf(s)->netns;
+	int home = -1, r, back;
+
+	if (path[0] && nfct_netns_enter(path, &home) < 0)
+		return ctf_fail_opt(nfct_ctx(s), err, "network_namespace_path",
+				    "cannot enter network namespace %s: %s%s", path,
+				    strerror(errno),
+				    errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+	r = start_inside(s, err);
+	if (home < 0)
+		return r;
+	back = nfct_netns_return(home);
+	return back < 0 ? ctf_fail(err, -back, "cannot leave network namespace %s: %s", path,
+				   strerror(-back))
+			: r;
+}
+
+/* Which slots show, once they are wanted, that the kernel did not say. */
+static void
+choose_checks(struct nfct *s)
+{
+	const struct ct_fields *f = &s->in.f;
+
+	s->counters_at = f->orig_packets != CTF_NONE ? f->orig_packets : f->orig_bytes;
+	s->start_at = f->start_ns != CTF_NONE ? f->start_ns : f->start_sec;
+	s->keep = f->labels != CTF_NONE || f->helper != CTF_NONE || f->secctx != CTF_NONE;
+}
+
+static void
+say_useless(const struct nfct *s)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+
+	if (c->resync_timeout)
+		ctf_log(nfct_ctx(s), CTF_NOTICE,
+			"netlink_resync_timeout has no effect: there is no flow table to bring "
+			"up "
+			"to date");
+	if (c->buffer_maxsize && c->buffer_size > c->buffer_maxsize)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"netlink_socket_buffer_size is above netlink_socket_buffer_maxsize, "
+			"which "
+			"is used");
+}
+
+int
+nfct_start(void *self, struct ctf_err *err)
+{
+	struct nfct *s = self;
+	const struct nfct_conf *c = nfct_conf(s);
+	int r;
+
+	choose_checks(s);
+	say_useless(s);
+	r = start_sockets(s, err);
+	if (r == 0 && c->record[0])
+		r = pcap_writer_open(c->record, &s->record, err);
+	if (r == 0) {
+		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
+		s->tick_sec = c->poll || s->record ? 1 : NFCT_HEARTBEAT;
+		r = ctf_every(nfct_ctx(s), s->tick_sec * UINT64_C(1000), tick);
+	}
+	if (r < 0) {
+		(void)pcap_writer_close(s->record);
+		s->record = NULL;
+		if (s->fd >= 0)
+			close(s->fd);
+		s->fd = -1;
+		nfct_req_close(&s->req);
+		return r;
+	}
+	ct_prepare(&s->in);
+	report_coverage(s, false);
+	return 0;
+}
+
+/* ---- the end --------------------------------------------------------------- */
+
+/*
+ * Does the kernel keep ended flows for us?  It sends them by itself as we
+ * read, so it is asked only when that has come to rest: the answer lists them
+ * all.
+ */
+static bool
+dying_is_empty(struct nfct *s)
+{
+	uint64_t now = ctf_now();
+	struct nfct_mem mem;
+
+	if (nfct_events_mem(s->fd, &mem) == 0 && mem.used > 0)
+		return false;
+	if (!s->probing) {
+		if (!nfct_req_step(&s->req, 64) || now - s->event_ns < QUIET_BEFORE_PROBE ||
+		    now - s->probe_ns < BETWEEN_PROBES)
+			return false;
+		s->probe_ns = now;
+		if (nfct_req_dying(&s->req) < 0)
+			return true; /* no way to know */
+		s->probing = true;
+	}
+	if (!nfct_req_step(&s->req, 64))
+		return false;
+	s->probing = false;
+	return s->req.error || s->req.entries == 0;
+}
+
+bool
+nfct_drain(void *self, bool now)
+{
+	struct nfct *s = self;
+
+	if (s->left)
+		return true;
+	if (!now && nfct_conf(s)->reliable && !dying_is_empty(s))
+		return false;
+	if (now)
+		nfct_lose_dying(s);
+	nfct_events_leave(s->fd, s->mask);
+	s->left = true;
+	return true;
+}
+
+void
+nfct_stop(void *self)
+{
+	struct nfct *s = self;
+	int r;
+
+	(void)ctf_every(nfct_ctx(s), 0, tick);
+	nfct_overrun_end(s);
+	nfct_count_retries(s, ctf_now());
+	report_coverage(s, true);
+	r = pcap_writer_close(s->record);
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",
+			nfct_conf(s)->record, strerror(-r));
+	s->record = NULL;
+	close(s->fd);
+	s->fd = -1;
+	nfct_req_close(&s->req);
+	s->left = s->probing = false;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * REPLAY: conntrack events from a recording, through the decoder NFCT uses.
+ * An event is received at the time its packet says, so that text made from a
+ * recording is the same each time.
+ */
+#include <errno.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ct_decode.h"
+#include "pcap.h"
+
+#define NS_PER_SEC UINT64_C(1000000000)
+
+enum { SPEED_MAX, SPEED_RECORDED };
+
+struct conf {
+	const char *file;
+	unsigned speed;
+	bool stop_at_end;
+};
+
+struct replay {
+	struct ct_input in; /* first */
+	struct pcap_reader *reader;
+	int timer;    /* readable when there is something to do */
+	bool over;    /* no more messages */
+	int error;    /* what read() still has to return */
+	bool waiting; /* msg is to be delivered */
+	struct pcap_msg msg;
+	bool paced; /* first_ns and first_mono are known */
+	uint64_t first_ns, first_mono;
+	ctf_counter *events, *malformed, *other;
+};
+
+static uint64_t
+mono_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+}
+
+/* Makes fd() readable at that time; 0: never. */
+static void
+wake_at(const struct replay *r, uint64_t mono)
+{
+	struct itimerspec t = { { 0, 0 },
+				{ (time_t)(mono / NS_PER_SEC), (long)(mono % NS_PER_SEC) } };
+
+	(void)timerfd_settime(r->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+static int
+replay_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
+{
+	const struct conf *c = conf;
+	struct pcap_reader *reader;
+	struct ctf_err why;
+	int e = pcap_reader_open(c->file, &reader, &why);
+
+	if (e < 0)
+		return ctf_fail_opt(ctx, err, "file", "%s", why.msg);
+	pcap_reader_close(reader);
+	return 0;
+}
+
+static int
+replay_setup(void *self, struct ctf_err *err)
+{
+	struct replay *r = self;
+
+	r->timer = -1;
+	ct_times_default(&r->in.t);
+	r->events = ctf_counter_new(r->in.obj.ctx, "events");
+	r->malformed = ctf_counter_new(r->in.obj.ctx, "malformed");
+	r->other = ctf_counter_new(r->in.obj.ctx, "other");
+	return 0;
+}
+
+static void
+replay_stop(void *self)
+{
+	struct replay *r = self;
+
+	pcap_reader_close(r->reader);
+	r->reader = NULL;
+	if (r->timer >= 0)
+		close(r->timer);
+	r->timer = -1;
+}
+
+static int
+replay_start(void *self, struct ctf_err *err)
+{
+	struct replay *r = self;
+	const struct conf *c = r->in.obj.conf;
+	int e;
+
+	ct_prepare(&r->in);
+	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (r->timer < 0)
+		return ctf_fail(err, errno, "timerfd: %s", strerror(errno));
+	e = pcap_reader_open(c->file, &r->reader, err);
+	if (e < 0) {
+		replay_stop(r);
+		return e;
+	}
+	wake_at(r, 1);
+	return 0;
+}
+
+static int
+replay_fd(void *self)
+{
+	return ((struct replay *)self)->timer;
+}
+
+/* Has the time come to deliver the message?  If not, sets the alarm. */
+static bool
+due(struct replay *r)
+{
+	const struct conf *c = r->in.obj.conf;
+	uint64_t now, at;
+
+	if (c->speed == SPEED_MAX)
+		return true;
+	now = mono_ns();
+	if (!r->paced) {
+		r->paced = true;
+		r->first_ns = r->msg.ns;
+		r->first_mono = now;
+	}
+	at = r->first_mono + (r->msg.ns > r->first_ns ? r->msg.ns - r->first_ns : 0);
+	if (at <= now)
+		return true;
+	wake_at(r, at);
+	return false;
+}
+
+/* 1: taken (as a record or not); 0: the batch is full. */
+static int
+deliver(struct replay *r, struct ctf_batch *batch)
+{
+	void *room = ctf_batch_room(batch, r->msg.len);
+	struct ctf_rec *rec = room ? ctf_batch_add(batch) : NULL;
+	int n;
+
+	if (!rec)
+		return 0;
+	/* The record borrows text from it. */
+	memcpy(room, r->msg.p, r->msg.len);
+	n = ct_decode(&r->in, room, r->msg.len, r->msg.ns, r->msg.nsid, rec);
+	if (n == 1)
+		ctf_batch_keep(batch, r->msg.len);
+	else
+		ctf_batch_drop(batch);
+	ctf_count(n == 1 ? r->events : n == 0 ? r->other : r->malformed, 1);
+	return 1;
+}
+
+/* Sees to it that a message is waiting.  1, or 0 at the end. */
+static int
+next(struct replay *r)
+{
+	struct ctf_err err;
+	int n;
+
+	if (r->waiting)
+		return 1;
+	n = pcap_reader_next(r->reader, &r->msg, &err);
+	if (n == 1) {
+		r->waiting = true;
+		return 1;
+	}
+	if (n < 0) {
+		ctf_log(r->in.obj.ctx, CTF_ERROR, "%s", err.msg);
+		r->error = n;
+	}
+	r->over = true;
+	wake_at(r, 0);
+	return 0;
+}
+
+static int
+ended(const struct replay *r)
+{
+	const struct conf *c = r->in.obj.conf;
+
+	if (r->error)
+		return r->error;
+	return c->stop_at_end ? CTF_READ_END : CTF_READ_IDLE;
+}
+
+static int
+replay_read(void *self, struct ctf_batch *batch)
+{
+	struct replay *r = self;
+	unsigned taken = 0;
+
+	while (!r->over && next(r)) {
+		if (!due(r))
+			return CTF_READ_IDLE;
+		if (deliver(r, batch)) {
+			taken++;
+		} else if (taken) {
+			return CTF_READ_MORE;
+		} else { /* not even an empty batch holds it */
+			ctf_count(r->malformed, 1);
+		}
+		r->waiting = false;
+	}
+	return ended(r);
+}
+
+static const struct ctf_opt opts[] = {
+	{ "file", CTF_OTEXT, offsetof(struct conf, file), 1, 4095, NULL, NULL,
+	  "recording: pcap, link type 253 (netlink)" },
+	{ "speed", CTF_OENUM, offsetof(struct conf, speed), 0, 0, "max", "max|recorded",
+	  "as fast as possible, or as it was recorded" },
+	{ "stop_at_end", CTF_OBOOL, offsetof(struct conf, stop_at_end), 0, 0, "yes", NULL,
+	  "the daemon ends when all its inputs have ended" },
+	{ NULL },
+};
+
+CTF_PLUGIN(replay) = {
+	.abi = CTF_ABI,
+	.role = CTF_INPUT,
+	.name = "REPLAY",
+	.doc = "conntrack events from a recording",
+	.opts = opts,
+	.writes = ct_ports,
+	.conf_size = sizeof(struct conf),
+	.size = sizeof(struct replay),
+	.probe = replay_probe,
+	.setup = replay_setup,
+	.start = replay_start,
+	.fd = replay_fd,
+	.read = replay_read,
+	.stop = replay_stop,
+};

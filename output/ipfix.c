@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ipfix.c - finished flows as IPFIX (RFC 7011) to a collector, over UDP or
+ * TCP: options, and the encoder.
+ *
+ * A frame is one message.  An observation domain is a stream: `oid` for the
+ * own network namespace, `oid` + 1 + nsid for others.  What depends on the
+ * moment and the session, export time and sequence number, is filled in by
+ * the sink (ipfix_sink.c).
+ */
+#include "ipfix.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define UDP_MESSAGE 512u   /* ulogd2's default; also what RFC 7011 10.3.3 advises */
+#define UDP_MOST 65507u    /* IPv4: 65535 less IP and UDP header */
+#define TCP_MESSAGE 65535u /* what the length field can say */
+
+struct encoder {
+	struct ctf_obj o;
+	struct ipfix_programs programs;
+	uint8_t *layout;
+	uint32_t layout_len;
+	ctf_counter *gaps, *incomplete;
+};
+
+#define CONF(m) offsetof(struct ipfix_conf, m)
+#define REF(m) offsetof(struct encoder, programs.refs.m)
+
+static const struct ctf_opt opts[] = {
+	{ "oid", CTF_OUINT, CONF(oid), 1, UINT32_MAX, NULL, NULL,
+	  "observation domain of the own network namespace; oid + 1 + nsid for others" },
+	{ "host", CTF_OTEXT, CONF(host), 1, 1024, NULL, NULL,
+	  "collector: name, IPv4 or IPv6 address" },
+	{ "port", CTF_OUINT, CONF(port), 1, 65535, "4739", NULL, "port of the collector" },
+	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp", "transport" },
+	{ "mtu", CTF_OUINT, CONF(mtu), 0, 65535, "0", NULL,
+	  "largest message in bytes; 0 = 512 over udp, 65535 over tcp" },
+	{ "send_template", CTF_OENUM, CONF(send_template), 0, 0, "once", "once|always|never",
+	  "templates: once a session (udp: and every template_refresh), before each group of "
+	  "messages, or never" },
+	{ "template_refresh", CTF_OMSEC, CONF(refresh), 60000, 86400000, "600", NULL,
+	  "udp: templates are sent again after this time" },
+	{ "pen", CTF_OUINT, CONF(pen), 0, UINT32_MAX, "0", NULL,
+	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006; 0 = without" },
+	{ NULL },
+};
+
+static const struct ctf_port reads[] = {
+	{ "orig.ip.saddr", CTF_REQUIRED, REF(saddr) },
+	{ "orig.ip.daddr", CTF_REQUIRED, REF(daddr) },
+	{ "orig.ip.protocol", CTF_REQUIRED, REF(proto) },
+	{ "orig.l4.sport", CTF_OPTIONAL, REF(sport) },
+	{ "orig.l4.dport", CTF_OPTIONAL, REF(dport) },
+	{ "reply.ip.saddr", CTF_OPTIONAL, REF(rsaddr) },
+	{ "reply.ip.daddr", CTF_OPTIONAL, REF(rdaddr) },
+	{ "reply.l4.sport", CTF_OPTIONAL, REF(rsport) },
+	{ "reply.l4.dport", CTF_OPTIONAL, REF(rdport) },
+	{ "orig.raw.pktlen", CTF_OPTIONAL, REF(bytes) },
+	{ "orig.raw.pktcount", CTF_OPTIONAL, REF(packets) },
+	{ "reply.raw.pktlen", CTF_OPTIONAL, REF(rbytes) },
+	{ "reply.raw.pktcount", CTF_OPTIONAL, REF(rpackets) },
+	{ "icmp.type", CTF_OPTIONAL, REF(icmp_type) },
+	{ "icmp.code", CTF_OPTIONAL, REF(icmp_code) },
+	{ "icmpv6.type", CTF_OPTIONAL, REF(icmp6_type) },
+	{ "icmpv6.code", CTF_OPTIONAL, REF(icmp6_code) },
+	{ "orig.icmp.id", CTF_OPTIONAL, REF(icmp_id) },
+	{ "reply.icmp.id", CTF_OPTIONAL, REF(ricmp_id) },
+	{ "ct.mark", CTF_OPTIONAL, REF(mark) },
+	{ "ct.id", CTF_OPTIONAL, REF(id) },
+	{ "ct.zone", CTF_OPTIONAL, REF(zone) },
+	{ "ct.nsid", CTF_OPTIONAL, REF(nsid) },
+	{ "flow.start.ns", CTF_OPTIONAL, REF(start) },
+	{ "flow.last.ns", CTF_OPTIONAL, REF(last) },
+	{ "flow.end.reason", CTF_OPTIONAL, REF(reason) },
+	{ NULL },
+};
+
+uint32_t
+ipfix_limit(const struct ipfix_conf *c)
+{
+	if (!c->mtu)
+		return c->proto == IPFIX_UDP ? UDP_MESSAGE : TCP_MESSAGE;
+	if (c->mtu < IPFIX_MTU_MIN)
+		return IPFIX_MTU_MIN;
+	return c->proto == IPFIX_UDP && c->mtu > UDP_MOST ? UDP_MOST : (uint32_t)c->mtu;
+}
+
+/* A field nobody upstream produces is simply not there. */
+static int
+want_if_any(struct encoder *e, const char *name, ctf_ref *ret_ref)
+{
+	int r = ctf_want(e->o.ctx, name, ret_ref, NULL, NULL);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+static int
+want_own(struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+{
+	struct ipfix_refs *f = &e->programs.refs;
+
+	f->status = f->tcp_state = CTF_NONE;
+	if (!c->pen)
+		return 0;
+	if (c->pen == CTF_PEN_REVERSE)
+		return ctf_fail_opt(e->o.ctx, err, "pen",
+				    "pen: %u marks reverse elements (RFC 5103), it is nobody's",
+				    CTF_PEN_REVERSE);
+	if (want_if_any(e, "ct.status", &f->status) ||
+	    want_if_any(e, "ct.tcp.state", &f->tcp_state))
+		return ctf_fail(err, E2BIG, "too many fields");
+	return 0;
+}
+
+static void
+say_doubts(const struct encoder *e, const struct ipfix_conf *c)
+{
+	if (c->mtu && c->mtu != ipfix_limit(c))
+		ctf_log(e->o.ctx, CTF_WARNING, "mtu = %llu cannot be used, %u is",
+			(unsigned long long)c->mtu, ipfix_limit(c));
+	if (c->send_template == IPFIX_NEVER)
+		ctf_log(e->o.ctx, CTF_WARNING,
+			"send_template = never: a collector that does not know the templates "
+			"cannot read anything");
+}
+
+static int
+setup(void *self, struct ctf_err *err)
+{
+	struct encoder *e = self;
+	const struct ipfix_conf *c = e->o.conf;
+	int r = want_own(e, c, err);
+
+	if (r < 0)
+		return r;
+	r = ipfix_layout((uint32_t)c->pen, &e->layout, &e->layout_len, err);
+	if (r < 0)
+		return r;
+	ipfix_programs_make(&e->programs, c->pen != 0);
+	ctf_frames(e->o.ctx, ipfix_limit(c), false);
+	e->gaps = ctf_counter_new(e->o.ctx, "gaps_not_sent");
+	e->incomplete = ctf_counter_new(e->o.ctx, "incomplete");
+	say_doubts(e, c);
+	return 0;
+}
+
+static void
+release(void *self)
+{
+	struct encoder *e = self;
+
+	free(e->layout);
+}
+
+static uint32_t
+stream(void *self, const struct ctf_rec *r)
+{
+	const struct encoder *e = self;
+	const struct ipfix_conf *c = e->o.conf;
+	ctf_ref nsid = e->programs.refs.nsid;
+
+	return (uint32_t)(ctf_has(r, nsid) ? c->oid + 1 + ctf_num(r, nsid) : c->oid);
+}
+
+static enum ctf_put
+encode(void *self, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	struct encoder *e = self;
+	enum ctf_put put;
+
+	if (r->event != CTF_DESTROY) /* a beginning is not a flow yet */
+		return CTF_SKIP;
+	put = ipfix_append(&e->programs, r, f);
+	if (put == CTF_SKIP)
+		ctf_count(e->incomplete, 1);
+	return put;
+}
+
+static enum ctf_put
+gap(void *self, const struct ctf_gap *g, struct ctf_frame *f)
+{
+	struct encoder *e = self;
+
+	ctf_count(e->gaps, 1);
+	return CTF_SKIP;
+}
+
+static void
+seal(void *self, struct ctf_frame *f)
+{
+	ipfix_finish(f);
+}
+
+static enum ctf_put
+preamble(void *self, struct ctf_frame *f)
+{
+	const struct encoder *e = self;
+
+	return ctf_frame_put(f, e->layout, e->layout_len) ? CTF_OK : CTF_FULL;
+}
+
+CTF_PLUGIN(ipfix) = {
+	.abi = CTF_ABI,
+	.role = CTF_OUTPUT,
+	.name = "IPFIX",
+	.doc = "finished flows to an IPFIX collector over UDP or TCP",
+	.opts = opts,
+	.reads = reads,
+	.conf_size = sizeof(struct ipfix_conf),
+	.size = sizeof(struct encoder),
+	.sink_size = sizeof(struct ipfix_sink),
+	.setup = setup,
+	.release = release,
+	.stream = stream,
+	.encode = encode,
+	.gap = gap,
+	.seal = seal,
+	.preamble = preamble,
+	.open = ipfix_open,
+	.deliver = ipfix_deliver,
+	.settled = ipfix_settled,
+	.idle = ipfix_idle,
+	.close = ipfix_close,
+};

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ipfix.h - what the files of the IPFIX output share. */
+#ifndef CTF_IPFIX_H
+#define CTF_IPFIX_H
+
+#include "ipfix_template.h"
+
+#define IPFIX_HEADER 16u   /* octets of a message header */
+#define IPFIX_SET 4u       /* octets of a set header */
+#define IPFIX_MTU_MIN 256u /* room for any one record or template, and headers */
+
+enum { IPFIX_UDP, IPFIX_TCP };                  /* ipfix_conf.proto */
+enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER }; /* ipfix_conf.send_template */
+
+struct ipfix_conf {
+	uint64_t oid, port, mtu, refresh, pen;
+	const char *host;
+	unsigned proto, send_template;
+};
+
+/* The largest message this output makes: what `mtu` says, or the default. */
+uint32_t ipfix_limit(const struct ipfix_conf *);
+
+static inline void
+ipfix_put16(uint8_t *p, uint16_t x)
+{
+	p[0] = (uint8_t)(x >> 8);
+	p[1] = (uint8_t)x;
+}
+
+static inline void
+ipfix_put32(uint8_t *p, uint32_t x)
+{
+	ipfix_put16(p, (uint16_t)(x >> 16));
+	ipfix_put16(p + 2, (uint16_t)x);
+}
+
+static inline uint16_t
+ipfix_get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t
+ipfix_get32(const uint8_t *p)
+{
+	return (uint32_t)ipfix_get16(p) << 16 | ipfix_get16(p + 2);
+}
+
+/* ---- ipfix_encode.c -------------------------------------------------------- */
+
+struct ipfix_step { /* one element of a record: how, and from which slots */
+	uint8_t op, len, b;
+	ctf_ref a;
+};
+
+struct ipfix_program { /* one template */
+	uint16_t id, len;
+	unsigned n;
+	struct ipfix_step step[IPFIX_ELEMS];
+};
+
+struct ipfix_programs {
+	struct ipfix_refs refs;
+	struct ipfix_program of[IPFIX_VARIANTS][IPFIX_SHAPES];
+};
+
+/* From the slots in refs. */
+void ipfix_programs_make(struct ipfix_programs *, bool own);
+/* Appends the record to a message that ipfix_finish() completes. */
+enum ctf_put ipfix_append(const struct ipfix_programs *, const struct ctf_rec *,
+			  struct ctf_frame *);
+void ipfix_finish(struct ctf_frame *);
+
+/* ---- the sink: ipfix_sink.c, ipfix_tcp.c, ipfix_udp.c ------------------------ */
+
+struct ipfix_domain { /* an observation domain within the session */
+	uint32_t id, sequence;
+	uint64_t layout;       /* announced, if any */
+	bool announced, again; /* again: the collector may have forgotten */
+	uint64_t announced_ms, group;
+};
+
+struct ipfix_mark { /* a message in the TCP stream: frame number, where it ends */
+	uint64_t number, end;
+};
+
+struct ipfix_sink {
+	struct ctf_obj o;
+	bool up, failed; /* failed: nothing more can be sent on this socket */
+	int fd;
+	uint64_t settled;     /* survives sessions */
+	uint64_t group;       /* deliver() calls */
+	uint64_t now_ms;      /* monotonic */
+	uint32_t export_time; /* s since 1970 */
+
+	struct ipfix_domain *domain;
+	unsigned domains;
+	uint8_t *announcement; /* messages with templates */
+	uint32_t announcement_len, announcement_done;
+
+	uint64_t begun; /* the frame partly sent, begun_done > 0 bytes of it */
+	uint32_t begun_done;
+
+	/* TCP */
+	bool has_layout;
+	uint64_t layout, sent;   /* of the session; bytes written */
+	struct ipfix_mark *mark; /* not acknowledged yet, a ring */
+	unsigned marks, mark_first, mark_cap;
+	uint8_t begun_head[IPFIX_HEADER];
+
+	/* UDP */
+	uint32_t limit;
+	bool said_refused, said_split;
+
+	ctf_counter *messages, *templates, *refused, *split;
+};
+
+int ipfix_open(void *sink, int *ret_err, struct ctf_err *err);
+enum ctf_sent ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
+			    unsigned *ret_taken, struct ctf_err *err);
+uint64_t ipfix_settled(void *sink);
+enum ctf_sent ipfix_idle(void *sink, struct ctf_err *err);
+void ipfix_close(void *sink);
+
+/* Reads the clocks; before each system call that sends. */
+void ipfix_clock(struct ipfix_sink *);
+/* The domain's state in this session; NULL: no memory. */
+struct ipfix_domain *ipfix_domain(struct ipfix_sink *, uint32_t id);
+/* Templates go out before this frame does. */
+bool ipfix_due(const struct ipfix_sink *, const struct ipfix_domain *,
+	       const struct ctf_layout *);
+/* Makes the announcement: messages of at most limit bytes.  0 or -errno. */
+int ipfix_announce(struct ipfix_sink *, struct ipfix_domain *, const struct ctf_layout *,
+		   uint32_t limit);
+/* The frame's header as it goes out now; counts its records. */
+void ipfix_head(struct ipfix_sink *, struct ipfix_domain *, const struct ctf_frame *,
+		uint8_t head[IPFIX_HEADER]);
+/* Octets of a record of that template, 0 if the layout has no such. */
+uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);
+
+enum ctf_sent ipfix_tcp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
+				unsigned n, unsigned *ret_taken, struct ctf_err *err);
+void ipfix_tcp_settle(struct ipfix_sink *);
+/* Waits a moment for what is under way to arrive. */
+void ipfix_tcp_drain(struct ipfix_sink *);
+enum ctf_sent ipfix_udp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
+				unsigned n, unsigned *ret_taken, struct ctf_err *err);
+
+#endif

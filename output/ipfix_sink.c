@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ipfix_sink.c - the session with a collector, for both transports: which
+ * templates it knows, how far each observation domain has counted.
+ *
+ * Nothing outlives a session but the number of the last frame that arrived:
+ * a new one begins with templates and sequence number 0.
+ */
+#include "ipfix.h"
+#include "transport.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FORGOTTEN_MS 1000u /* after a refusal templates are repeated at most so often */
+#define TEMPLATE_SET 2u
+
+void
+ipfix_clock(struct ipfix_sink *s)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	s->now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	s->export_time = (uint32_t)(ctf_now() / 1000000000u);
+}
+
+struct ipfix_domain *
+ipfix_domain(struct ipfix_sink *s, uint32_t id)
+{
+	struct ipfix_domain *d;
+
+	for (unsigned i = 0; i < s->domains; i++)
+		if (s->domain[i].id == id)
+			return &s->domain[i];
+	d = reallocarray(s->domain, s->domains + 1, sizeof(*d));
+	if (!d)
+		return NULL;
+	s->domain = d;
+	d += s->domains++;
+	*d = (struct ipfix_domain){ .id = id };
+	return d;
+}
+
+bool
+ipfix_due(const struct ipfix_sink *s, const struct ipfix_domain *d, const struct ctf_layout *l)
+{
+	const struct ipfix_conf *c = s->o.conf;
+	uint64_t age = s->now_ms - d->announced_ms;
+
+	if (c->send_template == IPFIX_NEVER)
+		return false;
+	if (!d->announced || d->layout != l->id)
+		return true;
+	if (c->send_template == IPFIX_ALWAYS && d->group != s->group)
+		return true;
+	return c->proto == IPFIX_UDP &&
+	       (age >= c->refresh || (d->again && age >= FORGOTTEN_MS));
+}
+
+static void
+write_head(const struct ipfix_sink *s, const struct ipfix_domain *d, uint32_t len,
+	   uint8_t *head)
+{
+	ipfix_put16(head, 10);
+	ipfix_put16(head + 2, (uint16_t)len);
+	ipfix_put32(head + 4, s->export_time);
+	ipfix_put32(head + 8, d->sequence);
+	ipfix_put32(head + 12, d->id);
+}
+
+void
+ipfix_head(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_frame *f,
+	   uint8_t head[IPFIX_HEADER])
+{
+	write_head(s, d, f->len, head);
+	d->sequence += f->recs;
+}
+
+/* Length of the set at p; 0 when there is none. */
+static uint32_t
+set_len(const uint8_t *p, const uint8_t *end)
+{
+	uint32_t len = end - p >= IPFIX_SET ? ipfix_get16(p + 2) : 0;
+
+	return len > IPFIX_SET && len <= (size_t)(end - p) ? len : 0;
+}
+
+int
+ipfix_announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *l,
+	       uint32_t limit)
+{
+	const uint8_t *p = l->p, *end = l->p + l->len;
+	uint32_t len, at = 0, n = 0; /* of the message being filled */
+	/* at worst each set, 5 bytes or more, has a message of its own */
+	uint8_t *out =
+		realloc(s->announcement, l->len + (l->len / IPFIX_SET + 1) * IPFIX_HEADER);
+
+	if (!out)
+		return -ENOMEM;
+	s->announcement = out;
+	for (; (len = set_len(p, end)); p += len) {
+		if (n && n + len > limit) {
+			at += n;
+			n = 0;
+		}
+		if (!n)
+			n = IPFIX_HEADER;
+		memcpy(out + at + n, p, len);
+		n += len;
+		write_head(s, d, n, out + at);
+	}
+	s->announcement_len = at + n;
+	s->announcement_done = 0;
+	d->announced = true;
+	d->again = false;
+	d->layout = l->id;
+	d->announced_ms = s->now_ms;
+	d->group = s->group;
+	ctf_count(s->templates, 1);
+	return 0;
+}
+
+/* Octets of a record by a template record's specifiers; 0: none or variable. */
+static uint32_t
+specified_len(const uint8_t *p, const uint8_t *end)
+{
+	unsigned fields = ipfix_get16(p + 2);
+	uint32_t sum = 0;
+
+	for (p += 4; fields && end - p >= 4; fields--) {
+		uint16_t len = ipfix_get16(p + 2);
+
+		if (len == UINT16_MAX)
+			return 0;
+		sum += len;
+		p += *p & 0x80 ? 8 : 4;
+	}
+	return fields ? 0 : sum;
+}
+
+uint32_t
+ipfix_record_len(const struct ctf_layout *l, uint16_t id)
+{
+	const uint8_t *p = l->p, *end = l->p + l->len;
+	uint32_t len;
+
+	/* this plugin's layouts have one template in each set */
+	for (; (len = set_len(p, end)); p += len)
+		if (ipfix_get16(p) == TEMPLATE_SET && len >= 8 && ipfix_get16(p + 4) == id)
+			return specified_len(p + 4, p + len);
+	return 0;
+}
+
+/* ---- callbacks -------------------------------------------------------------- */
+
+static void
+make_counters(struct ipfix_sink *s)
+{
+	if (s->messages)
+		return;
+	s->messages = ctf_counter_new(s->o.ctx, "messages");
+	s->templates = ctf_counter_new(s->o.ctx, "announced");
+	s->refused = ctf_counter_new(s->o.ctx, "refused");
+	s->split = ctf_counter_new(s->o.ctx, "split");
+}
+
+int
+ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+	bool tcp = c->proto == IPFIX_TCP;
+	int fd = transport_open(s->o.ctx, c->host, (unsigned)c->port, tcp, err);
+
+	if (fd < 0) {
+		*ret_err = -fd;
+		return -1;
+	}
+	make_counters(s);
+	s->fd = fd;
+	s->up = true;
+	s->failed = false;
+	s->limit = ipfix_limit(c);
+	*ret_err = 0;
+	return tcp ? fd : -1;
+}
+
+/* Frames the core asks for again although they did arrive. */
+static unsigned
+known(const struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n)
+{
+	unsigned i = 0;
+
+	while (i < n && frames[i]->number <= s->settled)
+		i++;
+	return i;
+}
+
+enum ctf_sent
+ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
+	      unsigned *ret_taken, struct ctf_err *err)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+	unsigned skip = known(s, frames, n), taken = 0;
+	enum ctf_sent r = CTF_SENT;
+
+	s->group++;
+	if (skip < n && c->proto == IPFIX_TCP)
+		r = ipfix_tcp_deliver(s, frames + skip, n - skip, &taken, err);
+	else if (skip < n)
+		r = ipfix_udp_deliver(s, frames + skip, n - skip, &taken, err);
+	ctf_count(s->messages, taken);
+	*ret_taken = skip + taken;
+	return r;
+}
+
+uint64_t
+ipfix_settled(void *sink)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+
+	if (s->up && c->proto == IPFIX_TCP)
+		ipfix_tcp_settle(s);
+	return s->settled;
+}
+
+enum ctf_sent
+ipfix_idle(void *sink, struct ctf_err *err)
+{
+	struct ipfix_sink *s = sink;
+	int r = transport_peer(s->fd);
+
+	if (!r)
+		return CTF_SENT;
+	s->failed = r != -EPIPE;
+	ctf_fail(err, -r, "the collector closed the connection%s%s", s->failed ? ": " : "",
+		 s->failed ? strerror(-r) : "");
+	return CTF_RETRY;
+}
+
+void
+ipfix_close(void *sink)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+
+	if (!s->up)
+		return;
+	if (c->proto == IPFIX_TCP) {
+		ipfix_tcp_drain(s);
+		ipfix_tcp_settle(s);
+	}
+	close(s->fd);
+	free(s->domain);
+	free(s->announcement);
+	free(s->mark);
+	s->domain = NULL;
+	s->announcement = NULL;
+	s->mark = NULL;
+	s->domains = s->announcement_len = s->announcement_done = 0;
+	s->marks = s->mark_first = s->mark_cap = s->begun_done = 0;
+	s->sent = 0;
+	s->up = s->has_layout = false;
+}

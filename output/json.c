@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * JSON: one object per flow and line, with the keys and the spacing of
+ * ulogd2's.  Addresses appear as text where IP2STR makes it, as there.
+ */
+#include <ctflow/plugin.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "json_peer.h"
+#include "stream.h"
+#include "text.h"
+
+enum mode { MODE_FILE, MODE_TCP, MODE_UDP, MODE_UNIX, MODE_STDOUT }; /* as in opts */
+
+struct conf {
+	struct stream_conf stream;
+	const char *device, *host, *port;
+	unsigned mode;
+	bool timestamp, eventv1, boolean_label;
+};
+
+struct member {
+	const char *name;
+	ctf_ref ref;
+	bool text;
+	bool zero;               /* absent is printed as 0 */
+	bool action;             /* a packet's raw.label as "allowed" or "blocked" */
+	struct text_label label; /* , "name":  */
+};
+
+struct json { /* the encoder */
+	struct ctf_obj obj;
+	unsigned n;
+	size_t fixed; /* room for a line, but for the texts in it */
+	struct member m[CTF_SLOTS];
+	char before[64]; /* round the time of stamp */
+	char after[512];
+	struct text_stamp stamp;
+};
+
+struct sink {
+	struct stream stream;
+	ctf_counter *too_long;
+};
+
+#define OFF(member) offsetof(struct conf, member)
+
+static const struct ctf_opt opts[] = {
+	{ "file", CTF_OTEXT, OFF(stream.file), 1, 4095, "/var/log/ulogd.json", NULL,
+	  "mode file: what lines are appended to (a file, a FIFO, a terminal); "
+	  "mode unix: the socket to connect to" },
+	{ "sync", CTF_OBOOL, OFF(stream.sync), 0, 0, "0", NULL,
+	  "file and stdout: write after each batch of events, not when 64 KiB are full or "
+	  "a second old; sockets always get each batch at once" },
+	{ "timestamp", CTF_OBOOL, OFF(timestamp), 0, 0, "1", NULL,
+	  "begin with \"timestamp\", the local time the event was received" },
+	{ "eventv1", CTF_OBOOL, OFF(eventv1), 0, 0, "0", NULL,
+	  "Logstash's event format: begin with \"@version\": 1, call the time \"@timestamp\"" },
+	{ "device", CTF_OTEXT, OFF(device), 0, 64, "Netfilter", NULL, "the value of \"dvc\"" },
+	{ "boolean_label", CTF_OBOOL, OFF(boolean_label), 0, 0, "0", NULL,
+	  "packet records only: raw.label appears as \"action\": \"allowed\" or \"blocked\"; "
+	  "flows have no such key" },
+	{ "mode", CTF_OENUM, OFF(mode), 0, 0, "file", "file|tcp|udp|unix|stdout",
+	  "where lines go: see file, host and port" },
+	{ "host", CTF_OTEXT, OFF(host), 1, 255, "127.0.0.1", NULL,
+	  "modes tcp and udp: name or address to send to" },
+	{ "port", CTF_OTEXT, OFF(port), 1, 32, "12345", NULL,
+	  "modes tcp and udp: port number or service name" },
+	{ NULL },
+};
+
+/* The last of equal names wins: an object has each name once. */
+static struct member *
+member_of(struct json *e, const char *name)
+{
+	for (unsigned i = 0; i < e->n; i++)
+		if (strcmp(e->m[i].name, name) == 0)
+			return &e->m[i];
+	return e->n < CTF_SLOTS ? &e->m[e->n++] : NULL;
+}
+
+static int
+add_member(struct json *e, ctf_ref ref, const struct ctf_field *field)
+{
+	const struct conf *c = e->obj.conf;
+	bool action = c->boolean_label && strcmp(field->name, "raw.label") == 0;
+	const char *name = action ? "action" : field->cim ? field->cim : field->name;
+	struct member *m;
+
+	if (field->type == CTF_IP || field->type == CTF_BYTES)
+		return 0; /* ulogd2's has no such values */
+	m = member_of(e, name);
+	if (!m)
+		return 0;
+	text_label_free(&m->label);
+	m->name = name;
+	m->ref = ref;
+	m->text = field->type == CTF_TEXT;
+	m->zero = field->flags & CTF_F_ZERO;
+	m->action = action;
+	return text_label_set(&m->label, ", \"", name, true, "\": ");
+}
+
+static int
+add_members(struct json *e, struct ctf_err *err)
+{
+	const struct ctf_field *field;
+	ctf_ref ref;
+	int r = 1;
+
+	for (unsigned i = 0; r > 0; i++) {
+		r = ctf_want_nth(e->obj.ctx, i, &ref, &field, err);
+		if (r > 0 && add_member(e, ref, field) < 0)
+			return ctf_fail(err, ENOMEM, "out of memory");
+	}
+	e->fixed = sizeof(e->stamp.s) + TEXT_LABEL;
+	for (unsigned i = 0; i < e->n; i++)
+		e->fixed += e->m[i].label.len + TEXT_NUM;
+	return r;
+}
+
+/* What every line begins with, in two parts round the time. */
+static void
+set_begin(struct json *e)
+{
+	const struct conf *c = e->obj.conf;
+	char *p = e->before;
+
+	p = stpcpy(p, c->eventv1 ? "{\"@version\": 1, " : "{");
+	if (c->timestamp)
+		stpcpy(p, c->eventv1 ? "\"@timestamp\": \"" : "\"timestamp\": \"");
+	p = stpcpy(e->after, c->timestamp ? "\", \"dvc\": \"" : "\"dvc\": \"");
+	p = text_json(p, c->device, strlen(c->device));
+	stpcpy(p, "\"");
+}
+
+static int
+setup(void *self, struct ctf_err *err)
+{
+	struct json *e = self;
+	const struct conf *c = e->obj.conf;
+	struct sockaddr_un sun;
+	bool socket = c->mode != MODE_FILE && c->mode != MODE_STDOUT;
+
+	if (c->mode == MODE_UNIX && strlen(c->stream.file) >= sizeof(sun.sun_path))
+		return ctf_fail_opt(e->obj.ctx, err, "file", "longer than %zu characters: %s",
+				    sizeof(sun.sun_path) - 1, c->stream.file);
+	set_begin(e);
+	tzset();
+	ctf_frames(e->obj.ctx, STREAM_FRAME, c->stream.sync || socket);
+	return add_members(e, err);
+}
+
+static void
+release(void *self)
+{
+	struct json *e = self;
+
+	for (unsigned i = 0; i < e->n; i++)
+		text_label_free(&e->m[i].label);
+}
+
+static void
+stamp(struct json *e, uint64_t ns)
+{
+	const struct conf *c = e->obj.conf;
+	char now[64] = "";
+	struct tm tm;
+
+	if (text_stamp_fresh(&e->stamp, ns))
+		return;
+	tm = text_local(ns);
+	if (c->timestamp)
+		strftime(now, sizeof(now), "%Y-%m-%dT%H:%M:%S%z", &tm);
+	text_stamp_set(&e->stamp, ns, e->before, now, e->after);
+}
+
+/* At most; exact where the texts are measured instead of assumed the worst. */
+static size_t
+room(const struct json *e, const struct ctf_rec *r, bool exact)
+{
+	size_t sum = e->fixed;
+
+	for (unsigned i = 0; i < e->n; i++) {
+		const union ctf_val *v = &r->v[e->m[i].ref];
+
+		if (e->m[i].text && ctf_has(r, e->m[i].ref))
+			sum += 2 + (exact ? text_json_len(v->s.p, v->s.len)
+					  : (size_t)TEXT_JSON * v->s.len);
+	}
+	return sum;
+}
+
+static char *
+put_member(char *p, const struct member *m, const struct ctf_rec *r)
+{
+	const union ctf_val *v = &r->v[m->ref];
+
+	if (!ctf_has(r, m->ref)) {
+		if (!m->zero)
+			return p;
+		p = text_label(p, &m->label);
+		*p++ = '0';
+		return p;
+	}
+	p = text_label(p, &m->label);
+	if (m->action)
+		return text_put(p, v->u ? "\"allowed\"" : "\"blocked\"", 9);
+	if (!m->text)
+		return text_num(p, v->u);
+	*p++ = '"';
+	p = text_json(p, v->s.p, v->s.len);
+	*p++ = '"';
+	return p;
+}
+
+static enum ctf_put
+encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	struct json *e = enc;
+	char *start = (char *)f->p + f->len, *p = start;
+	size_t have = f->cap - f->len;
+
+	if (room(e, r, false) > have && room(e, r, true) > have)
+		return CTF_FULL;
+	stamp(e, r->rx_ns);
+	p = text_put(p, e->stamp.s, e->stamp.len);
+	for (unsigned i = 0; i < e->n; i++)
+		p = put_member(p, &e->m[i], r);
+	*p++ = '}';
+	*p++ = '\n';
+	f->len += (uint32_t)(p - start);
+	return CTF_OK;
+}
+
+static bool
+put_string(struct ctf_frame *f, const char *label, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (!ctf_frame_put(f, label, strlen(label)) ||
+	    text_json_len(s, n) + 1 > f->cap - f->len)
+		return false;
+	f->len = (uint32_t)(text_json((char *)f->p + f->len, s, n) - (char *)f->p);
+	return ctf_frame_put(f, "\"", 1);
+}
+
+static enum ctf_put
+gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
+{
+	static const char *const is[] = {
+		[CTF_EXACT] = "exact", [CTF_AT_MOST] = "at_most", [CTF_UNCOUNTED] = "unknown"
+	};
+	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[TEXT_NUM + 1] = "null";
+	struct json *e = enc;
+	uint32_t start = f->len;
+
+	stamp(e, g->to_ns);
+	*text_iso(from, g->from_ns) = '\0';
+	*text_iso(to, g->to_ns) = '\0';
+	if (g->count != CTF_UNKNOWN)
+		*text_num(count, g->count) = '\0';
+	if (ctf_frame_put(f, e->stamp.s, e->stamp.len) &&
+	    put_string(f, ", \"gap.from\": \"", from) &&
+	    put_string(f, ", \"gap.to\": \"", to) &&
+	    put_string(f, ", \"gap.cause\": \"", g->cause) &&
+	    ctf_frame_put(f, ", \"gap.count\": ", 15) &&
+	    ctf_frame_put(f, count, strlen(count)) &&
+	    put_string(f, ", \"gap.count_is\": \"", is[g->count_is]) &&
+	    put_string(f, ", \"gap.instance\": \"", g->instance) && ctf_frame_put(f, "}\n", 2))
+		return CTF_OK;
+	f->len = start;
+	return CTF_FULL;
+}
+
+static int
+sink_open(void *self, int *ret_err, struct ctf_err *err)
+{
+	struct sink *s = self;
+	const struct conf *c = s->stream.obj.conf;
+	int r;
+
+	if (!s->too_long)
+		s->too_long = ctf_counter_new(s->stream.obj.ctx, "too_long");
+	switch (c->mode) {
+	case MODE_TCP:
+		r = peer_connect(&s->stream, SOCK_STREAM, c->host, c->port, err);
+		break;
+	case MODE_UDP:
+		r = peer_connect(&s->stream, SOCK_DGRAM, c->host, c->port, err);
+		break;
+	case MODE_UNIX:
+		r = peer_connect_unix(&s->stream, c->stream.file, err);
+		break;
+	default:
+		r = stream_open_path(&s->stream,
+				     c->mode == MODE_STDOUT ? "/dev/stdout" : c->stream.file,
+				     err);
+	}
+	*ret_err = -r;
+	return r == 0 && (c->mode == MODE_TCP || c->mode == MODE_UNIX) ? s->stream.fd : -1;
+}
+
+static enum ctf_sent
+idle(void *self, struct ctf_err *err)
+{
+	struct sink *s = self;
+
+	if (peer_alive(&s->stream))
+		return CTF_SENT;
+	ctf_fail(err, ECONNRESET, "the other end closed the connection");
+	return CTF_RETRY;
+}
+
+static enum ctf_sent
+deliver(void *self, const struct ctf_frame *const *fr, unsigned n, unsigned *ret_taken,
+	struct ctf_err *err)
+{
+	struct sink *s = self;
+	const struct conf *c = s->stream.obj.conf;
+
+	if (c->mode == MODE_UDP)
+		return peer_datagrams(&s->stream, fr, n, ret_taken, s->too_long, err);
+	/* What is sent after the peer has closed would be lost without an error. */
+	if ((c->mode == MODE_TCP || c->mode == MODE_UNIX) && idle(s, err) != CTF_SENT) {
+		*ret_taken = 0;
+		return CTF_RETRY;
+	}
+	return stream_deliver(&s->stream, fr, n, ret_taken, err);
+}
+
+static int
+reopen(void *self, struct ctf_err *err)
+{
+	struct sink *s = self;
+	const struct conf *c = s->stream.obj.conf;
+
+	return c->mode == MODE_FILE ? stream_reopen(&s->stream, err) : 0;
+}
+
+CTF_PLUGIN(json) = {
+	.abi = CTF_ABI,
+	.role = CTF_OUTPUT,
+	.name = "JSON",
+	.doc = "one JSON object per flow, to a file, the standard output or a socket",
+	.opts = opts,
+	.conf_size = sizeof(struct conf),
+	.size = sizeof(struct json),
+	.sink_size = sizeof(struct sink),
+	.setup = setup,
+	.release = release,
+	.encode = encode,
+	.gap = gap,
+	.open = sink_open,
+	.deliver = deliver,
+	.idle = idle,
+	.reopen = reopen,
+	.close = stream_close,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* JSON's sockets: connecting to a listener, and lines as datagrams. */
+#ifndef CTF_OUTPUT_JSON_PEER_H
+#define CTF_OUTPUT_JSON_PEER_H
+
+#include "stream.h"
+
+/* Connects sink s by TCP or UDP (type SOCK_STREAM, SOCK_DGRAM); 0 or -errno. */
+int peer_connect(struct stream *s, int type, const char *host, const char *port,
+		 struct ctf_err *);
+int peer_connect_unix(struct stream *s, const char *path, struct ctf_err *);
+/* False when the other end has closed the session; what it sent is discarded. */
+bool peer_alive(struct stream *s);
+/* One datagram a line.  Lines too long for one are counted and left out. */
+enum ctf_sent peer_datagrams(struct stream *s, const struct ctf_frame *const *, unsigned n,
+			     unsigned *ret_taken, ctf_counter *too_long, struct ctf_err *);
+
+#endif

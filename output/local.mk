@@ -1,0 +1,11 @@
+# One word per plugin (build-aux/plugins.sh).
+output_PLUGINS = logemu gprint json sqlite3 ipfix
+logemu_common = output/text.c output/text.h output/stream.c output/stream.h
+gprint_common = output/text.c output/text.h output/stream.c output/stream.h
+json_common = output/text.c output/text.h output/stream.c output/stream.h
+json_extra = output/json_peer.c output/json_peer.h
+sqlite3_extra = output/sqlite3_conn.c output/sqlite3_cover.c output/sqlite3_db.h output/sqlite3_foreign.c output/sqlite3_group.c output/sqlite3_native.c output/sqlite3_note.c output/sqlite3_row.c output/sqlite3_row.h output/sqlite3_schema.c output/sqlite3_sink.c
+sqlite3_needs = sqlite3
+ipfix_needs = libfixbuf
+
+libplugins_a_SOURCES += output/text.c output/text.h output/stream.c output/stream.h

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * SQLITE3: flows into a database file.
+ *
+ * A table that exists is filled as ulogd2 fills it.  A missing one is made
+ * with our own schema, for finished flows (sqlite3_schema.c).  The encoder
+ * writes the wanted fields as they are (sqlite3_row.c); the sink, on its own
+ * thread, fits them to the table (sqlite3_group.c and what it calls).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sqlite3_db.h"
+
+#define FRAME (64u << 10)
+
+struct enc {
+	struct ctf_obj obj;
+	struct sq_fields fields;
+};
+
+static const struct ctf_opt opts[] = {
+	{ .name = "db",
+	  .type = CTF_OTEXT,
+	  .off = offsetof(struct sq_conf, db),
+	  .min = 1,
+	  .max = 4000,
+	  .doc = "path of the database file; made if missing" },
+	{ .name = "table",
+	  .type = CTF_OTEXT,
+	  .off = offsetof(struct sq_conf, table),
+	  .min = 1,
+	  .max = 200,
+	  .doc = "an existing table, filled as ulogd2 does, or the name of the view to make" },
+	{ .name = NULL },
+};
+
+/* ---- probe ---------------------------------------------------------------- */
+
+/* Why the file can never be used, as far as its folder and mode say. */
+static int
+file_check(const struct sq_conf *c, struct ctf_ctx *ctx, struct ctf_err *err, bool *ret_exists)
+{
+	const char *slash = strrchr(c->db, '/');
+	char dir[4096] = ".";
+	struct stat st;
+
+	if (slash)
+		snprintf(dir, sizeof(dir), "%.*s", slash == c->db ? 1 : (int)(slash - c->db),
+			 c->db);
+	*ret_exists = stat(c->db, &st) == 0;
+	if (*ret_exists && !S_ISREG(st.st_mode))
+		return ctf_fail_opt(ctx, err, "db", "%s: not a regular file", c->db);
+	if (*ret_exists && access(c->db, R_OK | W_OK) < 0)
+		return ctf_fail_opt(ctx, err, "db", "%s: %s", c->db, strerror(errno));
+	if (access(dir, W_OK | X_OK) < 0)
+		return ctf_fail_opt(ctx, err, "db", "%s: folder %s: %s", c->db, dir,
+				    strerror(errno));
+	return 0;
+}
+
+static int
+answer(struct sq_conf *c, struct ctf_ctx *ctx, int rc, struct ctf_err *err)
+{
+	switch (rc & 0xff) {
+	case SQLITE_OK:
+		return 0;
+	case SQLITE_NOTADB:
+	case SQLITE_CORRUPT:
+		return ctf_fail_opt(ctx, err, "db", "%s: %s", c->db, sqlite3_errstr(rc));
+	case SQLITE_MISMATCH:
+		return ctf_fail_opt(ctx, err, "db", "%s: made by a newer version of ctflowd",
+				    c->db);
+	default:
+		ctf_log(ctx, CTF_WARNING,
+			"%s: cannot be read now (%s); the columns of \"%s\" are not known yet",
+			c->db, sqlite3_errstr(rc), c->table);
+		c->seen.own = SQ_UNKNOWN;
+		return 0;
+	}
+}
+
+static int
+sqlite3_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
+{
+	struct sq_conf *c = conf;
+	bool exists = false;
+	int r = file_check(c, ctx, err, &exists);
+
+	if (r < 0)
+		return r;
+	c->seen.own = SQ_MISSING;
+	if (exists)
+		r = answer(c, ctx, sq_probe_look(c->db, c->table, &c->seen), err);
+	if (r == 0 && c->seen.own == SQ_MISSING && sq_name_taken(c->table))
+		return ctf_fail_opt(ctx, err, "table", "a table cannot be named \"%s\"",
+				    c->table);
+	return r;
+}
+
+static void
+sqlite3_unprobe(void *conf)
+{
+	sq_table_free(&((struct sq_conf *)conf)->seen);
+}
+
+/* ---- encoder: the fields wanted ------------------------------------------------ */
+
+static int
+native_want(struct enc *e, bool needed, struct ctf_err *err)
+{
+	const struct ctf_field *def;
+	ctf_ref ref;
+	int r = 0;
+
+	for (unsigned i = 0; i < F_COUNT && r == 0; i++) {
+		bool must = needed && i < F_NEEDED;
+
+		r = ctf_want(e->obj.ctx, sq_native_fields[i], &ref, &def, must ? err : NULL);
+		if (r == -ENOENT && !must)
+			r = 0;
+		else if (r == 0 && sq_fields_ref(&e->fields, def->name) == CTF_NONE)
+			r = sq_fields_add(&e->fields, ref, def);
+	}
+	e->fields.stop = sq_fields_ref(&e->fields, sq_native_fields[F_STOP]);
+	return r;
+}
+
+/* The table could not be read: whatever it is, nothing it takes may be missing. */
+static int
+all_want(struct enc *e, struct ctf_err *err)
+{
+	const struct ctf_field *def;
+	ctf_ref ref;
+	int r;
+
+	for (unsigned i = 0; (r = ctf_want_nth(e->obj.ctx, i, &ref, &def, err)) > 0; i++) {
+		r = sq_fields_add(&e->fields, ref, def);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : native_want(e, false, err);
+}
+
+/* All columns without a field are named at once. */
+static int
+foreign_want(struct enc *e, const struct sq_conf *c, struct ctf_err *err)
+{
+	char key[256], missing[300] = "";
+	const struct ctf_field *def;
+	size_t used = 0;
+	ctf_ref ref;
+	int r;
+
+	for (unsigned i = 0; i < c->seen.n; i++) {
+		const char *name = c->seen.cols[i].name;
+
+		r = -ENOENT;
+		if (sq_key_of(name, key, sizeof(key)))
+			r = ctf_want(e->obj.ctx, key, &ref, &def, NULL);
+		if (r == 0)
+			r = sq_fields_add(&e->fields, ref, def);
+		if (r < 0 && r != -ENOENT)
+			return ctf_fail(err, -r, "table \"%s\": column \"%s\": %s", c->table,
+					name, strerror(-r));
+		if (r < 0 && used < sizeof(missing))
+			used += (size_t)snprintf(missing + used, sizeof(missing) - used, " %s",
+						 name);
+	}
+	if (used == 0)
+		return 0;
+	return ctf_fail_opt(e->obj.ctx, err, "table",
+			    "%s: table \"%s\" has columns no plugin of this stack fills:%s",
+			    c->db, c->table, missing);
+}
+
+static int
+sqlite3_setup(void *self, struct ctf_err *err)
+{
+	struct enc *e = self;
+	const struct sq_conf *c = e->obj.conf;
+
+	e->fields.stop = CTF_NONE;
+	ctf_frames(e->obj.ctx, FRAME, false);
+	switch (c->seen.own) {
+	case SQ_FOREIGN:
+		return foreign_want(e, c, err);
+	case SQ_UNKNOWN:
+		return all_want(e, err);
+	default:
+		return native_want(e, true, err);
+	}
+}
+
+/* ---- encoder: frames ------------------------------------------------------------ */
+
+static bool
+is_native(const struct enc *e)
+{
+	const struct sq_conf *c = e->obj.conf;
+
+	return c->seen.own == SQ_NATIVE || c->seen.own == SQ_MISSING;
+}
+
+static enum ctf_put
+sqlite3_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	const struct enc *e = enc;
+
+	if (r->event != CTF_DESTROY && is_native(e))
+		return CTF_SKIP;
+	return sq_rec_put(&e->fields, r, f) ? CTF_OK : CTF_FULL;
+}
+
+/* Readers of a foreign table would not know what to make of these. */
+static enum ctf_put
+sqlite3_gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
+{
+	const struct sq_conf *c = ((const struct enc *)enc)->obj.conf;
+
+	if (c->seen.own == SQ_FOREIGN)
+		return CTF_SKIP;
+	return sq_gap_put(f, g) ? CTF_OK : CTF_FULL;
+}
+
+static enum ctf_put
+sqlite3_coverage(void *enc, const struct ctf_coverage *cov, struct ctf_frame *f)
+{
+	const struct sq_conf *c = ((const struct enc *)enc)->obj.conf;
+
+	if (c->seen.own == SQ_FOREIGN)
+		return CTF_SKIP;
+	return sq_cover_put(f, cov) ? CTF_OK : CTF_FULL;
+}
+
+static enum ctf_put
+sqlite3_preamble(void *enc, struct ctf_frame *f)
+{
+	return sq_layout_put(&((const struct enc *)enc)->fields, f) ? CTF_OK : CTF_FULL;
+}
+
+CTF_PLUGIN(sqlite3) = {
+	.abi = CTF_ABI,
+	.role = CTF_OUTPUT,
+	.name = "SQLITE3",
+	.doc = "flows into an SQLite database: an existing table, or a schema of its own",
+	.opts = opts,
+	.conf_size = sizeof(struct sq_conf),
+	.size = sizeof(struct enc),
+	.sink_size = sizeof(struct sq_sink),
+	.probe = sqlite3_probe,
+	.unprobe = sqlite3_unprobe,
+	.setup = sqlite3_setup,
+	.encode = sqlite3_encode,
+	.gap = sqlite3_gap,
+	.coverage = sqlite3_coverage,
+	.preamble = sqlite3_preamble,
+	.open = sq_sink_open,
+	.deliver = sq_deliver,
+	.close = sq_sink_close,
+};

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SQLITE3: records as rows of typed cells, and what names them. */
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "sqlite3_row.h"
+
+static const char magic[4] = { 'C', 'T', 'S', 'Q' };
+#define VERSION 1
+
+/* Bytes of a value of this type; 0: as its length says. */
+static unsigned
+size_of(unsigned type, uint8_t family)
+{
+	switch (type) {
+	case CTF_U8:
+		return 1;
+	case CTF_U16:
+		return 2;
+	case CTF_U32:
+		return 4;
+	case CTF_U64:
+	case CTF_TIME:
+		return 8;
+	case CTF_IP:
+		return family == AF_INET6 ? 16 : 4;
+	default:
+		return 0;
+	}
+}
+
+int
+sq_fields_add(struct sq_fields *f, ctf_ref ref, const struct ctf_field *def)
+{
+	if (f->n >= SQ_FIELDS || strlen(def->name) > UINT8_MAX)
+		return -E2BIG;
+	f->ref[f->n] = ref;
+	f->def[f->n++] = def;
+	/* A number is written as eight bytes of which the next takes the rest back. */
+	f->room = SQ_HEAD + (f->n + 7) / 8 + 16 * f->n + 8;
+	return 0;
+}
+
+ctf_ref
+sq_fields_ref(const struct sq_fields *f, const char *name)
+{
+	for (unsigned i = 0; i < f->n; i++)
+		if (strcmp(f->def[i]->name, name) == 0)
+			return f->ref[i];
+	return CTF_NONE;
+}
+
+bool
+sq_layout_put(const struct sq_fields *f, struct ctf_frame *fr)
+{
+	uint16_t head[2] = { htole16(VERSION), htole16((uint16_t)f->n) };
+	bool ok = ctf_frame_put(fr, magic, sizeof(magic)) &&
+		  ctf_frame_put(fr, head, sizeof(head));
+
+	for (unsigned i = 0; ok && i < f->n; i++) {
+		const char *name = f->def[i]->name;
+		uint8_t col[3] = { (uint8_t)f->def[i]->type,
+				   (f->def[i]->flags & CTF_F_ZERO) != 0,
+				   (uint8_t)strlen(name) };
+
+		ok = ctf_frame_put(fr, col, sizeof(col)) && ctf_frame_put(fr, name, col[2]);
+	}
+	return ok;
+}
+
+static uint8_t *
+head_write(uint8_t *p, const struct sq_row *row)
+{
+	uint32_t len = htole32(SQ_HEAD + row->len);
+	uint16_t flags = htole16(row->flags);
+	uint64_t key = htole64(row->key);
+
+	memcpy(p, &len, 4);
+	p[4] = (uint8_t)row->kind;
+	p[5] = row->family;
+	memcpy(p + 6, &flags, 2);
+	memcpy(p + 8, &key, 8);
+	return p + SQ_HEAD;
+}
+
+bool
+sq_head_put(struct ctf_frame *fr, const struct sq_row *row)
+{
+	uint8_t head[SQ_HEAD];
+
+	head_write(head, row);
+	return ctf_frame_put(fr, head, sizeof(head));
+}
+
+static bool
+is_text(const struct ctf_field *def)
+{
+	return def->type == CTF_TEXT || def->type == CTF_BYTES;
+}
+
+static uint64_t
+text_room(const struct sq_fields *f, const struct ctf_rec *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < f->n; i++)
+		if (is_text(f->def[i]) && ctf_has(r, f->ref[i]))
+			n += r->v[f->ref[i]].s.len;
+	return n;
+}
+
+static uint8_t *
+value_write(uint8_t *p, const union ctf_val *v, unsigned type, uint8_t family)
+{
+	unsigned size = size_of(type, family);
+	uint64_t u;
+	uint32_t len;
+
+	if (type == CTF_IP) {
+		memcpy(p, v->ip, 16);
+		return p + size;
+	}
+	if (size) {
+		u = htole64(v->u);
+		memcpy(p, &u, 8);
+		return p + size;
+	}
+	len = htole32(v->s.len);
+	memcpy(p, &len, 4);
+	if (v->s.len)
+		memcpy(p + 4, v->s.p, v->s.len);
+	return p + 4 + v->s.len;
+}
+
+bool
+sq_rec_put(const struct sq_fields *f, const struct ctf_rec *r, struct ctf_frame *fr)
+{
+	struct sq_row row = { .kind = SQ_REC, .family = r->family, .key = r->rx_ns };
+	uint8_t *start = fr->p + fr->len, *bits = start + SQ_HEAD;
+	uint8_t *p = bits + (f->n + 7) / 8;
+
+	if (fr->cap - fr->len < f->room + text_room(f, r))
+		return false;
+	memset(bits, 0, (size_t)(p - bits));
+	for (unsigned i = 0; i < f->n; i++) {
+		if (!ctf_has(r, f->ref[i]))
+			continue;
+		bits[i / 8] |= (uint8_t)(1u << i % 8);
+		p = value_write(p, &r->v[f->ref[i]], f->def[i]->type, r->family);
+	}
+	if (ctf_has(r, f->stop)) {
+		row.key = ctf_num(r, f->stop);
+		row.flags |= SQ_STAMPED;
+	}
+	if (r->event == CTF_DESTROY)
+		row.flags |= SQ_FINISHED;
+	row.len = (uint32_t)(p - bits);
+	head_write(start, &row);
+	fr->len += SQ_HEAD + row.len;
+	return true;
+}
+
+/* Splits the names off; they are NUL-terminated in l->text. */
+static int
+layout_names(struct sq_layout *l, const uint8_t *p, const uint8_t *end)
+{
+	char *out = l->text;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		if (end - p < 3 || end - p - 3 < p[2])
+			return -EBADMSG;
+		if (p[0] < CTF_U8 || p[0] > CTF_BYTES)
+			return -EBADMSG;
+		l->type[i] = p[0];
+		l->zero[i] = p[1];
+		l->name[i] = out;
+		memcpy(out, p + 3, p[2]);
+		out[p[2]] = '\0';
+		out += p[2] + 1;
+		p += 3 + p[2];
+	}
+	return p == end ? 0 : -EBADMSG;
+}
+
+int
+sq_layout_get(struct sq_layout *l, const struct ctf_layout *from)
+{
+	uint16_t head[2];
+
+	*l = (struct sq_layout){ .id = from->id };
+	if (from->len < 8 || memcmp(from->p, magic, sizeof(magic)) != 0)
+		return -EBADMSG;
+	memcpy(head, from->p + 4, sizeof(head));
+	l->n = le16toh(head[1]);
+	if (le16toh(head[0]) != VERSION || l->n > SQ_FIELDS)
+		return -EBADMSG;
+	/* Three bytes stand before each name, one is needed after it. */
+	l->text = malloc(from->len);
+	if (!l->text)
+		return -ENOMEM;
+	return layout_names(l, from->p + 8, from->p + from->len);
+}
+
+void
+sq_layout_free(struct sq_layout *l)
+{
+	free(l->text);
+	*l = (struct sq_layout){ .n = 0 };
+}
+
+int
+sq_layout_find(const struct sq_layout *l, const char *name)
+{
+	for (unsigned i = 0; i < l->n; i++)
+		if (strcmp(l->name[i], name) == 0)
+			return (int)i;
+	return -1;
+}
+
+int
+sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row)
+{
+	uint32_t len;
+	uint16_t flags;
+	uint64_t key;
+
+	if (n < SQ_HEAD)
+		return -EBADMSG;
+	memcpy(&len, p, 4);
+	memcpy(&flags, p + 6, 2);
+	memcpy(&key, p + 8, 8);
+	len = le32toh(len);
+	if (len < SQ_HEAD || len > n || len > INT32_MAX || p[4] < SQ_REC || p[4] > SQ_COVER)
+		return -EBADMSG;
+	*ret_row = (struct sq_row){ .kind = p[4],
+				    .family = p[5],
+				    .flags = le16toh(flags),
+				    .key = le64toh(key),
+				    .p = p + SQ_HEAD,
+				    .len = len - SQ_HEAD };
+	return (int)len;
+}
+
+static uint64_t
+number_read(const uint8_t *p, unsigned size)
+{
+	uint64_t u = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		u |= (uint64_t)p[i] << 8 * i;
+	return u;
+}
+
+/* Returns the bytes taken, or -EBADMSG. */
+static int64_t
+value_read(struct sq_cell *c, unsigned type, uint8_t family, const uint8_t *p, size_t n)
+{
+	unsigned size = size_of(type, family);
+
+	if (n < (size ? size : 4))
+		return -EBADMSG;
+	c->has = true;
+	if (type == CTF_IP) {
+		c->p = p;
+		c->len = size;
+		return size;
+	}
+	c->u = number_read(p, size ? size : 4);
+	if (size)
+		return size;
+	if (c->u > n - 4)
+		return -EBADMSG;
+	c->p = p + 4;
+	c->len = (uint32_t)c->u;
+	return 4 + (int64_t)c->len;
+}
+
+int
+sq_rec_get(const struct sq_layout *l, const struct sq_row *row, struct sq_cell *cells)
+{
+	const uint8_t *bits = row->p, *end = row->p + row->len;
+	const uint8_t *p = bits + (l->n + 7) / 8;
+	int64_t took;
+
+	if (row->len < (l->n + 7) / 8)
+		return -EBADMSG;
+	for (unsigned i = 0; i < l->n; i++) {
+		cells[i].has = false;
+		if (!(bits[i / 8] >> i % 8 & 1))
+			continue;
+		took = value_read(&cells[i], l->type[i], row->family, p, (size_t)(end - p));
+		if (took < 0)
+			return -EBADMSG;
+		p += took;
+	}
+	return p == end ? 0 : -EBADMSG;
+}

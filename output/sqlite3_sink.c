@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SQLITE3: the sink: opening and closing, and what it knows of its own past. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "sqlite3_db.h"
+
+/* Rows of runs long gone; another daemon may share the file. */
+#define KEEP_NS "2592000000000000"
+
+static const char progress_sql[] =
+	"CREATE TABLE IF NOT EXISTS progress(spool_id TEXT PRIMARY KEY, frame INTEGER,"
+	" at_ns INTEGER) WITHOUT ROWID";
+
+/* Frame numbers begin anew with each run, so the key names the run. */
+static int
+spool_name(struct sq_sink *s)
+{
+	uint64_t run;
+
+	if (s->spool[0])
+		return 0;
+	if (getrandom(&run, sizeof(run), 0) != sizeof(run))
+		return -EIO;
+	snprintf(s->spool, sizeof(s->spool), "%.60s:%016llx", ctf_name(s->obj.ctx),
+		 (unsigned long long)run);
+	return 0;
+}
+
+/* The last frame of this run that is in the database. */
+static int
+progress_read(struct sq_sink *s)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(s->db, "SELECT frame FROM progress WHERE spool_id = ?1", -1,
+				    &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_bind_text(st, 1, s->spool, -1, SQLITE_STATIC);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	s->known = rc == SQLITE_ROW;
+	if (s->known)
+		s->done = (uint64_t)sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+static int
+progress_ready(struct sq_sink *s)
+{
+	char *sql =
+		sqlite3_mprintf("DELETE FROM progress WHERE substr(spool_id, 1, %d) = '%.*q'"
+				" AND at_ns < %lld - " KEEP_NS,
+				(int)strlen(s->spool) - 16, (int)strlen(s->spool) - 16,
+				s->spool, (long long)ctf_now());
+	int rc = sql ? sqlite3_exec(s->db, progress_sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+	sqlite3_free(sql);
+	if (rc == SQLITE_OK)
+		rc = sq_prepare(
+			s, SQ_ST_PROGRESS,
+			"INSERT INTO progress VALUES(?1, ?2, ?3) ON CONFLICT(spool_id)"
+			" DO UPDATE SET frame = excluded.frame, at_ns = excluded.at_ns");
+	return rc == SQLITE_OK ? progress_read(s) : rc;
+}
+
+static int
+statements_ready(struct sq_sink *s)
+{
+	int rc = sq_prepare(s, SQ_ST_BEGIN, "BEGIN IMMEDIATE");
+
+	if (rc == SQLITE_OK)
+		rc = sq_prepare(s, SQ_ST_COMMIT, "COMMIT");
+	if (rc == SQLITE_OK)
+		rc = progress_ready(s);
+	if (rc == SQLITE_OK && s->table.own == SQ_NATIVE)
+		rc = sq_native_ready(s);
+	return rc;
+}
+
+int
+sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
+{
+	struct sq_sink *s = sink;
+	int r = spool_name(s), rc;
+
+	if (!s->refused) {
+		s->refused = ctf_counter_new(s->obj.ctx, "refused");
+		s->repeats = ctf_counter_new(s->obj.ctx, "repeats");
+	}
+	if (r < 0)
+		ctf_fail(err, -r, "%s: no random number", SQ_CONF(s)->db);
+	else
+		r = sq_conn_open(s, err);
+	if (r == 0) {
+		rc = statements_ready(s);
+		r = rc == SQLITE_OK ? 0 : sq_fail(s, err, rc, "cannot prepare");
+	}
+	if (r == 0)
+		sq_layout_free(&s->layout); /* mapped anew: the columns may be others */
+	else
+		sq_sink_close(s);
+	*ret_err = r < 0 ? -r : 0;
+	return -1;
+}
+
+void
+sq_sink_close(void *sink)
+{
+	struct sq_sink *s = sink;
+
+	sq_conn_close(s);
+	sq_layout_free(&s->layout);
+	free(s->refs);
+	s->refs = NULL;
+	s->n = s->room = 0;
+}

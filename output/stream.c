@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Frames of lines to a file, FIFO, terminal or socket; see stream.h. */
+#include "stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define IOVS 16u
+#define SHARED_MAX 512u /* a terminal or pipe poll(2) calls writable takes that much */
+#define WAIT_MS 1000
+
+static const char *
+path_of(const struct stream *s)
+{
+	return ((const struct stream_conf *)s->obj.conf)->file;
+}
+
+static enum stream_kind
+kind_of(const struct stat *st, bool ours)
+{
+	if (S_ISSOCK(st->st_mode))
+		return STREAM_SOCKET;
+	if (S_ISFIFO(st->st_mode) || S_ISCHR(st->st_mode))
+		return ours ? STREAM_PIPE : STREAM_SHARED;
+	return STREAM_FILE;
+}
+
+/*
+ * A frame begun goes on where it stopped in the same file, and in the same
+ * FIFO or terminal as long as it stayed open: then its reader is the same.
+ */
+void
+stream_use(struct stream *s, int fd, enum stream_kind kind)
+{
+	struct stat st = { 0 };
+	bool same;
+
+	fstat(fd, &st);
+	same = st.st_dev == s->dev && st.st_ino == s->ino &&
+	       (kind == STREAM_FILE || s->kind != STREAM_CLOSED);
+	stream_close(s);
+	s->fresh |= !same;
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	s->fd = fd;
+	s->kind = kind;
+}
+
+/*
+ * A standard stream keeps its description, so that its offset is shared with
+ * whoever else writes there.  For pipes and terminals, which have none, one
+ * of our own is better: it can be non-blocking without others noticing.
+ */
+static int
+open_std(int std, const char *path, enum stream_kind *ret_kind)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(std, &st) < 0)
+		return -1;
+	if (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) {
+		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0) {
+			*ret_kind = STREAM_PIPE;
+			return fd;
+		}
+	}
+	*ret_kind = kind_of(&st, false);
+	return fcntl(std, F_DUPFD_CLOEXEC, 3);
+}
+
+static int
+open_path(const char *path, enum stream_kind *ret_kind)
+{
+	struct stat st;
+	int fd;
+
+	if (strcmp(path, "/dev/stdout") == 0)
+		return open_std(STDOUT_FILENO, path, ret_kind);
+	if (strcmp(path, "/dev/stderr") == 0)
+		return open_std(STDERR_FILENO, path, ret_kind);
+	/* O_NONBLOCK: a FIFO nobody reads is an error, not a wait without end. */
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		  0644);
+	if (fd < 0)
+		return -1;
+	*ret_kind = fstat(fd, &st) < 0 ? STREAM_FILE : kind_of(&st, true);
+	return fd;
+}
+
+int
+stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
+{
+	enum stream_kind kind = STREAM_FILE;
+	int fd = open_path(path, &kind);
+
+	if (fd < 0 && errno == ENXIO)
+		return ctf_fail(err, ENXIO, "cannot open %s: nobody reads from it", path);
+	if (fd < 0)
+		return ctf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+	stream_use(s, fd, kind);
+	return 0;
+}
+
+int
+stream_open(void *sink, int *ret_err, struct ctf_err *err)
+{
+	struct stream *s = sink;
+	int r = stream_open_path(s, path_of(s), err);
+
+	*ret_err = -r;
+	return -1; /* nothing to watch */
+}
+
+/* Opens before it closes: what cannot be opened again goes on as it is. */
+int
+stream_reopen(void *sink, struct ctf_err *err)
+{
+	struct stream *s = sink;
+
+	return s->kind == STREAM_CLOSED ? 0 : stream_open_path(s, path_of(s), err);
+}
+
+void
+stream_close(void *sink)
+{
+	struct stream *s = sink;
+
+	if (s->kind != STREAM_CLOSED)
+		close(s->fd);
+	s->kind = STREAM_CLOSED;
+}
+
+/* Where the line begins in which the first n bytes of the frame end. */
+static uint32_t
+line_start(const struct ctf_frame *f, uint32_t n)
+{
+	while (n && f->p[n - 1] != '\n')
+		n--;
+	return n;
+}
+
+/* Where to go on, f being the first frame to write. */
+static void
+begin(struct stream *s, const struct ctf_frame *f)
+{
+	if (s->off && s->number != f->number) {
+		s->heal = s->torn; /* the rest was dropped meanwhile */
+		s->off = 0;
+	}
+	if (s->fresh) {
+		/* A file goes on in the next at a line, a peer gets it all. */
+		s->off = s->kind == STREAM_FILE ? line_start(f, s->off) : 0;
+		s->heal = false;
+		s->fresh = false;
+	}
+}
+
+static ssize_t
+put_shared(struct stream *s, struct iovec *iov)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+
+	if (iov->iov_len > SHARED_MAX)
+		iov->iov_len = SHARED_MAX;
+	if (poll(&p, 1, 0) == 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return writev(s->fd, iov, 1);
+}
+
+static ssize_t
+put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
+{
+	struct iovec iov[IOVS + 1];
+	struct msghdr msg = { .msg_iov = iov };
+	uint32_t off = s->off;
+	char newline = '\n';
+	unsigned c = 0;
+
+	if (s->heal)
+		iov[c++] = (struct iovec){ &newline, 1 };
+	for (unsigned i = 0; i < n && i < IOVS; i++, off = 0)
+		iov[c++] = (struct iovec){ fr[i]->p + off, fr[i]->len - off };
+	if (s->kind == STREAM_SHARED)
+		return put_shared(s, iov);
+	if (s->kind != STREAM_SOCKET)
+		return writev(s->fd, iov, (int)c);
+	msg.msg_iovlen = c;
+	return sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* Notes that w bytes were written; returns how many frames are complete. */
+static unsigned
+advance(struct stream *s, const struct ctf_frame *const *fr, unsigned n, size_t w)
+{
+	unsigned done = 0;
+
+	if (s->heal && w) {
+		s->heal = false;
+		w--;
+	}
+	for (; done < n && w >= fr[done]->len - s->off; done++) {
+		w -= fr[done]->len - s->off;
+		s->off = 0;
+	}
+	if (done < n) {
+		s->off += (uint32_t)w;
+		s->number = fr[done]->number;
+		s->torn = s->off && fr[done]->p[s->off - 1] != '\n';
+	}
+	return done;
+}
+
+enum ctf_sent
+stream_wait(struct stream *s, struct ctf_err *err)
+{
+	int r = ctf_wait(s->obj.ctx, s->fd, POLLOUT, WAIT_MS);
+
+	if (r > 0)
+		return CTF_SENT;
+	if (r < 0 && r != -EINTR) {
+		ctf_fail(err, -r, "poll: %s", strerror(-r));
+		return CTF_RETRY;
+	}
+	ctf_fail(err, EAGAIN, "the reader takes nothing");
+	return CTF_AGAIN;
+}
+
+/*
+ * The file is full or broken: takes an incomplete last line back, so that
+ * readers see whole lines and a successor can begin with one.  Not when
+ * somebody else has appended since.
+ */
+static void
+trim(struct stream *s, const struct ctf_frame *f)
+{
+	uint32_t start = line_start(f, s->off);
+	off_t pos = lseek(s->fd, 0, SEEK_CUR), torn = s->off - start;
+	struct stat st;
+
+	if (!torn || pos < torn || fstat(s->fd, &st) < 0 || st.st_size != pos)
+		return;
+	if (ftruncate(s->fd, pos - torn) < 0 || lseek(s->fd, pos - torn, SEEK_SET) < 0)
+		return;
+	s->off = start;
+	s->torn = false;
+}
+
+static enum ctf_sent
+failed(struct stream *s, struct ctf_err *err)
+{
+	int e = errno;
+
+	if (e == EINTR)
+		return CTF_SENT;
+	if (e == EAGAIN)
+		return stream_wait(s, err);
+	ctf_fail(err, e, "cannot write: %s", strerror(e));
+	return CTF_RETRY;
+}
+
+enum ctf_sent
+stream_deliver(void *sink, const struct ctf_frame *const *fr, unsigned n, unsigned *ret_taken,
+	       struct ctf_err *err)
+{
+	struct stream *s = sink;
+	enum ctf_sent ret = CTF_SENT;
+	unsigned taken = 0;
+
+	begin(s, fr[0]);
+	while (taken < n && ret == CTF_SENT) {
+		ssize_t w = put(s, fr + taken, n - taken);
+
+		if (w >= 0)
+			taken += advance(s, fr + taken, n - taken, (size_t)w);
+		else
+			ret = failed(s, err);
+	}
+	if (ret == CTF_RETRY && s->kind == STREAM_FILE && s->off)
+		trim(s, fr[taken]);
+	*ret_taken = taken;
+	return ret;
+}

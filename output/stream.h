@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A sink that writes frames of whole lines as bytes: to a file, a FIFO, a
+ * terminal, the standard output or a connected socket.  A frame begun is
+ * continued where it stopped; nothing is written twice, and no call blocks
+ * where ctf_wait() could not end it.
+ */
+#ifndef CTF_OUTPUT_STREAM_H
+#define CTF_OUTPUT_STREAM_H
+
+#include <ctflow/plugin.h>
+
+struct stream_conf { /* the first member of the conf of its users */
+	const char *file;
+	bool sync;
+};
+
+enum stream_kind {
+	STREAM_CLOSED = 0,
+	STREAM_FILE,   /* writes end by themselves */
+	STREAM_PIPE,   /* FIFO, terminal: a non-blocking description of our own */
+	STREAM_SHARED, /* the same, but not ours to make non-blocking */
+	STREAM_SOCKET,
+};
+
+struct stream { /* begins the sink */
+	struct ctf_obj obj;
+	enum stream_kind kind;
+	int fd;
+	uint64_t dev, ino; /* of what was open last */
+	uint64_t number;   /* the frame begun, when off is not 0 */
+	uint32_t off;      /* how much of it is written */
+	bool torn;         /* the output ends within a line of it */
+	bool heal;         /* end that line first: the frame is gone */
+	bool fresh;        /* something else was opened since */
+};
+
+/* These are callbacks of struct ctf_plugin. */
+int stream_open(void *sink, int *ret_err, struct ctf_err *);
+enum ctf_sent stream_deliver(void *sink, const struct ctf_frame *const *, unsigned n,
+			     unsigned *ret_taken, struct ctf_err *);
+int stream_reopen(void *sink, struct ctf_err *);
+void stream_close(void *sink);
+
+int stream_open_path(struct stream *, const char *path, struct ctf_err *);
+/* Takes fd over and closes what was open. */
+void stream_use(struct stream *, int fd, enum stream_kind);
+/* Until fd can be written: SENT; AGAIN when it takes too long; RETRY on errors. */
+enum ctf_sent stream_wait(struct stream *, struct ctf_err *);
+
+#define STREAM_FRAME (64u << 10) /* bytes of a frame */
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the text outputs share; see text.h. */
+#include "text.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* How many decimal digits x has. */
+static unsigned
+digits(uint64_t x)
+{
+	unsigned n = 1;
+
+	for (; x >= 10000; x /= 10000)
+		n += 4;
+	return n + (x >= 10) + (x >= 100) + (x >= 1000);
+}
+
+char *
+text_num(char *p, uint64_t x)
+{
+	static const char pair[] = "00010203040506070809101112131415161718192021222324"
+				   "25262728293031323334353637383940414243444546474849"
+				   "50515253545556575859606162636465666768697071727374"
+				   "75767778798081828384858687888990919293949596979899";
+	char *end = p + digits(x), *q = end;
+
+	for (; x >= 100; x /= 100) {
+		q -= 2;
+		memcpy(q, pair + 2 * (x % 100), 2);
+	}
+	if (x >= 10)
+		memcpy(p, pair + 2 * x, 2);
+	else
+		*p = (char)('0' + x);
+	return end;
+}
+
+char *
+text_ip(char *p, const uint8_t *ip, uint8_t family)
+{
+	char s[TEXT_IP];
+
+	if (family == AF_INET6) {
+		inet_ntop(AF_INET6, ip, s, sizeof(s));
+		return text_put(p, s, strlen(s));
+	}
+	for (unsigned i = 0; i < 4; i++) {
+		p = text_num(p, ip[i]);
+		*p++ = '.';
+	}
+	return p - 1;
+}
+
+char *
+text_iso(char *p, uint64_t ns)
+{
+	time_t sec = (time_t)(ns / 1000000000);
+	unsigned msec = (unsigned)(ns / 1000000 % 1000);
+	char s[64];
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&sec, &tm);
+	n = strftime(s, sizeof(s), "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(s + n, sizeof(s) - n, ".%03uZ", msec);
+	return text_put(p, s, n);
+}
+
+/* The length of the UTF-8 sequence at s, or 0 where there is none. */
+static size_t
+utf8_len(const uint8_t *s, size_t n)
+{
+	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (len == 1)
+		return 1;
+	if (s[0] < 0xc2 || s[0] > 0xf4 || len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0; /* overlong, surrogate, beyond U+10FFFF */
+	return len;
+}
+
+/* Escapes what begins at s; returns the bytes of s it took. */
+static size_t
+json_step(char out[TEXT_JSON], size_t *ret_len, const uint8_t *s, size_t n)
+{
+	static const char hex[16] = "0123456789ABCDEF";
+	static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+	const char *esc = *s ? strchr(from, *s) : NULL;
+	size_t len = utf8_len(s, n);
+
+	if (esc) {
+		out[0] = '\\';
+		out[1] = to[esc - from];
+		*ret_len = 2;
+	} else if (*s < 0x20) {
+		memcpy(out, "\\u00", 4);
+		out[4] = hex[*s >> 4];
+		out[5] = hex[*s & 15];
+		*ret_len = 6;
+	} else if (len) {
+		memcpy(out, s, len);
+		*ret_len = len;
+	} else {
+		memcpy(out, "\xef\xbf\xbd", 3);
+		*ret_len = 3;
+		len = 1;
+	}
+	return len;
+}
+
+static inline bool
+json_plain(uint8_t c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+char *
+text_json(char *p, const void *text, size_t n)
+{
+	const uint8_t *s = text, *end = n ? s + n : s;
+
+	while (s < end) {
+		size_t len;
+
+		if (json_plain(*s)) {
+			*p++ = (char)*s++;
+			continue;
+		}
+		s += json_step(p, &len, s, (size_t)(end - s));
+		p += len;
+	}
+	return p;
+}
+
+size_t
+text_json_len(const void *text, size_t n)
+{
+	const uint8_t *s = text, *end = n ? s + n : s;
+	size_t sum = 0, len;
+	char out[TEXT_JSON];
+
+	for (; s < end; sum += len)
+		s += json_step(out, &len, s, (size_t)(end - s));
+	return sum;
+}
+
+int
+text_label_set(struct text_label *l, const char *before, const char *name, bool json,
+	       const char *after)
+{
+	size_t b = strlen(before), n = strlen(name), a = strlen(after);
+	char *s = malloc(b + TEXT_JSON * n + a + 1), *p = s;
+
+	if (!s)
+		return -ENOMEM;
+	p = text_put(p, before, b);
+	p = json ? text_json(p, name, n) : text_put(p, name, n);
+	p = text_put(p, after, a);
+	l->len = (uint32_t)(p - s);
+	l->more = s;
+	if (l->len <= TEXT_LABEL) {
+		memcpy(l->s, s, l->len);
+		l->more = NULL;
+		free(s);
+	}
+	return 0;
+}
+
+void
+text_label_free(struct text_label *l)
+{
+	free(l->more);
+	l->more = NULL;
+}
+
+struct tm
+text_local(uint64_t ns)
+{
+	time_t when = (time_t)(ns / 1000000000);
+	struct tm tm = { 0 };
+
+	localtime_r(&when, &tm);
+	return tm;
+}
+
+void
+text_stamp_set(struct text_stamp *t, uint64_t ns, const char *before, const char *local,
+	       const char *after)
+{
+	int n = snprintf(t->s, sizeof(t->s), "%s%s%s", before, local, after);
+
+	t->len = (size_t)n < sizeof(t->s) ? (uint32_t)n : (uint32_t)sizeof(t->s) - 1;
+	t->sec = ns / 1000000000;
+}
+
+enum ctf_put
+text_gap(struct ctf_frame *f, const struct ctf_gap *g, const struct text_stamp *t)
+{
+	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[TEXT_NUM + 1] = "?";
+	char line[256];
+	uint32_t start = f->len;
+	int n;
+
+	*text_iso(from, g->from_ns) = '\0';
+	*text_iso(to, g->to_ns) = '\0';
+	if (g->count != CTF_UNKNOWN)
+		*text_num(count, g->count) = '\0';
+	n = snprintf(line, sizeof(line), "[GAP] FROM=%s TO=%s CAUSE=%.32s COUNT=%s \n", from,
+		     to, g->cause, count);
+	if (ctf_frame_put(f, t->s, t->len) && ctf_frame_put(f, line, (size_t)n))
+		return CTF_OK;
+	f->len = start;
+	return CTF_FULL;
+}
