@@ -1,0 +1,45 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The shipped configuration has nothing to complain about, with the stacks that
+# are comments in it too, and the filter of README.md compiles and loads.
+set -e
+srcdir=${srcdir:-.}
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+
+# check FILE: accepted without a warning
+check() {
+	./ctflowd -n -c "$1" >"$dir/out" 2>&1 || {
+		cat "$dir/out"
+		echo "$1 is refused"
+		exit 1
+	}
+	! grep -i warning "$dir/out" || {
+		echo "$1 is not clean"
+		exit 1
+	}
+}
+
+shipped="$srcdir/etc/ctflowd.conf"
+sed -e "s,/var/lib/ctflowd,$dir," -e 's,^logfile=.*,logfile="stdout",' "$shipped" >"$dir/a.conf"
+check "$dir/a.conf"
+sed 's,^#\(stack=\),\1,' "$dir/a.conf" >"$dir/b.conf"
+check "$dir/b.conf"
+
+awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } code' "$srcdir/README.md" \
+	>"$dir/minbytes.c"
+# shellcheck disable=SC2086
+${CC:-cc} $WARN_CFLAGS -std=c11 -Werror -I "$srcdir/core/include" \
+	-shared -fPIC -o "$dir/minbytes.so" "$dir/minbytes.c"
+cat >"$dir/c.conf" <<END
+[global]
+logfile="stdout"
+plugin="$dir/minbytes.so"
+stack="ct1:NFCT,big1:MINBYTES,ip2str1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
+[ct1]
+[big1]
+min=1M
+[emu1]
+file="$dir/flows.log"
+END
+check "$dir/c.conf"

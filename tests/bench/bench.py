@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""CPU per event of the bare receive loop, ctflowd and ulogd2, as ratios.
+
+Each reader has a namespace and a receive buffer of its own.  In a round it is
+stopped, N flows are made and destroyed at once, and it is continued: what it
+spends until all is drained and written, divided by N, is its cost.  Rounds
+are interleaved and the median counts, so that all meet the same machine.
+"""
+import argparse
+import os
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "netns"))
+
+import lab as labs  # noqa: E402
+import memory  # noqa: E402
+from setups import Setup  # noqa: E402
+
+EVENT = 1280  # bytes of kernel memory a queued event takes
+MARKS = {"LOGEMU": 2.0, "IPFIX": 1.6, "JSON": 2.4, "SQLITE3": 4.0}
+IDLE_MARK = 0.2  # percent of a core
+
+
+def arguments():
+    p = argparse.ArgumentParser(prog="run", description=__doc__.splitlines()[0])
+    p.add_argument("build", nargs="?", default=".", help="build tree (a release build)")
+    p.add_argument("-n", "--events", type=int, default=200000, help="events per round")
+    p.add_argument("-r", "--rounds", type=int, default=5)
+    p.add_argument("-s", "--sqlite-events", type=int, default=2000,
+                   help="events per round for ulogd2's SQLITE3")
+    p.add_argument("-o", "--only", default="", help="only readers whose name has this")
+    p.add_argument("--idle", type=float, default=20.0, help="seconds of idling, 0: skip")
+    p.add_argument("--no-ulogd", action="store_true", help="without ulogd2")
+    p.add_argument("--no-memory", action="store_true", help="without the memory test")
+    p.add_argument("--profile", metavar="READER",
+                   help="perf record the drains of this reader into perf.data")
+    return p.parse_args()
+
+
+class Bench:
+    def __init__(self, args, lab, tmp):
+        self.args, self.lab, self.tmp = args, lab, tmp
+        self.buf = max(args.events * EVENT * 5 // 4, 8 << 20)
+        self.flood = labs.compile_helper(os.path.join(HERE, "../netns/flood.c"), tmp)
+        self.loop = labs.compile_helper(os.path.join(HERE, "recvloop.c"), tmp)
+        self.daemon = os.path.abspath(os.path.join(args.build, "ctflowd"))
+        labs.raise_conntrack_max(lab, args.events + 1000)
+
+    def readers(self):
+        """The bare loop, then everything asked for that is there."""
+        chosen = []
+        if os.access(self.daemon, os.X_OK):
+            chosen += [Setup(self, f"ctflowd/{k}", k, self.daemon)
+                       for k in ("LOGEMU", "IPFIX", "JSON", "SQLITE3", "GPRINT")]
+        else:
+            print(f"no {self.daemon}: ctflowd is not measured")
+        ulogd = shutil.which("ulogd", path=os.environ["PATH"])
+        if ulogd and not self.args.no_ulogd:
+            chosen += [Setup(self, f"ulogd2/{k}", k, ulogd)
+                       for k in ("LOGEMU", "GPRINT", "JSON", "IPFIX", "SQLITE3")]
+        elif not self.args.no_ulogd:
+            print("no ulogd in the path: ulogd2 is not measured")
+        return [Setup(self, "bare loop", "bare", self.loop)] + \
+            [s for s in chosen if self.args.only in s.name]
+
+    def events(self, setup):
+        slow = setup.name == "ulogd2/SQLITE3"
+        return min(self.args.sqlite_events, self.args.events) if slow else self.args.events
+
+    def fill(self, setup, n):
+        self.lab.run(setup.ns, self.flood, str(n), timeout=120)
+
+    def round(self, setup):
+        """Queues n events on the stopped reader and lets it drain them."""
+        n = self.events(setup)
+        self.fill(setup, n)
+        drops = setup.drops()
+        setup.child.send_signal(signal.SIGSTOP)
+        self.lab.run(setup.ns, "conntrack", "-F", timeout=60)
+        if setup.queued() < n * EVENT or setup.drops() != drops:
+            raise RuntimeError(f"{setup.name}: not all of {n} events were queued")
+        before = setup.cpu()
+        profile = self.start_profile(setup)
+        setup.child.send_signal(signal.SIGCONT)
+        after = self.settle(setup)
+        if profile:
+            profile.send_signal(signal.SIGINT)
+            profile.wait()
+        got = setup.delivered()
+        # ulogd2 keeps its last 4096 bytes, and IPFIX messages that are not full
+        kept = 100 if setup.name.startswith("ulogd2") else 0
+        if got is not None and not n - kept <= got <= n + kept:
+            raise RuntimeError(f"{setup.name}: {got} records of {n} delivered")
+        return (after - before) / n / 1000
+
+    def start_profile(self, setup):
+        if setup.name != self.args.profile:
+            return None
+        child = self.lab.popen(None, ["perf", "record", "-q", "-g", "-o", "perf.data", "-p",
+                                      str(setup.child.pid)])
+        time.sleep(1)
+        return child
+
+    def settle(self, setup):
+        """Waits until nothing is queued and the CPU clock stands still."""
+        last, since, end = 0, time.monotonic(), time.monotonic() + 300
+        while time.monotonic() < end:
+            now = setup.cpu()
+            if now - last > 3_000_000 or setup.queued():
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > 1.6:
+                return now
+            time.sleep(0.1)
+        raise RuntimeError(f"{setup.name} does not come to rest")
+
+
+def measure(bench, setups):
+    for setup in setups:
+        setup.start()
+    for i in range(bench.args.rounds + 1):
+        for setup in setups:
+            cost = bench.round(setup)
+            if i:  # the first one warms up
+                setup.costs.append(cost)
+            print(f"round {i} {setup.name:16} {cost:8.3f} us/event", flush=True)
+
+
+def report(setups):
+    """Prints the table; true when every mark was met."""
+    bare = statistics.median(setups[0].costs)
+    good = True
+    print(f"\n{'reader':18}{'us/event':>10}{'spread':>16}{'ratio':>8}")
+    for s in setups:
+        cost = statistics.median(s.costs)
+        mark = MARKS.get(s.kind) if s.name.startswith("ctflowd") else None
+        verdict = ""
+        if mark:
+            verdict = f"  mark {mark:.1f}: {'pass' if cost / bare <= mark else 'FAIL'}"
+            good &= cost / bare <= mark
+        spread = f"{min(s.costs):.3f}-{max(s.costs):.3f}"
+        print(f"{s.name:18}{cost:10.3f}{spread:>16}{cost / bare:8.2f}{verdict}")
+    return good
+
+
+def idle(bench, setups):
+    """CPU of the quiet daemons, which are all still running."""
+    ours = [s for s in setups if s.name.startswith("ctflowd")]
+    if not ours or bench.args.idle <= 0:
+        return True
+    before, start = [s.cpu() for s in ours], time.monotonic()
+    time.sleep(bench.args.idle)
+    took = (time.monotonic() - start) * 1e9
+    good = True
+    print(f"\nidle for {took / 1e9:.0f} s, mark {IDLE_MARK} % of a core")
+    for s, b in zip(ours, before):
+        percent = 100 * (s.cpu() - b) / took
+        good &= percent <= IDLE_MARK
+        print(f"{s.name:18}{percent:8.3f} %  {'pass' if percent <= IDLE_MARK else 'FAIL'}")
+    return good
+
+
+def main():
+    args = arguments()
+    labs.need_root()
+    tmp = tempfile.mkdtemp(prefix="ctl-bench-")
+    try:
+        with labs.Lab() as lab:
+            bench = Bench(args, lab, tmp)
+            setups = bench.readers()
+            measure(bench, setups)
+            good = report(setups)
+            good &= idle(bench, setups)
+            if not args.no_memory and os.access(bench.daemon, os.X_OK):
+                good &= memory.test(bench)
+    finally:
+        shutil.rmtree(tmp)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured: the bare loop, ctflowd's stacks and ulogd2's."""
+import os
+import sqlite3
+import subprocess
+import time
+
+import lab as labs
+from ipfix_wire import Reader, messages
+
+TAIL = {
+    "LOGEMU": ("ip:IP2STR,pf:PRINTFLOW,out:LOGEMU", 'file="{dir}/out"\n'),
+    "GPRINT": ("ip:IP2STR,out:GPRINT", 'file="{dir}/out"\n'),
+    "JSON": ("ip:IP2STR,out:JSON", 'file="{dir}/out"\n'),
+    "SQLITE3": ("out:SQLITE3", 'db="{dir}/out.db"\ntable="{table}"\n'),
+    "IPFIX": ("out:IPFIX", 'oid=1\nhost="127.0.0.1"\nport=4739\nproto="tcp"\n{ipfix}'),
+}
+
+ULOG_CT = """CREATE TABLE ulog_ct (flow_start_sec INT, flow_start_usec INT, flow_end_sec INT,
+ flow_end_usec INT, orig_ip_saddr INT, orig_ip_daddr INT, orig_l4_sport INT, orig_l4_dport INT,
+ orig_ip_protocol INT, icmp_type INT, icmp_code INT, orig_raw_pktlen INT, orig_raw_pktcount INT,
+ reply_raw_pktlen INT, reply_raw_pktcount INT, ct_mark INT)"""
+
+SECTIONS = "[ct1]\nhash_enable=0\nevent_mask=4\nnetlink_socket_buffer_size={buf}\n" \
+    "netlink_socket_buffer_maxsize={max}\n{extra}[ip]\n[pf]\n[out]\n"
+
+
+def configuration(kind, directory, buf, ours):
+    """A configuration both daemons can run, apart from the noted keys."""
+    stack, options = TAIL[kind]
+    text = f'[global]\nlogfile="{directory}/log"\n'
+    if not ours:
+        text += "".join(f'plugin="{p}"\n' for p in ulogd_plugins(kind))
+    text += f"stack=ct1:NFCT,{stack}\n"
+    text += SECTIONS.format(buf=buf, max=buf + 4096, extra="")
+    return text + options.format(dir=directory, table="flows" if ours else "ulog_ct",
+                                 ipfix="" if ours else "mtu=1400\n")
+
+
+def ulogd_plugins(kind):
+    where = "/usr/lib/x86_64-linux-gnu/ulogd"
+    names = ["inpflow_NFCT", "filter_IP2STR", "filter_PRINTFLOW", f"output_{kind}"]
+    return [f"{where}/ulogd_{n}.so" for n in names]
+
+
+class Setup:
+    """One reader in a namespace of its own; lives through all rounds."""
+
+    def __init__(self, bench, name, kind, program):
+        self.name, self.kind, self.program = name, kind, program
+        self.bench, self.lab = bench, bench.lab
+        self.ns = name
+        self.dir = os.path.join(bench.tmp, name.replace("/", "-"))
+        self.costs = []
+        self.child = self.sink = None
+        self.seen = 0
+
+    def start(self, fresh=True):
+        """Starts the reader, in a fresh namespace unless told otherwise."""
+        os.mkdir(self.dir)
+        if fresh:
+            labs.flood_ns(self.lab, self.ns)
+        log = open(os.path.join(self.dir, "stderr"), "wb")
+        if self.kind == "bare":
+            self.child = self.lab.popen(self.ns, [self.program, str(self.bench.buf)],
+                                        stdout=log, stderr=log)
+        else:
+            self._start_daemon(log)
+        log.close()
+        self._wait_listening()
+
+    def _start_daemon(self, log):
+        ours = self.name.startswith("ctflowd")
+        if self.kind == "IPFIX":
+            self.sink = TcpSink(self.lab, self.ns, os.path.join(self.dir, "out"))
+        if self.kind == "SQLITE3" and not ours:
+            with sqlite3.connect(os.path.join(self.dir, "out.db")) as db:
+                db.execute(ULOG_CT)
+        conf = os.path.join(self.dir, "conf")
+        with open(conf, "w", encoding="ascii") as f:
+            f.write(configuration(self.kind, self.dir, self.bench.buf, ours))
+        self.child = self.lab.popen(self.ns, [self.program, "-c", conf],
+                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def _wait_listening(self):
+        """The DESTROY group (bit 4 of the mask) has a member."""
+        for _ in range(200):
+            if self.child.poll() is not None:
+                raise RuntimeError(f"{self.name} ended: {self._words()}")
+            if any(int(s[3], 16) & 4 for s in self.netlink()):
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{self.name} does not listen: {self._words()}")
+
+    def _words(self):
+        text = ""
+        for name in ("log", "stderr"):
+            path = os.path.join(self.dir, name)
+            if os.path.exists(path):
+                with open(path, encoding="utf-8", errors="replace") as f:
+                    text += f.read()[-600:]
+        return text
+
+    def netlink(self):
+        """Netfilter sockets of the namespace, as columns of /proc/net/netlink."""
+        lines = self.lab.read(self.ns, "/proc/thread-self/net/netlink").splitlines()[1:]
+        return [c for c in map(str.split, lines) if c[1] == "12"]
+
+    def queued(self):
+        return sum(int(c[4]) for c in self.netlink())
+
+    def drops(self):
+        return sum(int(c[8]) for c in self.netlink())
+
+    def cpu(self):
+        """User and system time of the whole process in ns."""
+        return time.clock_gettime_ns((~self.child.pid << 3) | 2)
+
+    def delivered(self):
+        """Records that have reached the output since the last call."""
+        path = os.path.join(self.dir, "out")
+        if self.kind == "bare":
+            return None
+        if self.kind == "SQLITE3":
+            with sqlite3.connect(path + ".db", timeout=10) as db:
+                table = "flows" if self.name.startswith("ctflowd") else "ulog_ct"
+                total = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            new, self.seen = total - self.seen, total
+            return new
+        if self.kind == "IPFIX":
+            return self.sink.records()
+        with open(path, "rb") as f:
+            new = sum(chunk.count(b"\n") for chunk in iter(lambda: f.read(1 << 20), b""))
+        os.truncate(path, 0)
+        return new
+
+
+class TcpSink:
+    """A collector of its own process: it only writes down what it reads."""
+
+    def __init__(self, lab, ns, path):
+        self.path = path
+        code = ("import socket,sys\ns=socket.create_server(('127.0.0.1',4739))\n"
+                "print('up',flush=True)\nf=open(sys.argv[1],'wb',0)\n"
+                "while 1:\n c=s.accept()[0]\n while 1:\n"
+                "  b=c.recv(1<<20)\n  if not b: break\n  f.write(b)\n")
+        child = lab.popen(ns, ["python3", "-c", code, path], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        self.at = 0
+        self.reader = Reader()
+
+    def records(self):
+        with open(self.path, "rb") as f:
+            f.seek(self.at)
+            new = f.read()
+        self.at += len(new)
+        return sum(self.reader.count(m) for m in messages(new))

@@ -1,0 +1,8 @@
+# Configuration files and what is read from them (run.sh).
+check_PROGRAMS += tests/conf/dump
+tests_conf_dump_SOURCES = tests/conf/dump.c
+tests_conf_dump_CPPFLAGS = $(AM_CPPFLAGS)
+tests_conf_dump_LDADD = libctflow.a
+TESTS += tests/conf/run.sh
+dist_check_SCRIPTS += tests/conf/run.sh
+EXTRA_DIST += tests/conf/cases

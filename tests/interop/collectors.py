@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real collectors: run, and what they understood as the rows of formats.py."""
+import calendar
+import datetime
+import glob
+import json
+import re
+import socket
+import subprocess
+import time
+import xml.etree.ElementTree as ET
+
+from daemon import until
+from formats import Row
+
+MS = 1_000_000
+PORTS = (6, 17)
+ALARM = re.compile(r"\b(error|warning|malformed|unexpected|unknown|missing|cannot|invalid|"
+                   r"skipp?ed|bad)\b", re.I)
+UTC = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/"}
+
+
+def _run(*argv):
+    """stdout, and what the program said that is not its output."""
+    done = subprocess.run(argv, capture_output=True, text=True, env=UTC, timeout=60, check=False)
+    words = [w for w in done.stderr.splitlines() if w and not w.startswith("Running as user")]
+    if done.returncode:
+        words.append(f"exit code {done.returncode}")
+    return done.stdout, words
+
+
+def _address(text):
+    """The canonical form of an address."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    return socket.inet_ntop(family, socket.inet_pton(family, text))
+
+
+def _row(v, number, address, start, end):
+    """A row from the elements a collector shows; missing ones are None."""
+    def first(name, other):
+        return v[name] if name in v else v.get(other)
+    proto = number("proto")
+    ports = [number(n) for n in ("sport", "dport")] if proto in PORTS else [None, None]
+    rsport = number("xdport") if "xdport" in v and ports[1] is not None else ports[1]
+    rdport = number("xsport") if "xsport" in v and ports[0] is not None else ports[0]
+    icmp = divmod(number("icmp"), 256) if "icmp" in v else None
+    return Row(proto, address(v["src"]), ports[0], address(v["dst"]), ports[1],
+               address(first("xdst", "dst")), rsport, address(first("xsrc", "src")), rdport,
+               number("packets"), number("bytes"), number("rpackets"), number("rbytes"),
+               icmp, None, start, end)
+
+
+class Nfcapd:
+    """nfcapd over UDP and nfdump's JSON."""
+
+    KEYS = {"proto": "proto", "src_port": "sport", "dst_port": "dport", "src4_addr": "src",
+            "src6_addr": "src", "dst4_addr": "dst", "dst6_addr": "dst", "src4_xlt_ip": "xsrc",
+            "dst4_xlt_ip": "xdst", "src_xlt_port": "xsport", "dst_xlt_port": "xdport",
+            "in_packets": "packets", "in_bytes": "bytes", "out_packets": "rpackets",
+            "out_bytes": "rbytes"}
+
+    def __init__(self, lab, ns, port, directory):
+        self.dir = directory
+        self.log = f"{directory}.log"
+        with open(self.log, "wb") as log:
+            self.child = lab.popen(ns, ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w",
+                                        directory, "-t", "600"], stdout=log, stderr=log)
+        until("nfcapd to start", lambda: "Startup" in self.words())
+
+    def words(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def finish(self):
+        """Ends it; returns what it complained about."""
+        time.sleep(0.2)
+        self.child.terminate()
+        self.child.wait(20)
+        words = self.words()
+        bad = [w for w in words.splitlines() if ALARM.search(w) and not w.startswith("Ident:")]
+        summary = re.search(r"Sequence Errors: (\d+), Bad Packets: (\d+)", words)
+        if not summary or summary[1] != "0" or summary[2] != "0":
+            bad.append(summary[0] if summary else "no summary")
+        return bad
+
+    def rows(self):
+        text, words = _run("nfdump", "-r",
+                           sorted(glob.glob(f"{self.dir}/nfcapd.*"))[0], "-o", "json")
+        if words:
+            raise ValueError(words)
+        for record in json.loads(text):
+            v = {new: record[old] for old, new in self.KEYS.items() if old in record}
+            if "icmp_type" in record:
+                v["icmp"] = record["icmp_type"] * 256 + record["icmp_code"]
+            times = [_iso(record[k]) for k in ("first", "last")]
+            yield _row(v, lambda k, v=v: int(v[k]), _address, *times)
+
+
+def _iso(text):
+    """2026-11-21T11:05:53.673, UTC."""
+    when = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc)
+    return round(when.timestamp() * 1000) * MS
+
+
+class Tshark:
+    """tshark listening on the loopback of a namespace."""
+
+    NAMES = {"protocol": "proto", "srcaddr": "src", "dstaddr": "dst", "srcaddrv6": "src",
+             "dstaddrv6": "dst", "srcport": "sport", "dstport": "dport", "packets": "packets",
+             "octets": "bytes", "icmp_type_code_ipv4": "icmp", "icmp_ipv6_type": "type6",
+             "icmp_ipv6_code": "code6",
+             "post_natsource_ipv4_address": "xsrc", "post_nat_source_ipv6_address": "xsrc",
+             "post_natdestination_ipv4_address": "xdst",
+             "post_nat_destination_ipv6_address": "xdst",
+             "post_naptsource_transport_port": "xsport",
+             "post_naptdestination_transport_port": "xdport",
+             "abstimestart": "start", "abstimeend": "end"}
+
+    def __init__(self, lab, ns, ports, path):
+        self.path = path
+        self.ports = ports  # {"udp": port, "tcp": port}
+        wanted = " or ".join(f"{k} port {p}" for k, p in ports.items())
+        log = open(f"{path}.log", "wb")
+        self.child = lab.popen(ns, ["tshark", "-i", "lo", "-f", wanted, "-w", path],
+                               stdout=log, stderr=log, env=UTC)
+        log.close()
+        until("tshark to capture", self._started)
+
+    def _started(self):
+        """Said so, and its packet socket is there (dumpcap's, a moment later)."""
+        with open(f"{self.path}.log", encoding="utf-8", errors="replace") as f:
+            return "Capture started" in f.read()
+
+    def finish(self):
+        """Ends it; returns its warnings and errors about what it captured."""
+        time.sleep(1.0)  # dumpcap writes in blocks
+        self.child.terminate()
+        self.child.wait(20)
+        text, words = self._read("-q", "-z", "expert")
+        section = None
+        for line in text.splitlines():
+            if re.match(r"^(Errors|Warns|Notes|Chats) \(", line):
+                section = line.split()[0]
+            elif section in ("Errors", "Warns") and re.match(r"^\s+\d+\s", line):
+                words.append(f"{section}: {' '.join(line.split())}")
+        return words
+
+    def _read(self, *options):
+        decode = [w for k, p in self.ports.items() for w in ("-d", f"{k}.port=={p},cflow")]
+        return _run("tshark", "-r", self.path, *decode, *options)
+
+    def rows(self, transport):
+        text, _ = self._read("-T", "pdml", "-Y", f"{transport} and cflow")
+        for packet in ET.fromstring(text).iter("packet"):
+            for field in packet.iter("field"):
+                if field.get("show", "").startswith("Flow ") and field.get("name") == "":
+                    yield self._flow(field)
+
+    def _flow(self, flow):
+        v = {}
+        for field in flow.iter("field"):
+            name = self.NAMES.get(field.get("name", "").replace("cflow.", ""))
+            if name and "(Reverse Type" in field.get("showname"):
+                name = "r" + name
+            if name:
+                v[name] = field.get("show")
+        if "type6" in v:
+            v["icmp"] = str(int(v["type6"]) * 256 + int(v["code6"]))
+        return _row(v, lambda k: int(v[k], 0), _address, _english(v["start"]), _english(v["end"]))
+
+
+def _english(text):
+    """Nov 21, 2026 11:05:53.724000000 UTC"""
+    whole, fraction = text.rsplit(" ", 1)[0].split(".")
+    return calendar.timegm(time.strptime(whole, "%b %d, %Y %H:%M:%S")) * 10**9 + int(fraction)
+
+
+class IpfixDump:
+    """libfixbuf's own reader, on captured bytes (a stream is a valid file)."""
+
+    KEYS = {"4": "proto", "8": "src", "27": "src", "12": "dst", "28": "dst", "7": "sport",
+            "11": "dport", "225": "xsrc", "281": "xsrc", "226": "xdst", "282": "xdst",
+            "227": "xsport", "228": "xdport", "2": "packets", "1": "bytes",
+            "29305/2": "rpackets", "29305/1": "rbytes", "32": "icmp", "139": "icmp",
+            "152": "start", "153": "end"}
+    FIELD = re.compile(r"^\s+\(([\d/]+)\)\s+\w+ : (.*)$")
+
+    def __init__(self, path):
+        self.path = path
+        self.text, self.words = _run("ipfixDump", "-d", "-i", path)
+
+    def finish(self):
+        """What it complained about."""
+        return self.words + [w for w in self.text.splitlines()
+                             if ALARM.search(w) and not self.FIELD.match(w)]
+
+    def rows(self):
+        for record in self.text.split("--- data record ")[1:]:
+            v = {}
+            for line in record.splitlines():
+                m = self.FIELD.match(line)
+                if m and m[1] in self.KEYS:
+                    v[self.KEYS[m[1]]] = m[2].strip()
+            times = [_iso(v[k].replace(" ", "T")) for k in ("start", "end")]
+            yield _row(v, lambda k, v=v: int(v[k]), _address, *times)

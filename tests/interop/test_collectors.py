@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Real collectors read our IPFIX: no complaint, and the values that were sent.
+
+nfcapd over UDP, tshark listening to UDP and TCP, ipfixDump on what a TCP and
+a UDP listener kept; the bytes themselves go through ipfix_check.py.
+"""
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
+
+import collectors  # noqa: E402
+import compare  # noqa: E402
+import lab as labs  # noqa: E402
+import natlab  # noqa: E402
+import scene  # noqa: E402
+from natlab import GATEWAY  # noqa: E402
+from sinks import TcpSink, UdpSink  # noqa: E402
+
+TCP_PORT, UDP_PORT, NFCAPD_PORT = 4739, 4740, 9995
+STACKS = ["ct1:NFCT,tcp1:IPFIX", "ct1:NFCT,udp1:IPFIX", "ct1:NFCT,nf1:IPFIX"]
+
+
+def section(port, proto):
+    return f'oid=1\nhost="127.0.0.1"\nport={port}\nproto="{proto}"\n'
+
+
+def no_mark(_flow, row):
+    """Nobody here shows an enterprise element's value readably."""
+    return row._replace(mark=None)
+
+
+def nfdump_knows(flow, row):
+    """nfdump 1.7.1 has no translated IPv6 addresses."""
+    if flow.family == socket.AF_INET6:
+        row = row._replace(rsrc=row.dst, rdst=row.src)
+    return no_mark(flow, row)
+
+
+def conformance(path, transport):
+    """The byte checker's findings."""
+    checker = os.path.join(HERE, "ipfix_check.py")
+    if not os.path.exists(checker):
+        return [f"no {checker}"]
+    done = subprocess.run([sys.executable, checker, f"--{transport}", path],
+                          capture_output=True, text=True, timeout=60, check=False)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).splitlines()
+
+
+def save(path, data):
+    with open(path, "wb") as f:
+        f.write(data)
+    return path
+
+
+def test(lab, tmp):
+    natlab.build(lab)
+    os.mkdir(f"{tmp}/nf")
+    nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf")
+    tcp, udp = TcpSink(lab, GATEWAY, TCP_PORT), UdpSink(lab, GATEWAY, UDP_PORT)
+    tshark = collectors.Tshark(lab, GATEWAY, {"tcp": TCP_PORT, "udp": UDP_PORT},
+                               f"{tmp}/tshark.pcap")
+    flows = scene.standard(lab, tmp, STACKS, {
+        "tcp1": section(TCP_PORT, "tcp"), "udp1": section(UDP_PORT, "udp"),
+        "nf1": section(NFCAPD_PORT, "udp")})
+    tcp.close()
+    said = {"nfcapd": nfcapd.finish(), "tshark": tshark.finish()}
+    files = {"tcp": save(f"{tmp}/tcp.ipfix", bytes(tcp.sessions[0])),
+             "udp": save(f"{tmp}/udp.ipfix", b"".join(udp.messages()))}
+    dumps = {t: collectors.IpfixDump(p) for t, p in files.items()}
+    said |= {f"ipfixDump {t}": d.finish() for t, d in dumps.items()}
+    said |= {f"ipfix_check {t}": conformance(p, t) for t, p in files.items()}
+    problems = [f"{who} says: {what}" for who, words in said.items() for what in words]
+    problems += compare.differences("nfcapd", nfcapd.rows(), flows, nfdump_knows)
+    for t in ("tcp", "udp"):
+        problems += compare.differences(f"tshark {t}", tshark.rows(t), flows, no_mark)
+        problems += compare.differences(f"ipfixDump {t}", dumps[t].rows(), flows, no_mark)
+    print(f"{len(flows)} flows, five times")
+    return problems
+
+
+for tool in ("nfcapd", "nfdump", "tshark", "ipfixDump"):
+    if not shutil.which(tool):
+        labs.skip(f"needs the program {tool}")
+scene.main(test)

@@ -1,0 +1,6 @@
+AM_TESTS_ENVIRONMENT = CC='$(CC)'; export CC;
+
+include tests/unit/local.mk
+include tests/fuzz/local.mk
+include tests/lint/local.mk
+include tests/conf/local.mk

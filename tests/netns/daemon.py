@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ctflowd under test: found, configured, started, watched and stopped."""
+import os
+import signal
+import subprocess
+import time
+
+LIMIT = 20.0  # seconds; no wait in these tests is longer
+SANITIZER = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "ThreadSanitizer")
+
+
+class Failed(Exception):
+    """The daemon did not do what it should."""
+
+
+def build_dir():
+    """make check runs the tests in the build tree."""
+    return os.path.abspath(os.environ.get("CTF_BUILD", "."))
+
+
+def binary():
+    path = os.path.join(build_dir(), "ctflowd")
+    if not os.access(path, os.X_OK):
+        raise Failed(f"no {path}: run in the build tree, or set CTF_BUILD")
+    return path
+
+
+def until(what, condition, limit=LIMIT, step=0.05):
+    """Waits for a condition; its value, or Failed naming what it waited for."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed(f"waited {limit:.0f} s for {what}")
+        time.sleep(step)
+
+
+def lines(path):
+    """How many whole lines a file has; 0 while it is not there."""
+    if not os.path.exists(path):
+        return 0
+    with open(path, "rb") as f:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: f.read(1 << 20), b""))
+
+
+def text(path):
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return f.read()
+
+
+def configuration(directory, stacks, sections, loglevel=3):
+    """Text of a configuration; sections: {id: "key=value\\n..."}."""
+    out = f'[global]\nlogfile="{directory}/log"\nloglevel={loglevel}\n'
+    out += "".join(f'stack="{s}"\n' for s in stacks)
+    for name in {i.split(":")[0]: 0 for s in stacks for i in s.split(",")}:
+        out += f"\n[{name}]\n{sections.get(name, '')}"
+    return out
+
+
+class Daemon:
+    """One ctflowd in a namespace of the lab (None: where the test runs)."""
+
+    def __init__(self, lab, ns, directory, conf, name="conf"):
+        self.lab, self.ns, self.dir = lab, ns, directory
+        self.conf = os.path.join(directory, name)
+        self.child = None
+        with open(self.conf, "w", encoding="utf-8") as f:
+            f.write(conf)
+
+    def start(self, *args, wait=True):
+        with open(os.path.join(self.dir, "stdout"), "ab") as out, \
+                open(os.path.join(self.dir, "stderr"), "ab") as err:
+            self.child = self.lab.popen(self.ns, [binary(), "-c", self.conf, *args],
+                                        stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                        cwd=build_dir())
+        if wait:
+            self.wait_listening()
+        return self
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def netlink(self):
+        """Netfilter sockets of the namespace: columns of /proc/net/netlink."""
+        rows = self.lab.read(self.ns, "/proc/thread-self/net/netlink").splitlines()[1:]
+        return [r for r in map(str.split, rows) if r[1] == "12"]
+
+    def wait_listening(self):
+        """Until somebody is in the group of DESTROY events."""
+        def listening():
+            if self.child.poll() is not None:
+                raise Failed(f"ctflowd ended with {self.child.returncode}: {self.words()}")
+            return any(int(r[3], 16) & 4 for r in self.netlink())
+        until("ctflowd to listen", listening)
+
+    def log(self):
+        return text(os.path.join(self.dir, "log"))
+
+    def words(self):
+        """All it has said anywhere, for messages."""
+        return "\n".join(text(os.path.join(self.dir, n))
+                         for n in ("log", "stdout", "stderr"))[-3000:]
+
+    def wait_log(self, words, limit=LIMIT):
+        until(f"'{words}' in the log of:\n{self.words()}", lambda: words in self.log(), limit)
+
+    def status(self, key):
+        """A line of /proc/PID/status."""
+        for line in text(f"/proc/{self.pid}/status").splitlines():
+            if line.startswith(key + ":"):
+                return line.split(":", 1)[1].strip()
+        raise Failed(f"no {key} in the status of process {self.pid}")
+
+    def send(self, number):
+        self.child.send_signal(number)
+
+    def wait(self, limit=LIMIT):
+        """Its exit code; kills it and fails when it does not end."""
+        try:
+            return self.child.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise Failed(f"ctflowd did not end: {self.words()}") from None
+
+    def stop(self, number=signal.SIGTERM, limit=LIMIT):
+        """Ends it in order; anything but exit code 0 is a failure."""
+        self.send(number)
+        code = self.wait(limit)
+        self.check_sanitizer()
+        if code != 0:
+            raise Failed(f"exit code {code} after signal {number}: {self.words()}")
+
+    def check_sanitizer(self):
+        words = self.words()
+        if any(s in words for s in SANITIZER):
+            raise Failed(f"sanitizer report: {words}")

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* live.c - see live.h. */
+#include "live.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "batch.h"
+
+/* ---- what the input needs of the core ------------------------------------------ */
+
+uint64_t
+ctf_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+const char *
+ctf_name(const struct ctf_ctx *ctx)
+{
+	return "ct1";
+}
+
+void
+ctf_log(const struct ctf_ctx *ctx, enum ctf_level level, const char *fmt, ...)
+{
+	struct ctf_ctx *c = (struct ctf_ctx *)(uintptr_t)ctx;
+	size_t len = strlen(c->log);
+	va_list ap;
+
+	len += (size_t)snprintf(c->log + len, sizeof(c->log) - len, "<%d> ", level);
+	va_start(ap, fmt);
+	if (len < sizeof(c->log))
+		len += (size_t)vsnprintf(c->log + len, sizeof(c->log) - len, fmt, ap);
+	va_end(ap);
+	if (len + 1 < sizeof(c->log))
+		strcpy(c->log + len, "\n");
+}
+
+int
+ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return -errnum;
+}
+
+int
+ctf_fail_opt(const struct ctf_ctx *ctx, struct ctf_err *err, const char *name, const char *fmt,
+	     ...)
+{
+	struct ctf_ctx *c = (struct ctf_ctx *)(uintptr_t)ctx;
+	va_list ap;
+
+	snprintf(c->blamed, sizeof(c->blamed), "%s", name);
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return -EINVAL;
+}
+
+ctf_counter *
+ctf_counter_new(struct ctf_ctx *ctx, const char *name)
+{
+	ctx->counter[ctx->ncounters].name = name;
+	return &ctx->counter[ctx->ncounters++].value;
+}
+
+int
+ctf_every(struct ctf_ctx *ctx, uint64_t msec, void (*fn)(void *self))
+{
+	ctx->tick = fn;
+	ctx->tick_msec = msec;
+	return 0;
+}
+
+void
+ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+{
+	ck_assert_uint_lt(ctx->ngaps, 64);
+	ctx->gap[ctx->ngaps++] = *gap;
+}
+
+void
+ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
+{
+	struct ctf_coverage *c = &ctx->cov[ctx->ncovs++ % 8];
+
+	*c = *cov;
+	ck_assert_uint_eq(strlen(cov->boot_id), 36);
+	ck_assert_uint_gt(strlen(cov->exporter), 0);
+	c->exporter = c->boot_id = NULL; /* only lent */
+}
+
+/* ---- the input ------------------------------------------------------------------ */
+
+static void
+bind_fields(struct live *l)
+{
+	ctf_ref slot = 0;
+
+	for (const struct ctf_port *p = ct_ports; p->name; p++)
+		*(ctf_ref *)(void *)((char *)&l->self + p->off) = slot++;
+	l->batch = calloc(1, sizeof(*l->batch));
+	ck_assert_int_eq(batch_init(l->batch, slot), 0);
+	l->stride = l->batch->stride;
+}
+
+struct live *
+live_new(void)
+{
+	struct live *l = calloc(1, sizeof(*l));
+
+	l->conf = (struct nfct_conf){ .event_mask = 5,
+				      .hash_enable = true,
+				      .reliable = true,
+				      .sysctl = NFCT_SET,
+				      .accept_src = "",
+				      .accept_dst = "",
+				      .accept_proto = "",
+				      .record = "",
+				      .netns = "" };
+	l->self.in.obj.ctx = &l->ctx;
+	l->self.in.obj.conf = &l->conf;
+	bind_fields(l);
+	return l;
+}
+
+struct live *
+live_enter(void)
+{
+	ck_assert_int_eq(lab_enter(), 0);
+	return live_new();
+}
+
+int
+live_try(struct live *l)
+{
+	int r = ctf_plugin_nfct.setup(&l->self, &l->err);
+
+	return r < 0 ? r : ctf_plugin_nfct.start(&l->self, &l->err);
+}
+
+void
+live_start(struct live *l)
+{
+	int r = live_try(l);
+
+	ck_assert_msg(r == 0, "start: %s", l->err.msg);
+}
+
+void
+live_free(struct live *l)
+{
+	if (l->self.fd >= 0)
+		ctf_plugin_nfct.stop(&l->self);
+	ctf_plugin_nfct.release(&l->self);
+	batch_free(l->batch);
+	free(l->batch);
+	free(l->recs);
+	free(l);
+}
+
+static int
+read_batch(struct live *l)
+{
+	int r;
+
+	batch_reset(l->batch);
+	r = ctf_plugin_nfct.read(&l->self, l->batch);
+	ck_assert_int_ge(r, 0);
+	if (l->batch->n) {
+		l->recs = realloc(l->recs, (l->n + l->batch->n) * l->stride);
+		memcpy(l->recs + l->n * l->stride, l->batch->recs, l->batch->n * l->stride);
+		l->n += l->batch->n;
+	}
+	return r;
+}
+
+unsigned
+live_read(struct live *l, int msec)
+{
+	struct pollfd p = { .fd = ctf_plugin_nfct.fd(&l->self), .events = POLLIN };
+	unsigned before = l->n;
+
+	while (poll(&p, 1, msec) > 0)
+		while (read_batch(l) == CTF_READ_MORE)
+			;
+	return l->n - before;
+}
+
+const struct ctf_rec *
+live_rec(const struct live *l, unsigned i)
+{
+	return (const struct ctf_rec *)(const void *)(l->recs + i * l->stride);
+}
+
+const struct ctf_rec *
+live_find(const struct live *l, int event, unsigned dport)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+
+		if (r->event == event && ctf_num_or(r, l->self.in.f.orig_dport, 0) == dport)
+			return r;
+	}
+	return NULL;
+}
+
+uint64_t
+live_count(const struct live *l, const char *counter)
+{
+	for (unsigned i = 0; i < l->ctx.ncounters; i++)
+		if (strcmp(l->ctx.counter[i].name, counter) == 0)
+			return l->ctx.counter[i].value;
+	ck_abort_msg("no counter %s", counter);
+	return 0;
+}
+
+bool
+live_said(const struct live *l, const char *text)
+{
+	return strstr(l->ctx.log, text) != NULL;
+}

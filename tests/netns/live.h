@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * live.h - the NFCT input alone on a real kernel: a small stand-in for the
+ * core that keeps what the input says, and traffic on the loopback device of a
+ * namespace of its own.
+ */
+#ifndef LIVE_H
+#define LIVE_H
+
+#include <check.h>
+#include <ctflow/plugin.h>
+#include "nfct.h"
+
+extern const struct ctf_plugin ctf_plugin_nfct;
+
+struct ctf_ctx { /* what the input told "the core" */
+	void (*tick)(void *);
+	uint64_t tick_msec;
+	struct ctf_gap gap[64];
+	unsigned ngaps;
+	struct ctf_coverage cov[8];
+	unsigned ncovs;
+	struct {
+		const char *name;
+		ctf_counter value;
+	} counter[16];
+	unsigned ncounters;
+	char log[16384];
+	char blamed[64]; /* option of the last ctf_fail_opt() */
+};
+
+struct live {
+	struct ctf_ctx ctx;
+	struct nfct_conf conf; /* change it before live_start() */
+	struct nfct self;
+	struct ctf_batch *batch;
+	uint8_t *recs; /* copies of all records read so far */
+	size_t stride;
+	unsigned n;
+	struct ctf_err err;
+};
+
+struct live *live_new(void);     /* all fields wanted, ulogd2's defaults */
+struct live *live_enter(void);   /* the same, in a namespace of its own */
+int live_try(struct live *l);    /* setup() and start(): 0 or -errno, then l->err */
+void live_start(struct live *l); /* must succeed */
+void live_free(struct live *l);  /* also stops it */
+/* Reads until there was nothing for msec; returns the number of new records. */
+unsigned live_read(struct live *l, int msec);
+const struct ctf_rec *live_rec(const struct live *l, unsigned i);
+/* The first record of that event with this original destination port, or NULL. */
+const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport);
+uint64_t live_count(const struct live *l, const char *counter);
+bool live_said(const struct live *l, const char *text);
+
+/* live_loss.c */
+void live_loss_tests(TCase *t);
+
+/* ---- a namespace and its traffic --------------------------------------------- */
+
+/* 0, or -1: the kernel or the user does not allow it. */
+int lab_enter(void);
+void lab_sysctl(const char *name, int value); /* below net.netfilter. */
+int lab_sysctl_get(const char *name);
+/* n flows of one packet each: sport -> first dport, dport + 1 ... */
+void lab_udp_flows(unsigned n, unsigned sport, unsigned dport);
+/* One flow with packets of `size` bytes: `out` of them, then `back` replies. */
+void lab_udp_talk(int family, unsigned sport, unsigned dport, unsigned out, unsigned back,
+		  size_t size);
+void lab_tcp_talk(unsigned sport, unsigned dport, size_t bytes);
+void lab_flush(void); /* removes all entries */
+
+#endif

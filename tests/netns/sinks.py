@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Collectors that keep every byte they get."""
+import socket
+import threading
+
+SO_RCVBUFFORCE = 33
+
+
+class UdpSink:
+    """Keeps datagrams in its socket until they are asked for."""
+
+    def __init__(self, lab, ns, port, host="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sock = lab.socket(ns, family, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.sock.bind((host, port))
+        self.sock.setblocking(False)
+        self.datagrams = []
+
+    def messages(self):
+        """All datagrams so far."""
+        while True:
+            try:
+                self.datagrams.append(self.sock.recv(65536))
+            except BlockingIOError:
+                return self.datagrams
+
+    def close(self):
+        self.sock.close()
+
+
+class TcpSink:
+    """Accepts one session after the other and reads each to its end.
+
+    With hold it accepts nothing and reads nothing until release().
+    """
+
+    def __init__(self, lab, ns, port, host="127.0.0.1", hold=False, rcvbuf=0):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.sock = lab.socket(ns, family, socket.SOCK_STREAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if rcvbuf:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        self.sock.bind((host, port))
+        self.sock.listen()
+        self.sessions = []
+        self.go = threading.Event()
+        if not hold:
+            self.go.set()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        self.go.wait()
+        while True:
+            try:
+                peer, _ = self.sock.accept()
+            except OSError:
+                return
+            session = bytearray()
+            self.sessions.append(session)
+            with peer:
+                while self._read(peer, session):
+                    pass
+
+    @staticmethod
+    def _read(peer, session):
+        try:
+            got = peer.recv(1 << 20)
+        except OSError:
+            return False
+        session += got
+        return bool(got)
+
+    def release(self):
+        self.go.set()
+
+    def size(self):
+        return sum(len(s) for s in self.sessions)
+
+    def close(self):
+        """Accepts no further session."""
+        self.go.set()
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
+        self.sock.close()

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The NFCT input on the running kernel: each test in a process and a network
+ * namespace of its own.  Needs root; without it exit code 77 (skipped), or a
+ * failure where CI=true promises that it is there.
+ */
+#include "live.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MSEC UINT64_C(1000000)
+
+static void
+ck_num(const struct ctf_rec *r, ctf_ref f, uint64_t want, const char *name)
+{
+	ck_assert_msg(ctf_has(r, f), "%s is absent", name);
+	ck_assert_msg(ctf_num(r, f) == want, "%s is %llu, not %llu", name,
+		      (unsigned long long)ctf_num(r, f), (unsigned long long)want);
+}
+
+static const struct ctf_rec *
+must_find(const struct live *l, int event, unsigned dport)
+{
+	const struct ctf_rec *r = live_find(l, event, dport);
+
+	ck_assert_msg(r, "no event %d of port %u among %u", event, dport, l->n);
+	return r;
+}
+
+static void
+ck_near(uint64_t ns, uint64_t want, const char *name)
+{
+	uint64_t off = ns > want ? ns - want : want - ns;
+
+	ck_assert_msg(off < 50 * MSEC, "%s is off by %llu ms", name,
+		      (unsigned long long)(off / MSEC));
+}
+
+/* ---- values ---------------------------------------------------------------------- */
+
+static void
+ck_udp(const struct live *l, unsigned dport, uint64_t header, uint64_t begin)
+{
+	const struct ct_fields *f = &l->self.in.f;
+	const struct ctf_rec *r = must_find(l, CTF_DESTROY, dport);
+
+	ck_num(r, f->orig_proto, 17, "protocol");
+	ck_num(r, f->orig_sport, 4000, "sport");
+	ck_num(r, f->reply_sport, dport, "reply sport");
+	ck_num(r, f->orig_packets, 3, "orig packets");
+	ck_num(r, f->orig_bytes, 3 * (100 + header), "orig bytes");
+	ck_num(r, f->reply_packets, 2, "reply packets");
+	ck_num(r, f->reply_bytes, 2 * (100 + header), "reply bytes");
+	ck_num(r, f->event, 4, "event");
+	ck_near(ctf_num(r, f->start_ns), begin, "start");
+	ck_near(ctf_num(r, f->destroy_ns), begin, "end");
+	ck_assert(ctf_has(r, f->id) && ctf_has(r, f->portid));
+}
+
+START_TEST(values)
+{
+	struct live *l = live_enter();
+	const struct ct_fields *f = &l->self.in.f;
+	const struct ctf_rec *r;
+	uint64_t begin;
+
+	l->conf.hash_enable = false;
+	live_start(l);
+	begin = ctf_now();
+	lab_udp_talk(AF_INET, 4000, 5000, 3, 2, 100);
+	lab_udp_talk(AF_INET6, 4000, 5001, 3, 2, 100);
+	lab_tcp_talk(4002, 5002, 1000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 100), 6);
+	ck_udp(l, 5000, 28, begin);
+	ck_udp(l, 5001, 48, begin);
+	ck_assert_int_eq(live_find(l, CTF_DESTROY, 5000)->family, AF_INET);
+	ck_assert_mem_eq(live_find(l, CTF_DESTROY, 5000)->v[f->orig_saddr].ip, "\x7f\0\0\1", 4);
+	ck_assert_int_eq(live_find(l, CTF_DESTROY, 5001)->family, AF_INET6);
+	r = must_find(l, CTF_DESTROY, 5002);
+	ck_num(r, f->orig_proto, 6, "protocol");
+	ck_assert_uint_ge(ctf_num(r, f->orig_bytes), 1000 + 40 * ctf_num(r, f->orig_packets));
+	ck_assert(ctf_has(r, f->tcp_state));
+	r = must_find(l, CTF_NEW, 5002);
+	ck_assert(!ctf_has(r, f->orig_packets)); /* no zero for the unknown */
+	ck_near(r->rx_ns, begin, "receive time");
+	ck_assert_uint_eq(live_count(l, "events"), 6);
+	ck_assert_uint_eq(live_count(l, "malformed") + live_count(l, "ignored"), 0);
+	ck_assert_uint_eq(live_count(l, "no_counters") + live_count(l, "no_start"), 0);
+	live_free(l);
+}
+END_TEST
+
+/* The default gives one record a flow; a mask is a mask when there is no hash. */
+START_TEST(groups)
+{
+	static const struct {
+		unsigned mask, hash, records;
+	} t[] = {
+		{ 5, 1, 2 }, { 4, 1, 2 }, { 5, 0, 4 }, { 4, 0, 2 }, { 1, 0, 2 }, { 255, 1, 2 }
+	};
+	struct live *l = live_enter();
+
+	l->conf.event_mask = t[_i].mask;
+	l->conf.hash_enable = t[_i].hash;
+	live_start(l);
+	lab_udp_flows(2, 4000, 5000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 50), t[_i].records);
+	live_free(l);
+}
+END_TEST
+
+START_TEST(updates)
+{
+	struct live *l = live_enter();
+
+	l->conf.event_mask = 7;
+	l->conf.hash_enable = false;
+	live_start(l);
+	lab_tcp_talk(4002, 5002, 1000);
+	lab_flush();
+	live_read(l, 50);
+	must_find(l, CTF_NEW, 5002);
+	must_find(l, CTF_UPDATE, 5002);
+	must_find(l, CTF_DESTROY, 5002);
+	live_free(l);
+}
+END_TEST
+
+/* ---- options ---------------------------------------------------------------------------- */
+
+START_TEST(filters)
+{
+	static const struct {
+		const char *src, *dst, *proto;
+		bool v4, v6, tcp;
+	} t[] = {
+		{ "127.0.0.0/8", "", "", true, true, true },
+		{ "10.0.0.0/8", "", "", false, true, false },
+		{ "10.0.0.0/8,::1/128", "", "", false, true, false },
+		{ "", "127.0.0.1/32,::/1", "tcp", false, false, true },
+		{ "", "::8/125", "udp", true, false, false },
+		{ "::2/128", "", "17", true, false, false },
+	};
+	struct live *l = live_enter();
+
+	l->conf.accept_src = t[_i].src;
+	l->conf.accept_dst = t[_i].dst;
+	l->conf.accept_proto = t[_i].proto;
+	live_start(l);
+	lab_udp_talk(AF_INET, 4000, 5000, 1, 1, 10);
+	lab_udp_talk(AF_INET6, 4000, 5001, 1, 1, 10);
+	lab_tcp_talk(4002, 5002, 1000);
+	lab_flush();
+	live_read(l, 50);
+	ck_assert_int_eq(!!live_find(l, CTF_DESTROY, 5000), t[_i].v4);
+	ck_assert_int_eq(!!live_find(l, CTF_DESTROY, 5001), t[_i].v6);
+	ck_assert_int_eq(!!live_find(l, CTF_DESTROY, 5002), t[_i].tcp);
+	ck_assert_uint_gt(strlen(l->ctx.cov[0].selection), 10);
+	live_free(l);
+}
+END_TEST
+
+/* Decoding the recording gives the very records. */
+START_TEST(recording)
+{
+	char path[] = "/tmp/nfct-live-XXXXXX";
+	struct live *l = live_enter();
+	struct pcap_reader *reader;
+	struct pcap_msg msg;
+	struct ctf_rec *rec = calloc(1, l->stride);
+	struct ctf_err err;
+	unsigned n = 0;
+
+	close(mkstemp(path));
+	l->conf.record = path;
+	l->conf.hash_enable = false;
+	live_start(l);
+	lab_udp_talk(AF_INET6, 4000, 5001, 1, 1, 10);
+	lab_tcp_talk(4002, 5002, 1000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 50), 4);
+	l->ctx.tick(&l->self);
+	ck_assert_int_eq(pcap_reader_open(path, &reader, &err), 0);
+	while (pcap_reader_next(reader, &msg, &err) == 1) {
+		const struct ctf_rec *was = live_rec(l, n++);
+
+		memset(rec, 0, l->stride);
+		ck_assert_uint_eq(msg.ns, was->rx_ns);
+		ck_assert_int_eq(ct_decode(&l->self.in, msg.p, msg.len, msg.ns, msg.nsid, rec),
+				 1);
+		ck_assert_mem_eq(rec->set, was->set, sizeof(rec->set));
+		for (unsigned i = 0; i < 16; i++) /* numbers and addresses */
+			if (ctf_has(rec, (ctf_ref)i))
+				ck_assert_uint_eq(ctf_num(rec, (ctf_ref)i),
+						  ctf_num(was, (ctf_ref)i));
+	}
+	ck_assert_uint_eq(n, 4);
+	pcap_reader_close(reader);
+	free(rec);
+	unlink(path);
+	live_free(l);
+}
+END_TEST
+
+/* The kernel takes up to a minute to notice expired flows, unless asked. */
+START_TEST(polling)
+{
+	struct live *l = live_enter();
+
+	l->conf.poll = 2000;
+	live_start(l);
+	ck_assert_uint_eq(l->ctx.tick_msec, 1000);
+	lab_sysctl("nf_conntrack_udp_timeout", 1);
+	lab_udp_flows(100, 4000, 10000);
+	live_read(l, 1300);
+	l->ctx.tick(&l->self);
+	l->ctx.tick(&l->self);
+	live_read(l, 100);
+	ck_assert_uint_eq(l->n, 100);
+	ck_assert(!live_said(l, "refuses"));
+	live_free(l);
+}
+END_TEST
+
+START_TEST(settings)
+{
+	static const struct {
+		enum nfct_policy policy;
+		int timestamp, acct;
+		const char *says;
+	} t[] = {
+		{ NFCT_AUTO, 1, 0, "sysctl -w net.netfilter.nf_conntrack_acct=1" },
+		{ NFCT_SET, 1, 1, "nf_conntrack_acct set to 1" },
+		{ NFCT_WARN, 0, 0, "sysctl -w net.netfilter.nf_conntrack_timestamp=1" },
+		{ NFCT_IGNORE, 0, 0, "" },
+	};
+	struct live *l = live_enter();
+
+	lab_sysctl("nf_conntrack_timestamp", 0);
+	lab_sysctl("nf_conntrack_acct", 0);
+	l->conf.sysctl = t[_i].policy;
+	live_start(l);
+	ck_assert_int_eq(lab_sysctl_get("nf_conntrack_timestamp"), t[_i].timestamp);
+	ck_assert_int_eq(lab_sysctl_get("nf_conntrack_acct"), t[_i].acct);
+	ck_assert(live_said(l, t[_i].says));
+	ck_assert_int_eq(l->ctx.cov[0].acct, t[_i].acct);
+	lab_udp_flows(2, 4000, 5000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 50), 2);
+	ck_assert_uint_eq(live_count(l, "no_counters"), t[_i].acct ? 0 : 2);
+	ck_assert_uint_eq(live_count(l, "no_start"), t[_i].timestamp ? 0 : 2);
+	ck_assert_int_eq(live_said(l, "flows without packet"), !t[_i].acct && _i != 3);
+	if (t[_i].policy == NFCT_IGNORE)
+		ck_assert_str_eq(l->ctx.log, "");
+	live_free(l);
+}
+END_TEST
+
+START_TEST(times_of_the_kernel)
+{
+	struct live *l = live_enter();
+	const struct ctf_rec *r;
+
+	lab_sysctl("nf_conntrack_udp_timeout", 7);
+	live_start(l);
+	lab_udp_flows(1, 4000, 5000);
+	lab_flush();
+	live_read(l, 50);
+	r = must_find(l, CTF_DESTROY, 5000);
+	/* removed with up to 7 s to go: the last packet was when it began */
+	ck_near(ctf_num(r, l->self.in.f.last_ns) / (1000 * MSEC),
+		ctf_num(r, l->self.in.f.start_ns) / (1000 * MSEC), "last");
+	live_free(l);
+}
+END_TEST
+
+START_TEST(old_entries)
+{
+	struct live *l = live_enter();
+
+	lab_sysctl("nf_conntrack_events", 2);
+	lab_udp_flows(3, 4000, 5000);
+	live_start(l);
+	ck_assert_uint_ge(live_count(l, "unreported"), 3);
+	ck_assert(live_said(l, "can never report their end"));
+	ck_assert_int_eq(lab_sysctl_get("nf_conntrack_events"), 1);
+	live_free(l);
+}
+END_TEST
+
+START_TEST(other_namespace)
+{
+	char path[64], before[64] = "", after[64] = "";
+	struct live *l = live_enter();
+	int there = open("/proc/thread-self/ns/net", O_RDONLY);
+
+	lab_sysctl("nf_conntrack_timestamp", 0);
+	ck_assert_int_eq(lab_enter(), 0);
+	lab_sysctl("nf_conntrack_timestamp", 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", there);
+	l->conf.netns = path;
+	ck_assert_int_gt(readlink("/proc/thread-self/ns/net", before, 63), 0);
+	live_start(l);
+	ck_assert_int_gt(readlink("/proc/thread-self/ns/net", after, 63), 0);
+	ck_assert_str_eq(before, after);
+	ck_assert_int_eq(lab_sysctl_get("nf_conntrack_timestamp"), 0);
+	lab_udp_flows(2, 4000, 5000); /* here: not heard */
+	lab_flush();
+	ck_assert_int_eq(setns(there, CLONE_NEWNET), 0);
+	ck_assert_int_eq(lab_sysctl_get("nf_conntrack_timestamp"), 1);
+	lab_udp_flows(3, 4000, 6000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 50), 3);
+	must_find(l, CTF_DESTROY, 6002);
+	live_free(l);
+	close(there);
+}
+END_TEST
+
+START_TEST(coverage)
+{
+	struct live *l = live_enter();
+
+	live_start(l);
+	ck_assert_uint_eq(l->ctx.ncovs, 1);
+	ck_assert_uint_eq(l->ctx.cov[0].to_ns, 0);
+	ck_assert_uint_eq(l->ctx.cov[0].event_mask, CTF_DESTROY);
+	ck_assert_int_eq(l->ctx.cov[0].timestamp, 1);
+	ck_assert_int_eq(l->ctx.cov[0].nsid, -1);
+	ck_assert(l->ctx.cov[0].reliable);
+	ck_assert_uint_eq(l->ctx.tick_msec, 10000);
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->ctx.ncovs, 2);
+	ck_assert_uint_gt(l->ctx.cov[1].last_alive_ns, l->ctx.cov[0].last_alive_ns);
+	ctf_plugin_nfct.stop(&l->self);
+	ck_assert_uint_eq(l->ctx.ncovs, 3);
+	ck_assert_uint_gt(l->ctx.cov[2].to_ns, l->ctx.cov[2].from_ns);
+	ck_assert_uint_eq(l->ctx.cov[2].from_ns, l->ctx.cov[0].from_ns);
+	live_free(l);
+}
+END_TEST
+
+/* ---- what cannot work ------------------------------------------------------------------ */
+
+static void
+ck_refused(struct live *l, const char *blamed, const char *says)
+{
+	ck_assert_int_lt(live_try(l), 0);
+	ck_assert_str_eq(l->ctx.blamed, blamed);
+	ck_assert_msg(strstr(l->err.msg, says), "%s", l->err.msg);
+	live_free(l);
+}
+
+START_TEST(errors)
+{
+	struct live *l = live_enter();
+
+	l->conf.accept_src = "10.0.0.0";
+	ck_refused(l, "accept_src_filter", "no prefix length");
+	l = live_new();
+	l->conf.accept_proto = "nosuch";
+	ck_refused(l, "accept_proto_filter", "'nosuch'");
+	l = live_new();
+	l->conf.event_mask = 1;
+	ck_refused(l, "event_mask", "gives no records");
+	l = live_new();
+	l->conf.netns = "/run/netns/nosuch";
+	ck_refused(l, "network_namespace_path", "/run/netns/nosuch");
+	l = live_new();
+	l->conf.record = "/nosuch/file";
+	ck_refused(l, "", "/nosuch/file");
+	l = live_new();
+	ck_assert_int_eq(seteuid(65534), 0);
+	ck_refused(l, "", "needs CAP_NET_ADMIN (root)");
+	ck_assert_int_eq(seteuid(0), 0);
+	prctl(PR_SET_DUMPABLE, 1); /* or the leak sanitizer cannot work */
+}
+END_TEST
+
+static int
+allowed(void)
+{
+	int status = 1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(lab_enter() == 0 ? 0 : 1);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+int
+main(void)
+{
+	const char *ci = getenv("CI");
+	Suite *s = suite_create("nfct_live");
+	TCase *t = tcase_create("live");
+	SRunner *r;
+	int failed;
+
+	if (!allowed()) {
+		fprintf(stderr, "needs root, network namespaces and nft\n");
+		return ci && strcmp(ci, "true") == 0 ? 1 : 77;
+	}
+	tcase_add_test(t, values);
+	tcase_add_loop_test(t, groups, 0, 6);
+	tcase_add_test(t, updates);
+	live_loss_tests(t);
+	tcase_add_loop_test(t, filters, 0, 6);
+	tcase_add_test(t, recording);
+	tcase_add_test(t, polling);
+	tcase_add_loop_test(t, settings, 0, 4);
+	tcase_add_test(t, times_of_the_kernel);
+	tcase_add_test(t, old_entries);
+	tcase_add_test(t, other_namespace);
+	tcase_add_test(t, coverage);
+	tcase_add_test(t, errors);
+	tcase_set_timeout(t, 20);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_set_fork_status(r, CK_FORK); /* a namespace each */
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}

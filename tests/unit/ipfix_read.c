@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ipfix_read.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fixbuf/public.h>
+
+#define COUNT(a) (sizeof(a) / sizeof(*(a)))
+
+struct reader {
+	FILE *out;
+	fbInfoModel_t *model;
+	fbSession_t *session;
+	fBuf_t *buf;
+};
+
+static void
+complain(const gchar *domain, GLogLevelFlags level, const gchar *msg, gpointer out)
+{
+	fprintf(out, "! %s\n", msg);
+}
+
+static void
+add_elements(fbInfoModel_t *m, uint32_t pen)
+{
+	fbInfoElement_t add[] = {
+		FB_IE_INIT_FULL("mark", 21373, 4, 4, FB_IE_F_ENDIAN, 0, 0, FB_UINT_32, NULL),
+		FB_IE_INIT_FULL("ctStatus", pen, 1001, 4, FB_IE_F_ENDIAN, 0, 0, FB_UINT_32,
+				NULL),
+		FB_IE_INIT_FULL("ctTcpState", pen, 1004, 1, FB_IE_F_ENDIAN, 0, 0, FB_UINT_8,
+				NULL),
+		FB_IE_INIT_FULL("ctIcmpId", pen, 1006, 2, FB_IE_F_ENDIAN, 0, 0, FB_UINT_16,
+				NULL),
+	};
+
+	for (unsigned i = 0; i < (pen ? COUNT(add) : 1); i++)
+		fbInfoModelAddElement(m, &add[i]);
+}
+
+/* libfixbuf hands out numbers and IPv4 addresses in host order. */
+static void
+print_value(FILE *out, const fbInfoElement_t *ie, const uint8_t *p)
+{
+	char text[INET6_ADDRSTRLEN] = "?";
+	uint64_t u8;
+	uint32_t u4;
+	uint16_t u2;
+
+	switch (ie->len) {
+	case 16:
+		inet_ntop(AF_INET6, p, text, sizeof(text));
+		fputs(text, out);
+		return;
+	case 8:
+		memcpy(&u8, p, 8);
+		break;
+	case 4:
+		memcpy(&u4, p, 4);
+		u8 = u4;
+		break;
+	case 2:
+		memcpy(&u2, p, 2);
+		u8 = u2;
+		break;
+	default:
+		u8 = *p;
+	}
+	if (ie->type != FB_IP4_ADDR) {
+		fprintf(out, "%" PRIu64, u8);
+		return;
+	}
+	u4 = htonl((uint32_t)u8);
+	fputs(inet_ntop(AF_INET, &u4, text, sizeof(text)), out);
+}
+
+static void
+print_record(struct reader *r, fbTemplate_t *t, uint16_t id, const uint8_t *rec)
+{
+	size_t at = 0;
+
+	fprintf(r->out, "%u", id);
+	for (uint32_t i = 0; i < fbTemplateCountElements(t); i++) {
+		const fbInfoElement_t *ie = fbTemplateGetIndexedIE(t, i);
+
+		if (ie->ent)
+			fprintf(r->out, " %u/%u=", ie->ent, ie->num);
+		else
+			fprintf(r->out, " %u=", ie->num);
+		print_value(r->out, ie, rec + at);
+		at += ie->len;
+	}
+	fputc('\n', r->out);
+}
+
+/* An internal template that lays the record out as it is on the wire. */
+static bool
+use_template(struct reader *r, fbTemplate_t *seen, uint16_t id, GError **err)
+{
+	fbTemplate_t *t = fbTemplateAlloc(r->model);
+
+	for (uint32_t i = 0; i < fbTemplateCountElements(seen); i++) {
+		fbInfoElement_t ie = *fbTemplateGetIndexedIE(seen, i);
+
+		if (!fbTemplateAppend(t, &ie, err))
+			return false;
+	}
+	return fbSessionAddTemplate(r->session, TRUE, id, t, err) &&
+	       fBufSetInternalTemplate(r->buf, id, err);
+}
+
+static void
+read_message(struct reader *r, const uint8_t *msg, size_t len)
+{
+	uint8_t copy[65536], rec[512];
+	GError *err = NULL;
+	uint16_t id;
+
+	memcpy(copy, msg, len);
+	fBufSetBuffer(r->buf, copy, len);
+	for (;;) {
+		fbTemplate_t *t = fBufNextCollectionTemplate(r->buf, &id, &err);
+		size_t n = sizeof(rec);
+
+		if (!t || !use_template(r, t, id, &err) || !fBufNext(r->buf, rec, &n, &err))
+			break;
+		print_record(r, t, id, rec);
+	}
+	/* both mean that the message was read to its end */
+	if (!g_error_matches(err, FB_ERROR_DOMAIN, FB_ERROR_BUFSZ) &&
+	    !g_error_matches(err, FB_ERROR_DOMAIN, FB_ERROR_EOM))
+		fprintf(r->out, "! %s\n", err ? err->message : "no template");
+	g_clear_error(&err);
+}
+
+char *
+ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen)
+{
+	struct reader r = { .model = fbInfoModelAlloc() };
+	char *text = NULL;
+	size_t at = 0, size, n;
+
+	r.out = open_memstream(&text, &size);
+	if (!r.out)
+		abort();
+	g_log_set_default_handler(complain, r.out);
+	add_elements(r.model, pen);
+	r.session = fbSessionAlloc(r.model);
+	r.buf = fBufAllocForCollection(r.session, NULL);
+	fBufSetAutomaticMode(r.buf, FALSE);
+	for (; at + 16 <= len; at += n) {
+		n = (size_t)bytes[at + 2] << 8 | bytes[at + 3];
+		if (n < 16 || n > len - at)
+			break;
+		read_message(&r, bytes + at, n);
+	}
+	if (at != len)
+		fprintf(r.out, "! %zu bytes are no message\n", len - at);
+	g_log_set_default_handler(g_log_default_handler, NULL);
+	fBufFree(r.buf);
+	fbInfoModelFree(r.model);
+	fclose(r.out);
+	return text;
+}

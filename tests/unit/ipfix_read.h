@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ipfix_read.h - libfixbuf as the collector that judges our messages. */
+#ifndef IPFIX_READ_H
+#define IPFIX_READ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Every data record of concatenated messages as a line "template id=value
+ * pen/id=value ...\n", the order that of the template; what libfixbuf says
+ * against them as lines "! ...".  pen: of our own elements.  The caller frees
+ * it.
+ */
+char *ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen);
+
+#endif
