@@ -290,7 +290,8 @@ conf_parse(const char *text, size_t len, const char *file, struct conf **ret_con
 	 * four NULs are kept; it has at least one character and a newline.
 	 */
 	c->words = malloc(4 * len + 8);
-	if (!c->file || !c->words)
+	c->entry = malloc(sizeof(*c->entry)); /* sections point there even without any */
+	if (!c->file || !c->words || !c->entry)
 		goto out;
 	if (len)
 		memcpy(copy, text, len);

@@ -15,8 +15,7 @@ ctflowinclude_HEADERS = core/include/ctflow/plugin.h
 
 sbin_PROGRAMS += ctflowd
 ctflowd_SOURCES = core/main.c
-# Plugins in modules call back into the daemon, so all of the core is in it.
-WHOLE = $(WHOLE_BEGIN) libctflow.a libplugins.a $(WHOLE_END)
+# WHOLE: plugins in modules call back into the daemon, so all of the core is in it.
 ctflowd_LDADD = $(WHOLE) $(PLUGIN_LIBS) $(MNL_LIBS) $(NFCT_LIB_LIBS)
 ctflowd_LDFLAGS = $(AM_LDFLAGS) -pie -rdynamic -Wl,--as-needed
 ctflowd_DEPENDENCIES = libctflow.a libplugins.a

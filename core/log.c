@@ -397,6 +397,7 @@ log_close(void)
 	closelog();
 	log_set_level(CTF_NOTICE);
 	log_set_verbose(false);
+	log_set_starting(false);
 }
 
 void

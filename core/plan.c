@@ -54,7 +54,7 @@ static int
 inst_probe(struct inst *in, struct diag *diag)
 {
 	struct ctf_ctx ctx = { .inst = in };
-	struct ctf_err err = { .file = in->file, .line = in->sec ? in->sec->line : 0 };
+	struct ctf_err err = { 0 };
 	int ret;
 
 	if (!in->plugin->probe)
@@ -62,8 +62,13 @@ inst_probe(struct inst *in, struct diag *diag)
 	in->probed = true;
 	ret = in->plugin->probe(in->conf, &ctx, &err);
 	if (ret) {
-		in->plugin->unprobe(in->conf);
+		if (in->plugin->unprobe)
+			in->plugin->unprobe(in->conf);
 		in->probed = false;
+		if (!err.file) {
+			err.file = in->file;
+			err.line = in->sec ? in->sec->line : 0;
+		}
 		diag_err(diag, &err);
 	}
 	return ret;
@@ -136,7 +141,7 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 {
 	const char *file = plan->conf->file;
 	const struct ctf_plugin *pl;
-	struct ctf_err err = { .file = file, .line = st->line };
+	struct ctf_err err = { 0 };
 	char *colon = strchr(token, ':');
 	int ret;
 
@@ -151,6 +156,8 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 	}
 	pl = plugin_find(set, colon + 1, &err);
 	if (!pl) {
+		err.file = file;
+		err.line = st->line;
 		diag_err(diag, &err);
 		return -ENOENT;
 	}

@@ -55,22 +55,6 @@ sink_push(struct sink *s, struct qframe *f)
 	s->dirty = true;
 }
 
-void
-sink_kick(struct sink *s)
-{
-	bool wake;
-
-	if (!s->dirty)
-		return;
-	s->dirty = false;
-	pthread_mutex_lock(&s->lock);
-	wake = s->waiting;
-	s->waiting = false;
-	pthread_mutex_unlock(&s->lock);
-	if (wake)
-		eventfd_write(s->kick, 1);
-}
-
 bool
 sink_over(struct sink *s)
 {
@@ -96,17 +80,60 @@ gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
 }
 
 static struct ctf_gap
-gap_of(const struct sink *s, const struct qframe *f)
+gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 {
-	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.recs,	CTF_EXACT,
-			     "queue",	    s->inst->id,  -1 };
+	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.recs, CTF_EXACT,
+			     cause,	    s->inst->id,  -1 };
 
 	if (f->is_gap) {
 		g = f->gap;
-		g.cause = "queue";
+		g.cause = cause;
 		g.instance = s->inst->id;
 	}
 	return g;
+}
+
+void
+sink_lost(struct sink *s, const struct qframe *f)
+{
+	struct ctf_gap g = gap_of(s, f, "undeliverable");
+
+	if (s->lost_enc)
+		gap_merge(&s->lost, &g);
+	else
+		s->lost = g;
+	s->lost_enc = f->enc;
+}
+
+/* The gap for what the worker could not deliver; encoders are the main thread's. */
+static void
+push_lost(struct sink *s)
+{
+	struct qframe *gap;
+
+	if (!s->lost_enc)
+		return;
+	gap = encoder_gap_frame(s->lost_enc, &s->lost);
+	s->lost_enc = NULL;
+	if (gap)
+		queue_push(&s->queue, gap);
+}
+
+void
+sink_kick(struct sink *s)
+{
+	bool wake;
+
+	if (!s->dirty)
+		return;
+	s->dirty = false;
+	pthread_mutex_lock(&s->lock);
+	push_lost(s);
+	wake = s->waiting;
+	s->waiting = false;
+	pthread_mutex_unlock(&s->lock);
+	if (wake)
+		eventfd_write(s->kick, 1);
 }
 
 /* Takes the oldest frames out until it fits; what they held goes into sum. */
@@ -117,7 +144,7 @@ drop_some(struct sink *s, struct ctf_gap *sum, uint64_t *ret_recs)
 	uint64_t recs = 0;
 
 	while (queue_over(&s->queue) && (f = queue_drop(&s->queue))) {
-		struct ctf_gap g = gap_of(s, f);
+		struct ctf_gap g = gap_of(s, f, "queue");
 
 		recs += f->f.recs;
 		if (last)

@@ -32,6 +32,8 @@ struct sink {
 	struct queue queue;
 	enum sink_state state;
 	bool first_done, refused, go, waiting, stopping, aborted, done, want_reopen;
+	struct ctf_gap lost; /* undeliverable, not yet in a gap frame; */
+	struct encoder *lost_enc; /* NULL: nothing */
 	uint64_t progress; /* grows with every frame taken or settled */
 	struct ctf_err why; /* of the last failure */
 
@@ -56,6 +58,9 @@ void sink_kick(struct sink *);
 bool sink_over(struct sink *);
 /* Drops the oldest until the queue is within its limit, leaving a gap. */
 void sink_drop(struct sink *);
+
+/* The worker, with the mutex: this frame will not be delivered. */
+void sink_lost(struct sink *, const struct qframe *);
 
 /* worker.c */
 /* Starts the thread, which opens the output once and then waits for go. */

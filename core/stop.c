@@ -153,6 +153,8 @@ run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 	struct stop st = { r, stop_ms, hurry, arg };
 
 	stop_inputs(&st);
+	for (struct sink *s = r->graph->sinks; s; s = s->next)
+		s->dirty = true; /* a last look for what was lost */
 	run_kick(r->graph);
 	return stop_sinks(&st);
 }

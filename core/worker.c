@@ -206,7 +206,7 @@ settle(struct sink *s)
 	ctf_count(s->delivered, recs);
 }
 
-/* The first frame not taken can never be delivered. */
+/* The first frame not taken can never be delivered; the main thread makes the gap. */
 static void
 drop_poison(struct sink *s, const struct ctf_err *err)
 {
@@ -215,6 +215,8 @@ drop_poison(struct sink *s, const struct ctf_err *err)
 	pthread_mutex_lock(&s->lock);
 	queue_taken(&s->queue, 0);
 	f = queue_drop(&s->queue);
+	if (f)
+		sink_lost(s, f);
 	s->progress++;
 	pthread_mutex_unlock(&s->lock);
 	if (!f)

@@ -7,17 +7,12 @@ srcdir=${srcdir:-.}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-# check FILE: accepted without a warning
+# check FILE: accepted, and nothing to say about it
 check() {
-	./ctflowd -n -c "$1" >"$dir/out" 2>&1 || {
-		cat "$dir/out"
-		echo "$1 is refused"
+	if ! ./ctflowd -n -c "$1" >"$dir/out" 2>&1 || [ -s "$dir/out" ]; then
+		cat "$dir/out" "$1"
 		exit 1
-	}
-	! grep -i warning "$dir/out" || {
-		echo "$1 is not clean"
-		exit 1
-	}
+	fi
 }
 
 shipped="$srcdir/etc/ctflowd.conf"

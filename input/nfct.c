@@ -155,7 +155,7 @@ nfct_setup(void *self, struct ctf_err *err)
 	struct nfct *s = self;
 	int r;
 
-	s->fd = s->req.fd = -1;
+	s->fd = s->req.fd = s->diag = -1;
 	s->prog = calloc(NFCT_BPF_MAX, sizeof(*s->prog));
 	s->selection = selection_text(nfct_conf(s));
 	if (!s->prog || !s->selection)

@@ -37,6 +37,7 @@ struct nfct {
 	/* while started */
 	int fd; /* the event socket */
 	struct nfct_req req;
+	int diag; /* asks who else listens; below 0: cannot */
 	struct pcap_writer *record;
 	struct nfct_sysctls sys;
 	bool keep;                     /* records borrow from the message */

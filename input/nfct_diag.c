@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/socket.h>
 #include <libmnl/libmnl.h>
 #include <linux/netlink.h>
@@ -84,22 +83,24 @@ read_answer(int fd, struct look *look)
 }
 
 int
-nfct_other_reliable(int fd)
+nfct_diag_open(void)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int
+nfct_diag_reliable(int diag, int fd)
 {
 	struct sockaddr_nl own = { 0 };
 	socklen_t len = sizeof(own);
 	struct look look = { 0 };
-	int r, diag;
+	int r;
 
 	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0)
 		return -errno;
 	look.own = own.nl_pid;
-	diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
-	if (diag < 0)
-		return -errno;
 	r = ask(diag);
-	if (r == 0)
-		r = read_answer(diag, &look);
-	close(diag);
-	return r;
+	return r < 0 ? r : read_answer(diag, &look);
 }

@@ -3,10 +3,12 @@
 #ifndef NFCT_DIAG_H
 #define NFCT_DIAG_H
 
+/* A socket that asks about the namespace it is opened in, or -errno. */
+int nfct_diag_open(void);
 /*
- * The number of other sockets in fd's namespace that hear the ends of flows
- * with reliable delivery, or -errno.
+ * The number of sockets but `fd` there that hear the ends of flows with
+ * reliable delivery, or -errno.
  */
-int nfct_other_reliable(int fd);
+int nfct_diag_reliable(int diag, int fd);
 
 #endif

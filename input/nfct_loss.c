@@ -78,7 +78,7 @@ nfct_overrun(struct nfct *s, uint64_t now)
 static enum ctf_count_is
 drops_mean(const struct nfct *s)
 {
-	if (s->mask != CTF_DESTROY || nfct_other_reliable(s->fd) != 0)
+	if (s->mask != CTF_DESTROY || nfct_diag_reliable(s->diag, s->fd) != 0)
 		return CTF_AT_MOST;
 	return CTF_EXACT;
 }
@@ -149,11 +149,14 @@ nfct_lose_dying(struct nfct *s)
 			done = nfct_req_step(&s->req, 64);
 		while (!done && ctf_now() - begin < NFCT_SEC);
 	}
-	if (!done || s->req.error || s->req.entries == 0)
+	if (s->req.error || s->req.entries == 0)
 		return;
 	ctf_count(s->lost, s->req.entries);
-	report(s, "stop", s->calm_ns, s->req.entries, CTF_AT_MOST);
+	if (done)
+		report(s, "stop", s->calm_ns, s->req.entries, CTF_AT_MOST);
+	else
+		report(s, "stop", s->calm_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
 	ctf_log(nfct_ctx(s), CTF_WARNING,
-		"stopped with up to %llu ended flows not yet delivered by the kernel",
-		(unsigned long long)s->req.entries);
+		"stopped with %s %llu ended flows not yet delivered by the kernel",
+		done ? "up to" : "more than", (unsigned long long)s->req.entries);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* nfct_start.c - start, the regular tick, the end. */
 #include "nfct.h"
+#include "nfct_diag.h"
 #include "nfct_netns.h"
 
 #include <errno.h>
@@ -83,7 +84,7 @@ tick(void *self)
 	uint64_t poll_sec = (nfct_conf(s)->poll + 999) / 1000;
 
 	s->ticks++;
-	if (poll_sec && due(s, poll_sec) && !s->left)
+	if (poll_sec && due(s, poll_sec) && !s->probing && !s->left)
 		reap(s);
 	if (s->record && pcap_writer_flush(s->record) < 0) {
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s ends: write error",
@@ -147,6 +148,21 @@ say_unreported(struct nfct *s, uint32_t entries)
 		entries, s->sys.events_before);
 }
 
+/*
+ * A repeat goes to everybody who listens; it is the other's slowness that
+ * causes it.
+ */
+static void
+say_others(struct nfct *s)
+{
+	s->diag = nfct_diag_open();
+	if (s->diag >= 0 && nfct_diag_reliable(s->diag, s->fd) > 0)
+		ctf_log(nfct_ctx(s), CTF_NOTICE,
+			"another program listens with reliable delivery: whenever it is slow, "
+			"the "
+			"kernel repeats events to all, and flows may be logged twice");
+}
+
 /* In the namespace to be listened to: the settings first, then the events. */
 static int
 start_inside(struct nfct *s, struct ctf_err *err)
@@ -162,9 +178,11 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, c->netns, &s->sys);
 	nfct_sysctl_times(&s->in.t);
 	r = open_events(s, err);
-	if (r == 0)
-		say_unreported(s, entries);
-	return r;
+	if (r < 0)
+		return r;
+	say_unreported(s, entries);
+	say_others(s);
+	return 0;
 }
 
 static int
@@ -215,6 +233,18 @@ say_useless(const struct nfct *s)
 			"is used");
 }
 
+static void
+close_all(struct nfct *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	if (s->diag >= 0)
+		close(s->diag);
+	s->fd = s->diag = -1;
+	nfct_req_close(&s->req);
+	s->record = NULL;
+}
+
 int
 nfct_start(void *self, struct ctf_err *err)
 {
@@ -234,11 +264,7 @@ nfct_start(void *self, struct ctf_err *err)
 	}
 	if (r < 0) {
 		(void)pcap_writer_close(s->record);
-		s->record = NULL;
-		if (s->fd >= 0)
-			close(s->fd);
-		s->fd = -1;
-		nfct_req_close(&s->req);
+		close_all(s);
 		return r;
 	}
 	ct_prepare(&s->in);
@@ -306,9 +332,6 @@ nfct_stop(void *self)
 	if (r < 0)
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",
 			nfct_conf(s)->record, strerror(-r));
-	s->record = NULL;
-	close(s->fd);
-	s->fd = -1;
-	nfct_req_close(&s->req);
+	close_all(s);
 	s->left = s->probing = false;
 }

@@ -44,7 +44,7 @@ struct json { /* the encoder */
 
 struct sink {
 	struct stream stream;
-	ctf_counter *too_long;
+	struct peer_counters counters;
 };
 
 #define OFF(member) offsetof(struct conf, member)
@@ -284,8 +284,10 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 	const struct conf *c = s->stream.obj.conf;
 	int r;
 
-	if (!s->too_long)
-		s->too_long = ctf_counter_new(s->stream.obj.ctx, "too_long");
+	if (c->mode == MODE_UDP && !s->counters.refused) {
+		s->counters.too_long = ctf_counter_new(s->stream.obj.ctx, "too_long");
+		s->counters.refused = ctf_counter_new(s->stream.obj.ctx, "refused");
+	}
 	switch (c->mode) {
 	case MODE_TCP:
 		r = peer_connect(&s->stream, SOCK_STREAM, c->host, c->port, err);
@@ -324,7 +326,7 @@ deliver(void *self, const struct ctf_frame *const *fr, unsigned n, unsigned *ret
 	const struct conf *c = s->stream.obj.conf;
 
 	if (c->mode == MODE_UDP)
-		return peer_datagrams(&s->stream, fr, n, ret_taken, s->too_long, err);
+		return peer_datagrams(&s->stream, fr, n, ret_taken, &s->counters, err);
 	/* What is sent after the peer has closed would be lost without an error. */
 	if ((c->mode == MODE_TCP || c->mode == MODE_UNIX) && idle(s, err) != CTF_SENT) {
 		*ret_taken = 0;

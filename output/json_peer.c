@@ -72,7 +72,9 @@ peer_connect_unix(struct stream *s, const char *path, struct ctf_err *err)
 	r = connect_fd(s->obj.ctx, AF_UNIX, SOCK_STREAM, (const struct sockaddr *)&sun,
 		       sizeof(sun), &fd);
 	if (r < 0)
-		return ctf_fail(err, -r, "cannot connect to %s: %s", path, strerror(-r));
+		/* A listener that is not there yet is no mistake in the configuration. */
+		return ctf_fail(err, r == -ENOENT ? ECONNREFUSED : -r,
+				"cannot connect to %s: %s", path, strerror(-r));
 	stream_use(s, fd, STREAM_SOCKET);
 	return 0;
 }
@@ -95,31 +97,45 @@ peer_alive(struct stream *s)
 }
 
 /*
- * Sends the line at s->off: 1, or 0 with errno.  An error of an earlier
- * datagram (nobody listened) is reported once, by the next send.
+ * Sends a line: 1, or 0 with errno.  An error of an earlier datagram (nobody
+ * listened) is reported once, by the next send.
  */
 static int
-send_line(struct stream *s, const char *line, size_t len, ctf_counter *too_long)
+send_line(struct stream *s, const char *line, size_t len, const struct peer_counters *c)
 {
 	ssize_t n = send(s->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	if (n < 0 && errno == ECONNREFUSED)
+	if (n < 0 && errno == ECONNREFUSED) {
+		ctf_count(c->refused, 1);
 		n = send(s->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n < 0 && errno == ENOBUFS)
-		errno = EAGAIN;
+	}
 	if (n < 0 && errno == EMSGSIZE)
-		ctf_count(too_long, 1);
+		ctf_count(c->too_long, 1);
 	return n >= 0 || errno == EMSGSIZE || errno == ECONNREFUSED;
+}
+
+/* After a datagram that could not be sent. */
+static enum ctf_sent
+not_sent(struct stream *s, struct ctf_err *err)
+{
+	int e = errno;
+
+	if (e == EINTR)
+		return CTF_SENT;
+	if (e == EAGAIN)
+		return stream_wait(s, err);
+	ctf_fail(err, e, "cannot send: %s", strerror(e));
+	return e == ENOBUFS ? CTF_AGAIN : CTF_RETRY;
 }
 
 enum ctf_sent
 peer_datagrams(struct stream *s, const struct ctf_frame *const *fr, unsigned n,
-	       unsigned *ret_taken, ctf_counter *too_long, struct ctf_err *err)
+	       unsigned *ret_taken, const struct peer_counters *c, struct ctf_err *err)
 {
 	enum ctf_sent ret = CTF_SENT;
 	unsigned taken = 0;
 
-	if (s->number != fr[0]->number)
+	if (!stream_is_begun(s, fr[0]))
 		s->off = 0;
 	while (taken < n && ret == CTF_SENT) {
 		const struct ctf_frame *f = fr[taken];
@@ -127,15 +143,10 @@ peer_datagrams(struct stream *s, const struct ctf_frame *const *fr, unsigned n,
 		const char *end = memchr(line, '\n', f->len - s->off);
 		size_t len = end ? (size_t)(end + 1 - line) : f->len - s->off;
 
-		s->number = f->number;
-		if (!len || send_line(s, line, len, too_long))
-			s->off += (uint32_t)len;
-		else if (errno == EAGAIN)
-			ret = stream_wait(s, err);
-		else if (errno != EINTR) {
-			ctf_fail(err, errno, "cannot send: %s", strerror(errno));
-			ret = CTF_RETRY;
-		}
+		if (!len || send_line(s, line, len, c))
+			stream_note(s, f, len);
+		else
+			ret = not_sent(s, err);
 		if (s->off == f->len) {
 			s->off = 0;
 			taken++;

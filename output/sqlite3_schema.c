@@ -15,7 +15,7 @@
 #include "sqlite3_db.h"
 
 #define APPLICATION_ID "0x6374666c" /* "ctfl" */
-#define VERSION 1
+#define VERSION "1"
 
 #define BASE \
 	"CREATE TABLE \"%w\"(destroy_ns INTEGER NOT NULL, id INTEGER NOT NULL," \
@@ -34,31 +34,34 @@
 	"CASE typeof(" x ") WHEN 'integer' THEN" \
 	" (" x ">>24)||'.'||(" x ">>16&255)||'.'||(" x ">>8&255)||'.'||(" x "&255)" \
 	" ELSE " x " END"
-#define ARM(stop) \
-	"SELECT nullif(start_ns, 0) AS start_ns, end_ns, " stop " AS destroy_ns," \
-	" CASE WHEN start_ns THEN " ISO( \
-		"start_ns") " END AS start," \
-			    " " ISO("end_ns") " AS \"end\"," \
-					      " CASE typeof(src) WHEN 'integer' THEN 4 ELSE " \
-					      "6 END AS family, proto," \
-					      " " ADDR("src") " AS src, sport, " ADDR( \
-						      "dst") " AS dst, dport," \
-							     " " ADDR( \
-								     "nat_src") " AS " \
-										"nat_src, " \
-										"nat_sport," \
-										" " ADDR( \
-											"nat" \
-											"_ds" \
-											"t") " AS nat_dst," \
-											     " nat_dport, icmp_type, icmp_code, orig_packets, orig_bytes, reply_packets," \
-											     " reply_bytes, mark, zone, nullif(nsid, -1) AS nsid, nullif(id, -1) AS id, status," \
-											     " tcp_state, end_reason FROM \"%w\""
-#define VIEW "CREATE VIEW \"%w\" AS " ARM("destroy_ns") " UNION ALL " ARM("NULL") ";"
+#define RAW \
+	" id, start_ns, nsid, end_ns, proto, src, dst, sport, dport, orig_packets," \
+	" orig_bytes, reply_packets, reply_bytes, mark, zone, status, tcp_state, end_reason," \
+	" nat_src, nat_sport, nat_dst, nat_dport, icmp_type, icmp_code FROM \"%w\""
+
+/*
+ * The readable columns stand outside the UNION, so that a query which does not
+ * show them does not compute them; the cast lets ORDER BY destroy_ns use the key.
+ */
+/* clang-format off */
+static const char view_sql[] =
+	"CREATE VIEW \"%w\" AS SELECT nullif(start_ns, 0) AS start_ns, end_ns, destroy_ns,"
+	" CASE WHEN start_ns THEN " ISO("start_ns") " END AS start,"
+	" " ISO("end_ns") " AS \"end\","
+	" CASE typeof(src) WHEN 'integer' THEN 4 ELSE 6 END AS family, proto,"
+	" " ADDR("src") " AS src, sport,"
+	" " ADDR("dst") " AS dst, dport,"
+	" " ADDR("nat_src") " AS nat_src, nat_sport,"
+	" " ADDR("nat_dst") " AS nat_dst, nat_dport, icmp_type, icmp_code,"
+	" orig_packets, orig_bytes, reply_packets, reply_bytes, mark, zone,"
+	" nullif(nsid, -1) AS nsid, nullif(id, -1) AS id, status, tcp_state, end_reason"
+	" FROM (SELECT destroy_ns," RAW
+	" UNION ALL SELECT CAST(NULL AS INTEGER)," RAW ");";
+/* clang-format on */
 
 static const char shared_sql[] =
 	"CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-	"INSERT OR IGNORE INTO meta VALUES('format', 'ctflowd'), ('version', 1);"
+	"INSERT OR IGNORE INTO meta VALUES('format', 'ctflowd'), ('version', " VERSION ");"
 	"CREATE TABLE IF NOT EXISTS gaps(from_ns INTEGER, to_ns INTEGER, cause TEXT,"
 	" count INTEGER, count_is TEXT, nsid INTEGER, instance TEXT, output TEXT);"
 	"CREATE TABLE IF NOT EXISTS coverage(from_ns INTEGER, last_alive_ns INTEGER,"
@@ -196,7 +199,7 @@ native_look(sqlite3 *db, const char *table, struct sq_table *t)
 	/* Somebody else's meta table may have other columns: then it is not ours. */
 	if (text_is(db, base, "format", "ctflowd", &ours) == SQLITE_ERROR || !ours)
 		return SQLITE_OK;
-	rc = text_is(db, base, "version", "1", &version);
+	rc = text_is(db, base, "version", VERSION, &version);
 	if (rc != SQLITE_OK || !version)
 		return rc != SQLITE_OK ? rc : SQLITE_MISMATCH;
 	snprintf(key, sizeof(key), "stamped:%.256s", table);
@@ -299,7 +302,7 @@ sq_native_create(sqlite3 *db, const char *table, struct sq_table *t)
 	if (rc == SQLITE_OK)
 		rc = make(db, t->received, sqlite3_mprintf(BASE, t->received));
 	if (rc == SQLITE_OK)
-		rc = make(db, table, sqlite3_mprintf(VIEW, table, t->stamped, t->received));
+		rc = make(db, table, sqlite3_mprintf(view_sql, table, t->stamped, t->received));
 	if (rc == SQLITE_OK)
 		rc = meta_write(db, table, t);
 	return rc == SQLITE_OK ? application_id_set(db) : rc;

@@ -41,6 +41,7 @@ stream_use(struct stream *s, int fd, enum stream_kind kind)
 	struct stat st = { 0 };
 	bool same;
 
+	s->tail = false;
 	fstat(fd, &st);
 	same = st.st_dev == s->dev && st.st_ino == s->ino &&
 	       (kind == STREAM_FILE || s->kind != STREAM_CLOSED);
@@ -95,6 +96,23 @@ open_path(const char *path, enum stream_kind *ret_kind)
 	return fd;
 }
 
+/* Whether the last line of a file is incomplete, as a crash can leave it. */
+static bool
+ends_torn(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	char last = '\n';
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
+	    pread(fd, &last, 1, st.st_size - 1) != 1)
+		last = '\n';
+	close(fd);
+	return last != '\n';
+}
+
 int
 stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 {
@@ -106,6 +124,7 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 	if (fd < 0)
 		return ctf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
 	stream_use(s, fd, kind);
+	s->tail = kind == STREAM_FILE && ends_torn(path);
 	return 0;
 }
 
@@ -147,18 +166,35 @@ line_start(const struct ctf_frame *f, uint32_t n)
 	return n;
 }
 
+/* A gap may take the number of what it stands for. */
+bool
+stream_is_begun(const struct stream *s, const struct ctf_frame *f)
+{
+	return s->number == f->number && s->last_ns == f->last_ns && s->len == f->len;
+}
+
+void
+stream_note(struct stream *s, const struct ctf_frame *f, size_t w)
+{
+	s->off += (uint32_t)w;
+	s->number = f->number;
+	s->last_ns = f->last_ns;
+	s->len = f->len;
+	s->torn = s->off && f->p[s->off - 1] != '\n';
+}
+
 /* Where to go on, f being the first frame to write. */
 static void
 begin(struct stream *s, const struct ctf_frame *f)
 {
-	if (s->off && s->number != f->number) {
+	if (s->off && !stream_is_begun(s, f)) {
 		s->heal = s->torn; /* the rest was dropped meanwhile */
 		s->off = 0;
 	}
 	if (s->fresh) {
-		/* A file goes on in the next at a line, a peer gets it all. */
+		/* Another file goes on with a whole line, a peer gets it all. */
 		s->off = s->kind == STREAM_FILE ? line_start(f, s->off) : 0;
-		s->heal = false;
+		s->heal = s->tail;
 		s->fresh = false;
 	}
 }
@@ -212,11 +248,8 @@ advance(struct stream *s, const struct ctf_frame *const *fr, unsigned n, size_t 
 		w -= fr[done]->len - s->off;
 		s->off = 0;
 	}
-	if (done < n) {
-		s->off += (uint32_t)w;
-		s->number = fr[done]->number;
-		s->torn = s->off && fr[done]->p[s->off - 1] != '\n';
-	}
+	if (done < n)
+		stream_note(s, fr[done], w);
 	return done;
 }
 
@@ -233,26 +266,6 @@ stream_wait(struct stream *s, struct ctf_err *err)
 	}
 	ctf_fail(err, EAGAIN, "the reader takes nothing");
 	return CTF_AGAIN;
-}
-
-/*
- * The file is full or broken: takes an incomplete last line back, so that
- * readers see whole lines and a successor can begin with one.  Not when
- * somebody else has appended since.
- */
-static void
-trim(struct stream *s, const struct ctf_frame *f)
-{
-	uint32_t start = line_start(f, s->off);
-	off_t pos = lseek(s->fd, 0, SEEK_CUR), torn = s->off - start;
-	struct stat st;
-
-	if (!torn || pos < torn || fstat(s->fd, &st) < 0 || st.st_size != pos)
-		return;
-	if (ftruncate(s->fd, pos - torn) < 0 || lseek(s->fd, pos - torn, SEEK_SET) < 0)
-		return;
-	s->off = start;
-	s->torn = false;
 }
 
 static enum ctf_sent
@@ -285,8 +298,6 @@ stream_deliver(void *sink, const struct ctf_frame *const *fr, unsigned n, unsign
 		else
 			ret = failed(s, err);
 	}
-	if (ret == CTF_RETRY && s->kind == STREAM_FILE && s->off)
-		trim(s, fr[taken]);
 	*ret_taken = taken;
 	return ret;
 }

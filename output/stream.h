@@ -28,11 +28,13 @@ struct stream { /* begins the sink */
 	enum stream_kind kind;
 	int fd;
 	uint64_t dev, ino; /* of what was open last */
-	uint64_t number;   /* the frame begun, when off is not 0 */
-	uint32_t off;      /* how much of it is written */
-	bool torn;         /* the output ends within a line of it */
-	bool heal;         /* end that line first: the frame is gone */
-	bool fresh;        /* something else was opened since */
+	uint32_t off;      /* bytes written of the frame begun, the rest is to follow */
+	uint32_t len;      /* these three tell which one it is */
+	uint64_t number, last_ns;
+	bool torn;  /* the output ends within a line of it */
+	bool heal;  /* end a torn line first: its rest will not come */
+	bool fresh; /* something else was opened since */
+	bool tail;  /* and its last line was torn */
 };
 
 /* These are callbacks of struct ctf_plugin. */
@@ -47,6 +49,11 @@ int stream_open_path(struct stream *, const char *path, struct ctf_err *);
 void stream_use(struct stream *, int fd, enum stream_kind);
 /* Until fd can be written: SENT; AGAIN when it takes too long; RETRY on errors. */
 enum ctf_sent stream_wait(struct stream *, struct ctf_err *);
+
+/* Whether f is the frame that s->off bytes are written of. */
+bool stream_is_begun(const struct stream *s, const struct ctf_frame *f);
+/* Notes that w more bytes of f are written. */
+void stream_note(struct stream *s, const struct ctf_frame *f, size_t w);
 
 #define STREAM_FRAME (64u << 10) /* bytes of a frame */
 

@@ -4,3 +4,5 @@ include tests/unit/local.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/conf/local.mk
+include tests/netns/local.mk
+include tests/interop/local.mk

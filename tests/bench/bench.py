@@ -81,10 +81,11 @@ class Bench:
         n = self.events(setup)
         self.fill(setup, n)
         drops = setup.drops()
-        setup.child.send_signal(signal.SIGSTOP)
+        setup.stop()
         self.lab.run(setup.ns, "conntrack", "-F", timeout=60)
         if setup.queued() < n * EVENT or setup.drops() != drops:
-            raise RuntimeError(f"{setup.name}: not all of {n} events were queued")
+            raise RuntimeError(f"{setup.name}: {setup.queued() // EVENT} of {n} events queued, "
+                               f"{setup.drops() - drops} dropped")
         before = setup.cpu()
         profile = self.start_profile(setup)
         setup.child.send_signal(signal.SIGCONT)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is measured: the bare loop, ctflowd's stacks and ulogd2's."""
 import os
+import signal
 import sqlite3
 import subprocess
 import time
@@ -91,6 +92,21 @@ class Setup:
                 return
             time.sleep(0.05)
         raise RuntimeError(f"{self.name} does not listen: {self._words()}")
+
+    def stop(self):
+        """Stops all its threads, and waits until they have stopped."""
+        self.child.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.child.pid}/task"
+        for _ in range(1000):
+            if all(self._state(f"{tasks}/{t}/stat") == "T" for t in os.listdir(tasks)):
+                return
+            time.sleep(0.005)
+        raise RuntimeError(f"{self.name} does not stop")
+
+    @staticmethod
+    def _state(path):
+        with open(path, encoding="ascii", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
 
     def _words(self):
         text = ""

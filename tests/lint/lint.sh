@@ -33,8 +33,8 @@ need() {
 
 # Sources by name, without what build-aux/plugins.sh made.
 sources() {
-	for dir in core input filter output tests build-aux etc; do
-		[ ! -d "$src/$dir" ] || find "$src/$dir" -type f \( "$@" \)
+	for dir in core input filter output tests build-aux/plugins.sh etc; do
+		[ ! -e "$src/$dir" ] || find "$src/$dir" -type f \( "$@" \)
 	done | while read -r f; do
 		case $(head -n 1 "$f") in
 		*"made by build-aux"*) ;;
@@ -58,7 +58,7 @@ writable() {
 		tls = section ~ /^\.t(data|bss)/ && flags !~ /d/
 		if ((flags !~ /O/ && !tls) || section ~ /^\.data\.rel\.ro/)
 			next
-		if (name ~ /^[_.]*(asan|odr_asan|ubsan|gcov|sancov|llvm)/)
+		if (name ~ /^[_.]*(asan|odr_asan|ubsan|gcov|sancov|llvm|unnamed_)/)
 			next
 		if (tls || section ~ /^(\.data|\.bss|\*COM\*)/)
 			print o, name

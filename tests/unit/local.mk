@@ -40,3 +40,239 @@ tests_unit_test_log_DEPENDENCIES = $(UNIT_DEPS)
 TESTS += tests/unit/test_log
 endif
 
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_tables
+tests_unit_test_tables_SOURCES = tests/unit/test_tables.c
+tests_unit_test_tables_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_tables_LDADD = $(UNIT_LDADD)
+tests_unit_test_tables_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_tables
+endif
+
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_text
+tests_unit_test_text_SOURCES = tests/unit/test_text.c
+tests_unit_test_text_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_text_LDADD = $(UNIT_LDADD)
+tests_unit_test_text_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_text
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_stream
+tests_unit_test_stream_SOURCES = tests/unit/test_stream.c tests/unit/stream_inject.h
+tests_unit_test_stream_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_stream_LDADD = $(CHECK_LIBS)
+TESTS += tests/unit/test_stream
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_stream_reader
+tests_unit_test_stream_reader_SOURCES = tests/unit/test_stream_reader.c tests/unit/stream_inject.h
+tests_unit_test_stream_reader_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_stream_reader_LDADD = $(CHECK_LIBS)
+TESTS += tests/unit/test_stream_reader
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_ip2str
+tests_unit_test_ip2str_SOURCES = tests/unit/test_ip2str.c tests/unit/sample.h
+tests_unit_test_ip2str_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ip2str_LDADD = $(WITH_PLUG)
+tests_unit_test_ip2str_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_ip2str
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_printflow
+tests_unit_test_printflow_SOURCES = tests/unit/test_printflow.c tests/unit/sample.h
+tests_unit_test_printflow_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_printflow_LDADD = $(WITH_PLUG)
+tests_unit_test_printflow_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_printflow
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_mark
+tests_unit_test_mark_SOURCES = tests/unit/test_mark.c tests/unit/sample.h
+tests_unit_test_mark_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_mark_LDADD = $(WITH_PLUG)
+tests_unit_test_mark_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_mark
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_logemu
+tests_unit_test_logemu_SOURCES = tests/unit/test_logemu.c tests/unit/sample.h
+tests_unit_test_logemu_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_logemu_LDADD = $(WITH_PLUG)
+tests_unit_test_logemu_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_logemu
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_gprint
+tests_unit_test_gprint_SOURCES = tests/unit/test_gprint.c tests/unit/sample.h
+tests_unit_test_gprint_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_gprint_LDADD = $(WITH_PLUG)
+tests_unit_test_gprint_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_gprint
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_json
+tests_unit_test_json_SOURCES = tests/unit/test_json.c tests/unit/sample.h
+tests_unit_test_json_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_json_LDADD = $(WITH_PLUG)
+tests_unit_test_json_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_json
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_json_peer
+tests_unit_test_json_peer_SOURCES = tests/unit/test_json_peer.c tests/unit/sample.h
+tests_unit_test_json_peer_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_json_peer_LDADD = $(WITH_PLUG)
+tests_unit_test_json_peer_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_json_peer
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_json_label
+tests_unit_test_json_label_SOURCES = tests/unit/test_json_label.c
+tests_unit_test_json_label_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_json_label_LDADD = $(UNIT_LDADD)
+tests_unit_test_json_label_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_json_label
+endif
+
+EXTRA_DIST += tests/replay/ulogd-samples/2.0.8-GPRINT-IP2STR-nohash-NEW.txt \
+	tests/replay/ulogd-samples/2.0.8-GPRINT-IP2STR.txt \
+	tests/replay/ulogd-samples/2.0.8-GPRINT-timestamp.txt \
+	tests/replay/ulogd-samples/2.0.8-JSON-UTC.json \
+	tests/replay/ulogd-samples/2.0.8-JSON-eventv1-UTC.json \
+	tests/replay/ulogd-samples/2.0.8-JSON-sockets-IST.txt \
+	tests/replay/ulogd-samples/2.0.8-LOGEMU-PRINTFLOW-hash.txt \
+	tests/replay/ulogd-samples/2.0.8-LOGEMU-PRINTFLOW-nohash.txt \
+	tests/replay/ulogd-samples/2.0.8-LOGEMU-SIGUSR2.txt \
+	tests/replay/ulogd-samples/HEAD-GPRINT.txt \
+	tests/replay/ulogd-samples/HEAD-LOGEMU.txt
+
+if HAVE_CHECK
+if BUILTIN_NFCT
+check_PROGRAMS += tests/unit/test_nfct_bpf
+tests_unit_test_nfct_bpf_SOURCES = tests/unit/test_nfct_bpf.c
+tests_unit_test_nfct_bpf_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_nfct_bpf_LDADD = libplugins.a $(CHECK_LIBS)
+tests_unit_test_nfct_bpf_DEPENDENCIES = libplugins.a
+TESTS += tests/unit/test_nfct_bpf
+endif
+endif
+
+# The output for IPFIX, also when it is a module.
+IPFIX_TESTS =
+IPFIX_TEST_LIBS =
+if HAVE_CHECK
+if SHARED_IPFIX
+check_LIBRARIES += libipfix.a
+libipfix_a_SOURCES = output/ipfix.c $(ipfix_extra)
+libipfix_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
+libipfix_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS)
+IPFIX_TEST_LIBS += libipfix.a
+IPFIX_TESTS += tests/unit/test_ipfix tests/unit/test_ipfix_tcp tests/unit/test_ipfix_udp
+endif
+if BUILTIN_IPFIX
+IPFIX_TESTS += tests/unit/test_ipfix tests/unit/test_ipfix_tcp tests/unit/test_ipfix_udp
+endif
+endif
+check_PROGRAMS += $(IPFIX_TESTS)
+TESTS += $(IPFIX_TESTS)
+tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c tests/unit/ipfix_read.c \
+	tests/unit/ipfix_read.h
+tests_unit_test_ipfix_CPPFLAGS = $(UNIT_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
+tests_unit_test_ipfix_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
+tests_unit_test_ipfix_tcp_SOURCES = tests/unit/test_ipfix_tcp.c tests/unit/ipfix_walk.c \
+	tests/unit/ipfix_walk.h
+tests_unit_test_ipfix_tcp_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ipfix_tcp_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
+tests_unit_test_ipfix_tcp_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
+tests_unit_test_ipfix_udp_SOURCES = tests/unit/test_ipfix_udp.c tests/unit/ipfix_walk.c \
+	tests/unit/ipfix_walk.h
+tests_unit_test_ipfix_udp_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ipfix_udp_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
+tests_unit_test_ipfix_udp_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
+
+# The core, with plugins that do as they are told (fakes.h).
+if HAVE_CHECK
+check_LIBRARIES += libfakes.a
+libfakes_a_SOURCES = tests/unit/fakes.c tests/unit/fakes.h
+libfakes_a_CPPFLAGS = $(UNIT_CPPFLAGS)
+WITH_FAKES = libfakes.a $(UNIT_LDADD)
+FAKES_DEPS = libfakes.a $(UNIT_DEPS)
+
+check_PROGRAMS += tests/unit/test_queue
+tests_unit_test_queue_SOURCES = tests/unit/test_queue.c
+tests_unit_test_queue_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_queue_LDADD = $(UNIT_LDADD)
+tests_unit_test_queue_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_queue
+
+check_PROGRAMS += tests/unit/test_graph
+tests_unit_test_graph_SOURCES = tests/unit/test_graph.c
+tests_unit_test_graph_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_graph_LDADD = $(WITH_FAKES)
+tests_unit_test_graph_DEPENDENCIES = $(FAKES_DEPS)
+TESTS += tests/unit/test_graph
+
+check_PROGRAMS += tests/unit/test_run
+tests_unit_test_run_SOURCES = tests/unit/test_run.c
+tests_unit_test_run_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_run_LDADD = $(WITH_FAKES)
+tests_unit_test_run_DEPENDENCIES = $(FAKES_DEPS)
+TESTS += tests/unit/test_run
+endif
+
+if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_batch
+tests_unit_test_batch_SOURCES = tests/unit/test_batch.c
+tests_unit_test_batch_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_batch_LDADD = $(UNIT_LDADD)
+tests_unit_test_batch_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_batch
+
+check_PROGRAMS += tests/unit/test_field
+tests_unit_test_field_SOURCES = tests/unit/test_field.c
+tests_unit_test_field_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_field_LDADD = $(UNIT_LDADD)
+tests_unit_test_field_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_field
+
+check_PROGRAMS += tests/unit/test_loop
+tests_unit_test_loop_SOURCES = tests/unit/test_loop.c
+tests_unit_test_loop_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_loop_LDADD = $(UNIT_LDADD)
+tests_unit_test_loop_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_loop
+
+check_PROGRAMS += tests/unit/test_pidfile
+tests_unit_test_pidfile_SOURCES = tests/unit/test_pidfile.c
+tests_unit_test_pidfile_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_pidfile_LDADD = $(UNIT_LDADD)
+tests_unit_test_pidfile_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_pidfile
+
+check_PROGRAMS += tests/unit/test_plugin
+tests_unit_test_plugin_SOURCES = tests/unit/test_plugin.c
+tests_unit_test_plugin_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_plugin_LDADD = $(UNIT_LDADD)
+tests_unit_test_plugin_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_plugin
+
+# test_plugin loads a module, made as any other.
+check_LTLIBRARIES = tests/unit/modtest.la
+tests_unit_modtest_la_SOURCES = tests/unit/modtest.c
+tests_unit_modtest_la_LDFLAGS = $(MODULE_LDFLAGS) -rpath /nowhere
+tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+endif

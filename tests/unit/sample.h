@@ -55,9 +55,9 @@ sample_replace(char *line, const char *from, const char *to)
 static inline void
 sample_value(struct plug *p, const char *key, const char *value)
 {
-	static const char *const zero[] = { "orig.raw.pktlen",	 "orig.raw.pktcount",
-					    "reply.raw.pktlen",	 "reply.raw.pktcount",
-					    "ct.mark",		 "oob.protocol" };
+	static const char *const zero[] = { "orig.raw.pktlen",  "orig.raw.pktcount",
+					    "reply.raw.pktlen", "reply.raw.pktcount",
+					    "ct.mark",          "oob.protocol" };
 	size_t len = strlen(key);
 
 	if (strcmp(value, "0") == 0)

@@ -15,7 +15,8 @@ static void
 repair(char *line)
 {
 	static const char *const good[] = { "orig.ip.saddr=fd77::1", "orig.ip.daddr=fd77::2",
-					    "reply.ip.saddr=fd77::2", "reply.ip.daddr=fd77::1" };
+					    "reply.ip.saddr=fd77::2",
+					    "reply.ip.daddr=fd77::1" };
 
 	if (!strstr(line, "=253.119.0.0"))
 		return;

@@ -34,8 +34,9 @@ START_TEST(v4)
 {
 	struct plug *p = plug_new(&ctf_plugin_ip2str, "");
 
-	check(p, AF_INET, (const char *const[]){ "10.77.0.1", "255.255.255.255", "0.0.0.0",
-						 "203.0.113.99" });
+	check(p, AF_INET,
+	      (const char *const[]){ "10.77.0.1", "255.255.255.255", "0.0.0.0",
+				     "203.0.113.99" });
 	check(p, AF_INET, (const char *const[]){ "1.2.3.4", NULL, NULL, "100.10.1.0" });
 	check(p, AF_INET, (const char *const[]){ NULL, NULL, NULL, NULL });
 	plug_free(p);
@@ -48,8 +49,8 @@ START_TEST(v6)
 
 	check(p, AF_INET6, (const char *const[]){ "fd77::1", "::", "::1", "::ffff:10.0.0.1" });
 	check(p, AF_INET6,
-	      (const char *const[]){ "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db8::1:0:0:1",
-				     NULL, "fe80::" });
+	      (const char *const[]){ "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+				     "2001:db8::1:0:0:1", NULL, "fe80::" });
 	plug_free(p);
 }
 END_TEST

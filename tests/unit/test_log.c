@@ -36,7 +36,7 @@ closelog(void)
 {
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 note(int priority, const char *fmt, va_list ap)
 {
 	sys.lines++;
@@ -55,7 +55,8 @@ syslog(int priority, const char *fmt, ...)
 }
 
 /* What syslog() becomes with _FORTIFY_SOURCE. */
-void __syslog_chk(int priority, int flag, const char *fmt, ...);
+void __syslog_chk(int priority, int flag, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 void
 __syslog_chk(int priority, int flag, const char *fmt, ...)
 {
@@ -296,6 +297,26 @@ START_TEST(to_stdout_and_stderr)
 }
 END_TEST
 
+START_TEST(to_stderr)
+{
+	int err = divert(2, aside);
+
+	ck_assert_int_eq(log_open(path), 0);
+	log_set_starting(true);
+	log_warnx("odd");
+	log_errorx("bad");
+	log_set_starting(false);
+	log_errorx("bad later");
+	ck_assert_int_eq(log_open("stderr"), 0);
+	log_set_verbose(true);
+	log_notice("once");
+	dup2(err, 2);
+	ck_assert_uint_eq(sys.lines, 0);
+	ck_assert_str_eq(texts(path), "<6> odd\n<7> bad\n<7> bad later\n");
+	ck_assert_str_eq(texts(aside), "<7> bad\n<5> once\n");
+}
+END_TEST
+
 START_TEST(limit)
 {
 	const uint64_t s = UINT64_C(1000000000);
@@ -419,6 +440,7 @@ main(void)
 	tcase_add_test(t, reopen_fails);
 	tcase_add_test(t, to_syslog);
 	tcase_add_test(t, to_stdout_and_stderr);
+	tcase_add_test(t, to_stderr);
 	tcase_add_test(t, limit);
 	tcase_add_test(t, limited_lines);
 	tcase_add_test(t, threads);

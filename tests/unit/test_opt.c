@@ -397,6 +397,9 @@ END_TEST
 
 START_TEST(describe)
 {
+	static const struct ctf_opt odd[] = {
+		{ "x", CTF_OUINT, 0, 0, 0, "-1", NULL, ".a \\ 'b'" }, { NULL }
+	};
 	char *text;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
@@ -405,6 +408,7 @@ START_TEST(describe)
 	opt_describe(f, opts + 7);
 	opt_man(f, needs);
 	opt_man(f, opts + 5);
+	opt_man(f, odd);
 	fclose(f);
 	ck_assert_str_eq(text,
 			 "  db                           text, not empty; Mandatory; database\n"
@@ -414,7 +418,8 @@ START_TEST(describe)
 			 ".It Cm rows\nrows.\n(number, 0..9; mandatory)\n"
 			 ".It Cm file\nwhere to.\n(text, not empty; default /var/log/x y)\n"
 			 ".It Cm tag\na tag.\n(text, 0..8 bytes; default empty)\n"
-			 ".It Cm mode\nkind.\n(file|tcp|unix; default file)\n");
+			 ".It Cm mode\nkind.\n(file|tcp|unix; default file)\n"
+			 ".It Cm x\n\\&.a \\e 'b'.\n(number; default \\-1)\n");
 	free(text);
 }
 END_TEST

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <check.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fakes.h"
+
+struct conf_box {
+	uint64_t box, frame;
+	bool sync;
+};
+
+static const struct ctf_opt box_opts[] = {
+	{ "box", CTF_OUINT, offsetof(struct conf_box, box), 0, 0, "0", NULL, "test" },
+	{ "frame", CTF_OUINT, offsetof(struct conf_box, frame), 0, 0, "64", NULL, "bytes" },
+	{ "sync", CTF_OBOOL, offsetof(struct conf_box, sync), 0, 0, "0", NULL, "sync" },
+	{ 0 },
+};
+
+void
+box_init(struct box *b)
+{
+	memset(b, 0, sizeof(*b));
+	pthread_mutex_init(&b->lock, NULL);
+	b->feed_end = CTF_READ_IDLE;
+	b->event_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+void
+box_free(struct box *b)
+{
+	close(b->event_fd);
+	pthread_mutex_destroy(&b->lock);
+}
+
+unsigned
+box_get(struct box *b, const unsigned *member)
+{
+	unsigned v;
+
+	pthread_mutex_lock(&b->lock);
+	v = *member;
+	pthread_mutex_unlock(&b->lock);
+	return v;
+}
+
+bool
+box_wait(struct box *b, const unsigned *member, unsigned n)
+{
+	for (int i = 0; i < 2000; i++) {
+		if (box_get(b, member) >= n)
+			return true;
+		usleep(5000);
+	}
+	return false;
+}
+
+static struct box *
+box_of(const struct ctf_obj *o)
+{
+	return (struct box *)(uintptr_t)((const struct conf_box *)o->conf)->box;
+}
+
+/* ---- inputs ---- */
+
+struct feed {
+	struct ctf_obj obj;
+	ctf_ref id, zone;
+};
+
+static const struct ctf_port feed_writes[] = {
+	{ "ct.id", 0, offsetof(struct feed, id), NULL },
+	{ "ct.zone", 0, offsetof(struct feed, zone), NULL },
+	{ 0 },
+};
+
+static int
+feed_start(void *self, struct ctf_err *err)
+{
+	return 0;
+}
+
+static void
+feed_stop(void *self)
+{
+}
+
+static int
+feed_fd(void *self)
+{
+	return box_of(self)->event_fd;
+}
+
+static int
+feed_read(void *self, struct ctf_batch *b)
+{
+	struct feed *f = self;
+	struct box *box = box_of(self);
+	struct ctf_rec *r;
+
+	while (box->fed < box->feed) {
+		r = ctf_batch_add(b);
+		if (!r)
+			return CTF_READ_MORE;
+		r->family = AF_INET;
+		r->event = CTF_DESTROY;
+		r->rx_ns = 1000 + box->fed++;
+		ctf_put_num(r, f->id, box->fed);
+		ctf_put_num(r, f->zone, box->fed % 100);
+	}
+	if (box->feed_end == CTF_READ_IDLE) {
+		eventfd_t n;
+
+		eventfd_read(box->event_fd, &n);
+	}
+	return box->feed_end;
+}
+
+static unsigned
+live_backlog(void *self)
+{
+	return box_of(self)->backlog;
+}
+
+static bool
+live_drain(void *self, bool now)
+{
+	struct box *b = box_of(self);
+
+	return ++b->drain_calls >= b->drain_until || now;
+}
+
+/* ---- filters ---- */
+
+struct filt {
+	struct ctf_obj obj;
+	ctf_ref id, print;
+};
+
+static const struct ctf_port filt_reads[] = {
+	{ "ct.id", CTF_REQUIRED, offsetof(struct filt, id), NULL },
+	{ 0 },
+};
+static const struct ctf_port tag_writes[] = {
+	{ "print", 0, offsetof(struct filt, print), NULL },
+	{ 0 },
+};
+
+static enum ctf_verdict
+odd_apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
+{
+	struct filt *f = self;
+
+	return ctf_num_or(r, f->id, 0) % 2 ? CTF_PASS : CTF_DROP;
+}
+
+static enum ctf_verdict
+tag_apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
+{
+	struct filt *f = self;
+	char *text = ctf_batch_mem(b, 32);
+	struct box *box = box_of(self);
+
+	if (box)
+		box->idles++; /* calls */
+	ctf_put_bytes(r, f->print, text,
+		      (uint32_t)sprintf(text, "tag %" PRIu64, ctf_num_or(r, f->id, 0)));
+	return CTF_PASS;
+}
+
+/* ---- outputs: a frame is a row of 8-byte ids, a gap 0 and the gap ---- */
+
+struct keep {
+	struct ctf_obj obj;
+	ctf_ref id, zone, print;
+};
+
+struct keep_sink {
+	struct ctf_obj obj;
+};
+
+static const struct ctf_port keep_reads[] = {
+	{ "ct.id", CTF_REQUIRED, offsetof(struct keep, id), NULL },
+	{ "ct.zone", CTF_OPTIONAL, offsetof(struct keep, zone), NULL },
+	{ 0 },
+};
+static const struct ctf_port print_reads[] = {
+	{ "print", CTF_REQUIRED, offsetof(struct keep, print), NULL },
+	{ 0 },
+};
+
+static int
+keep_setup(void *enc, struct ctf_err *err)
+{
+	struct keep *k = enc;
+	const struct conf_box *c = k->obj.conf;
+
+	ctf_frames(k->obj.ctx, (uint32_t)c->frame, c->sync);
+	return 0;
+}
+
+static enum ctf_put
+keep_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	struct keep *k = enc;
+	uint64_t id = ctf_num_or(r, k->id, 0);
+
+	return ctf_frame_put(f, &id, sizeof(id)) ? CTF_OK : CTF_FULL;
+}
+
+static enum ctf_put
+print_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	struct keep *k = enc;
+	uint64_t id = 0;
+
+	if (!ctf_has(r, k->print))
+		return CTF_SKIP;
+	id = strtoull((const char *)r->v[k->print].s.p + 4, NULL, 10) + 1000000;
+	return ctf_frame_put(f, &id, sizeof(id)) ? CTF_OK : CTF_FULL;
+}
+
+static enum ctf_put
+keep_gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
+{
+	uint64_t zero = 0;
+
+	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, sizeof(*g)) ?
+		       CTF_OK :
+		       CTF_SKIP;
+}
+
+static enum ctf_put
+keep_coverage(void *enc, const struct ctf_coverage *c, struct ctf_frame *f)
+{
+	uint64_t mark = UINT64_MAX;
+
+	return ctf_frame_put(f, &mark, sizeof(mark)) ? CTF_OK : CTF_SKIP;
+}
+
+static enum ctf_put
+keep_preamble(void *enc, struct ctf_frame *f)
+{
+	return ctf_frame_put(f, "ids", 3) ? CTF_OK : CTF_FULL;
+}
+
+static uint32_t
+streams_stream(void *enc, const struct ctf_rec *r)
+{
+	struct keep *k = enc;
+
+	return (uint32_t)ctf_num_or(r, k->zone, 0);
+}
+
+static int
+keep_open(void *sink, int *ret_err, struct ctf_err *err)
+{
+	struct box *b = box_of(sink);
+
+	pthread_mutex_lock(&b->lock);
+	b->opens++;
+	if (b->fail_opens) {
+		b->fail_opens--;
+		*ret_err = b->open_errno;
+		ctf_fail(err, b->open_errno, "told to fail");
+	}
+	pthread_mutex_unlock(&b->lock);
+	return -1;
+}
+
+static void
+keep_frame(struct box *b, const struct ctf_frame *f)
+{
+	uint64_t id;
+
+	b->layout_id = f->layout->id;
+	b->nframes++;
+	for (uint32_t at = 0; at + 8 <= f->len; at += 8) {
+		memcpy(&id, f->p + at, 8);
+		if (id == UINT64_MAX) {
+			b->ncovers++;
+			return;
+		}
+		if (id == 0 && b->ngaps < 64) {
+			memcpy(&b->gaps[b->ngaps++], f->p + 8, sizeof(*b->gaps));
+			return;
+		}
+		if (b->nkept < KEPT) {
+			b->kept_frame[b->nkept] = f->number;
+			b->kept[b->nkept++] = id;
+		}
+	}
+}
+
+static enum ctf_sent
+keep_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n, unsigned *ret_taken,
+	     struct ctf_err *err)
+{
+	struct box *b = box_of(sink);
+	struct ctf_obj *o = sink;
+	enum ctf_sent r = CTF_SENT;
+	bool block;
+
+	pthread_mutex_lock(&b->lock);
+	block = b->block;
+	pthread_mutex_unlock(&b->lock);
+	while (block && ctf_wait(o->ctx, -1, 0, 1000) != -EINTR)
+		;
+	pthread_mutex_lock(&b->lock);
+	if (b->answers || block) {
+		r = block ? CTF_AGAIN : b->answer;
+		b->answers -= !block;
+		n = block || b->take == 0 ? 0 : n;
+		ctf_fail(err, EIO, "told so");
+	}
+	if (b->take && n > b->take)
+		n = b->take;
+	for (unsigned i = 0; i < n; i++)
+		keep_frame(b, frames[i]);
+	*ret_taken = n;
+	pthread_mutex_unlock(&b->lock);
+	return r;
+}
+
+static uint64_t
+keep_settled(void *sink)
+{
+	struct box *b = box_of(sink);
+	uint64_t n;
+
+	pthread_mutex_lock(&b->lock);
+	n = b->settled;
+	pthread_mutex_unlock(&b->lock);
+	return n;
+}
+
+static int
+keep_reopen(void *sink, struct ctf_err *err)
+{
+	struct box *b = box_of(sink);
+
+	pthread_mutex_lock(&b->lock);
+	b->reopens++;
+	pthread_mutex_unlock(&b->lock);
+	return 0;
+}
+
+static void
+keep_close(void *sink)
+{
+	struct box *b = box_of(sink);
+
+	pthread_mutex_lock(&b->lock);
+	b->closes++;
+	pthread_mutex_unlock(&b->lock);
+}
+
+#define CONF .abi = CTF_ABI, .doc = "test", .opts = box_opts, .conf_size = sizeof(struct conf_box)
+#define FEED_CALLS                                                                        \
+	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes,            \
+	.start = feed_start, .fd = feed_fd, .read = feed_read, .stop = feed_stop
+#define FILT .role = CTF_FILTER, .size = sizeof(struct filt), .reads = filt_reads
+#define SINK_CALLS                                                                        \
+	.role = CTF_OUTPUT, .size = sizeof(struct keep), .sink_size = sizeof(struct keep_sink), \
+	.setup = keep_setup, .preamble = keep_preamble, .open = keep_open,                \
+	.deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
+
+static const struct ctf_plugin fakes[] = {
+	{ CONF, FEED_CALLS, .name = "FEED" },
+	{ CONF, FEED_CALLS, .name = "LIVE", .backlog = live_backlog, .drain = live_drain },
+	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
+	{ CONF, FILT, .name = "TAG", .apply = tag_apply, .writes = tag_writes, .pure = true },
+	{ CONF, FILT, .name = "TAG2", .apply = tag_apply, .writes = tag_writes, .pure = true },
+	{ CONF, SINK_CALLS, .name = "KEEP", .reads = keep_reads, .encode = keep_encode,
+	  .gap = keep_gap, .coverage = keep_coverage },
+	{ CONF, SINK_CALLS, .name = "SETTLE", .reads = keep_reads, .encode = keep_encode,
+	  .gap = keep_gap, .settled = keep_settled },
+	{ CONF, SINK_CALLS, .name = "PRINT", .reads = print_reads, .encode = print_encode },
+	{ CONF, SINK_CALLS, .name = "STREAMS", .reads = keep_reads, .encode = keep_encode,
+	  .stream = streams_stream },
+	{ CONF, SINK_CALLS, .name = "PLAIN", .reads = keep_reads, .encode = keep_encode },
+};
+
+void
+fakes_add(struct plugin_set *set)
+{
+	for (size_t i = 0; i < sizeof(fakes) / sizeof(*fakes); i++)
+		ck_assert_int_eq(plugin_add(set, &fakes[i]), 0);
+}
+
+/* Replaces %B. */
+static char *
+expand(const char *text, const struct box *b)
+{
+	char *out = NULL;
+	size_t len;
+	FILE *f = open_memstream(&out, &len);
+
+	for (; *text; text++) {
+		if (text[0] == '%' && text[1] == 'B') {
+			fprintf(f, "box=0x%" PRIxPTR, (uintptr_t)b);
+			text++;
+		} else {
+			fputc(*text, f);
+		}
+	}
+	fclose(f);
+	return out;
+}
+
+int
+fakes_setup(struct setup *s, const char *text, struct box *b, struct diag *diag)
+{
+	char *full = expand(text, b);
+	int ret;
+
+	*s = (struct setup){ .plugins = plugin_set_new() };
+	fakes_add(s->plugins);
+	ret = conf_parse(full, strlen(full), "test.conf", &s->conf, diag);
+	free(full);
+	if (!ret)
+		ret = plan_make(s->conf, s->plugins, diag, &s->plan);
+	if (!ret)
+		ret = graph_build(&s->plan, diag, &s->graph);
+	s->no_stack = ret != 0;
+	return ret;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plugins for the tests of the core: an input fed by the test, filters, and
+ * an output that does as it is told and keeps what it gets.  The option
+ * `box` carries the address of the test's struct box.
+ */
+#ifndef CTF_TEST_FAKES_H
+#define CTF_TEST_FAKES_H
+
+#include <pthread.h>
+#include <ctflow/plugin.h>
+
+#include "setup.h"
+
+#define KEPT 65536
+
+struct box {
+	/* input FEED: deliver this many records (ct.id counts up from 1) */
+	unsigned feed, fed;
+	int feed_end; /* what read() says after the last one */
+	unsigned backlog; /* percent, of LIVE */
+	unsigned drain_calls, drain_until; /* drain() is true from that call on */
+	int event_fd;
+
+	/* output KEEP */
+	pthread_mutex_t lock;
+	uint64_t kept[KEPT]; /* ct.id of each record, in order of delivery */
+	uint64_t kept_frame[KEPT];
+	unsigned nkept, nframes, opens, closes, reopens, idles;
+	struct ctf_gap gaps[64];
+	unsigned ngaps, ncovers;
+	uint64_t layout_id;
+	int open_errno; /* open() fails with it while not 0 */
+	unsigned fail_opens; /* that many opens fail */
+	enum ctf_sent answer; /* of deliver(), */
+	unsigned answers; /* that many times; then CTF_SENT */
+	unsigned take; /* frames taken at most per call; 0: all */
+	bool block; /* deliver() waits in ctf_wait() until interrupted */
+	uint64_t settled; /* with SETTLE: what settled() says */
+};
+
+void box_init(struct box *);
+void box_free(struct box *);
+/* A consistent look at a counter of the box. */
+unsigned box_get(struct box *, const unsigned *member);
+/* Waits up to 10 s until *member >= n; false: it did not come. */
+bool box_wait(struct box *, const unsigned *member, unsigned n);
+
+/*
+ * FEED (replay-like) and LIVE (with backlog) inputs; filters ODD (drops even
+ * ct.id), TAG and TAG2 (pure, write print from ct.id), outputs KEEP (reads
+ * ct.id), SETTLE (the same, settled() by the box), PRINT (reads print),
+ * STREAMS (a frame per ct.zone), PLAIN (no gap callback).
+ */
+void fakes_add(struct plugin_set *);
+
+/* A setup from text; %B in it stands for box=<address>.  Never fails itself. */
+int fakes_setup(struct setup *, const char *text, struct box *, struct diag *);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ipfix_walk.h - what went over the wire, message by message. */
+#ifndef IPFIX_WALK_H
+#define IPFIX_WALK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define WALK_DOMAINS 8u
+
+struct walk {                             /* one session; begins zeroed */
+	unsigned messages, announcements; /* with data; with templates only */
+	uint32_t last_time;
+	struct {
+		uint32_t id, sequence;
+		unsigned templates; /* known in this domain */
+	} domain[WALK_DOMAINS];
+	unsigned domains;
+	uint32_t *ids; /* flowId of each record of template 256, in order */
+	size_t records, room;
+	size_t rest; /* bytes of an unfinished message at the end */
+};
+
+/*
+ * Goes through concatenated messages and fails the test on a broken one, on
+ * data before its templates and on a wrong sequence number.
+ */
+void walk_bytes(struct walk *, const uint8_t *bytes, size_t len);
+void walk_free(struct walk *);
+
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sqlite3_help.h"
+
+static char dir[64], path[96], name[112], text[16384];
+
+static void
+dir_make(void)
+{
+	snprintf(dir, sizeof(dir), "/tmp/ctflowd-sqlite3-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/flows.db", dir);
+}
+
+static void
+dir_remove(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)))
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+const char *
+db_path(void)
+{
+	return path;
+}
+
+const char *
+db_beside(const char *suffix)
+{
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return name;
+}
+
+struct plug *
+db_plug(const char *table, const char *more)
+{
+	char options[512];
+
+	snprintf(options, sizeof(options), "db=\"%s\"\ntable=\"%s\"\n%s", path, table, more);
+	return plug_new(&ctf_plugin_sqlite3, options);
+}
+
+void
+flow_put(struct plug *p, unsigned n)
+{
+	uint64_t stop = T0 + n * UINT64_C(1000);
+
+	plug_rec(p, AF_INET, CTF_DESTROY, stop + 50);
+	plug_ip(p, "orig.ip.saddr", "10.77.0.1");
+	plug_ip(p, "orig.ip.daddr", "10.77.0.2");
+	plug_ip(p, "reply.ip.saddr", "10.77.0.2");
+	plug_ip(p, "reply.ip.daddr", "10.77.0.1");
+	plug_num(p, "orig.ip.protocol", 17);
+	plug_num(p, "orig.l4.sport", 40000 + n % 20000);
+	plug_num(p, "reply.l4.dport", 40000 + n % 20000);
+	plug_num(p, "orig.l4.dport", 5300);
+	plug_num(p, "reply.l4.sport", 5300);
+	plug_num(p, "ct.id", n);
+	plug_num(p, "flow.start.ns", stop - 3000000000);
+	plug_num(p, "flow.last.ns", stop - 1000000000);
+	plug_num(p, "flow.destroy.ns", stop);
+	ck_assert_int_eq(plug_encode(p), CTF_OK);
+}
+
+void
+flows_put(struct plug *p, unsigned from, unsigned to)
+{
+	for (unsigned n = from; n < to; n++)
+		flow_put(p, n);
+}
+
+void
+deliver_ok(struct plug *p)
+{
+	struct ctf_err err;
+
+	plug_seal(p);
+	ck_assert_msg(plug_deliver(p, &err) == CTF_SENT, "%s", err.msg);
+	ck_assert_uint_eq(plug_pending(p), 0);
+}
+
+static int
+take_row(void *arg, int n, char **value, char **column)
+{
+	size_t used = strlen(text);
+
+	for (int i = 0; i < n; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
+					 i      ? "|"
+					 : used ? "\n"
+						: "",
+					 value[i] ? value[i] : "");
+	ck_assert_uint_lt(used, sizeof(text));
+	return 0;
+}
+
+const char *
+db_query(const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *err = NULL;
+	int rc;
+
+	text[0] = '\0';
+	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000);
+	rc = sqlite3_exec(db, sql, take_row, NULL, &err);
+	ck_assert_msg(rc == SQLITE_OK, "%s: %s", sql, err);
+	sqlite3_close(db);
+	return text;
+}
+
+void
+db_exec(const char *sql)
+{
+	sqlite3 *db = NULL;
+	char *err = NULL;
+
+	ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+	ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, &err) == SQLITE_OK, "%s: %s", sql, err);
+	sqlite3_close(db);
+}
+
+int
+tests_run(const char *suite, const TTest *const *tests, size_t n)
+{
+	Suite *s = suite_create(suite);
+	TCase *tc = tcase_create(suite);
+	SRunner *r;
+	int failed;
+
+	tcase_add_checked_fixture(tc, dir_make, dir_remove);
+	tcase_set_timeout(tc, 20);
+	for (size_t i = 0; i < n; i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

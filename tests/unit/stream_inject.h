@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The stream sink with its source compiled in, so that its system calls can
+ * be made to fail; the core is two functions here.
+ */
+#ifndef TEST_STREAM_INJECT_H
+#define TEST_STREAM_INJECT_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+static ssize_t test_writev(int fd, const struct iovec *iov, int n);
+#define writev test_writev
+#include "../../output/stream.c"
+#undef writev
+
+#include <check.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+static struct {
+	size_t step;    /* bytes a write takes at most; 0: all */
+	size_t left;    /* bytes until the disk is full */
+	bool full;      /* left counts */
+	int other;      /* somebody who appends when the disk is full, or 0 */
+	bool interrupt; /* what ctf_wait() says */
+} inject;
+
+static ssize_t
+test_writev(int fd, const struct iovec *iov, int n)
+{
+	struct iovec one = iov[0];
+
+	if (inject.step && one.iov_len > inject.step)
+		one.iov_len = inject.step;
+	if (!inject.full)
+		return writev(fd, inject.step ? &one : iov, inject.step ? 1 : n);
+	if (!inject.left) {
+		if (inject.other)
+			ck_assert_int_eq(write(inject.other, "other\n", 6), 6);
+		errno = ENOSPC;
+		return -1;
+	}
+	if (one.iov_len > inject.left)
+		one.iov_len = inject.left;
+	inject.left -= one.iov_len;
+	return writev(fd, &one, 1);
+}
+
+int
+ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	if (inject.interrupt)
+		return -EINTR;
+	return poll(&p, 1, timeout_ms > 20 ? 20 : timeout_ms) > 0 ? p.revents : 0;
+}
+
+int
+ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return -errnum;
+}
+
+#define FRAMES 3
+static const char lines[FRAMES][40] = { "first\nsecond line\n", "third\n",
+					"fourth\nfifth\nsixth, the last\n" };
+static const char all[] = "first\nsecond line\nthird\nfourth\nfifth\nsixth, the last\n";
+
+static char dir[64];
+static char path[128];
+static struct stream_conf conf;
+static struct stream s;
+static struct ctf_frame frame[FRAMES];
+static const struct ctf_frame *list[FRAMES];
+static struct ctf_err err;
+
+static void
+setup(void)
+{
+	memset(&inject, 0, sizeof(inject));
+	memset(&s, 0, sizeof(s));
+	strcpy(dir, "/tmp/test_stream.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chmod(dir, 0755), 0);
+	snprintf(path, sizeof(path), "%s/log", dir);
+	conf.file = path;
+	s.obj.conf = &conf;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		frame[i] = (struct ctf_frame){ .len = (uint32_t)strlen(lines[i]),
+					       .number = 10 + i };
+		frame[i].p = (uint8_t *)strdup(lines[i]);
+		list[i] = &frame[i];
+	}
+}
+
+static void
+teardown(void)
+{
+	char cmd[128];
+
+	stream_close(&s);
+	for (unsigned i = 0; i < FRAMES; i++)
+		free(frame[i].p);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	ck_assert_int_eq(system(cmd), 0);
+}
+
+static int
+open_sink(void)
+{
+	int e = -1;
+
+	ck_assert_int_eq(stream_open(&s, &e, &err), -1);
+	return e;
+}
+
+/* Everything in file, as a string. */
+static char *
+content(const char *file)
+{
+	static char buf[4096];
+	FILE *f = fopen(file, "r");
+	size_t n;
+
+	ck_assert_ptr_nonnull(f);
+	n = fread(buf, 1, sizeof(buf) - 1, f);
+	buf[n] = '\0';
+	fclose(f);
+	return buf;
+}
+
+static int
+run(const char *name, TCase *t)
+{
+	Suite *suite = suite_create(name);
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 20);
+	suite_add_tcase(suite, t);
+	r = srunner_create(suite);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}
+
+#endif

@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* IPFIX over TCP to collectors that behave, and to such that do not. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipfix.h"
+#include "ipfix_walk.h"
+#include "plug.h"
+
+extern const struct ctf_plugin ctf_plugin_ipfix;
+
+#define SESSIONS 3u
+
+struct session {           /* how a collector behaves, and what it got */
+	size_t read_max;   /* bytes it reads; 0: until the end */
+	size_t chunk;      /* bytes a read, 0: as they come */
+	unsigned pause_us; /* before each read */
+	bool reset;        /* ends with RST, not FIN */
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct peer {
+	int fd;
+	uint16_t port;
+	unsigned sessions;
+	struct session session[SESSIONS];
+	pthread_t thread;
+	_Atomic unsigned finished;
+};
+
+/* ---- the collector ------------------------------------------------------------- */
+
+static void
+sleep_us(unsigned us)
+{
+	struct timespec t = { us / 1000000, (long)(us % 1000000) * 1000 };
+
+	nanosleep(&t, NULL);
+}
+
+static void
+read_session(struct session *s, int fd)
+{
+	size_t room = 64u << 20;
+	ssize_t n = 1;
+
+	s->bytes = malloc(room);
+	while (n > 0 && (!s->read_max || s->len < s->read_max)) {
+		size_t want = s->chunk ? s->chunk : 65536;
+
+		if (s->read_max && want > s->read_max - s->len)
+			want = s->read_max - s->len;
+		if (s->pause_us)
+			sleep_us(s->pause_us);
+		n = read(fd, s->bytes + s->len, want < room - s->len ? want : room - s->len);
+		if (n > 0)
+			s->len += (size_t)n;
+	}
+}
+
+static void *
+collect(void *arg)
+{
+	struct linger reset = { 1, 0 };
+	struct peer *p = arg;
+
+	for (unsigned i = 0; i < p->sessions; i++) {
+		int fd = accept(p->fd, NULL, NULL);
+
+		if (fd < 0)
+			break;
+		read_session(&p->session[i], fd);
+		if (p->session[i].reset) {
+			sleep_us(100000); /* our side fills the buffers */
+			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		}
+		close(fd);
+		p->finished++;
+	}
+	return NULL;
+}
+
+static void
+listen_on(struct peer *p, uint16_t port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+	socklen_t len = sizeof(a);
+	int on = 1, small = 16384;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	ck_assert_int_eq(bind(p->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	ck_assert_int_eq(listen(p->fd, 5), 0);
+	getsockname(p->fd, (struct sockaddr *)&a, &len);
+	p->port = ntohs(a.sin_port);
+}
+
+static void
+peer_start(struct peer *p, unsigned sessions)
+{
+	p->sessions = sessions;
+	listen_on(p, 0);
+	ck_assert_int_eq(pthread_create(&p->thread, NULL, collect, p), 0);
+}
+
+static void
+peer_await(struct peer *p, unsigned finished)
+{
+	for (unsigned i = 0; i < 1000 && p->finished < finished; i++)
+		sleep_us(10000);
+	ck_assert_uint_ge(p->finished, finished);
+}
+
+static void
+peer_end(struct peer *p)
+{
+	shutdown(p->fd, SHUT_RDWR);
+	pthread_join(p->thread, NULL);
+	close(p->fd);
+	for (unsigned i = 0; i < SESSIONS; i++)
+		free(p->session[i].bytes);
+}
+
+/* ---- the exporter ---------------------------------------------------------------- */
+
+static struct plug *
+exporter(const struct peer *peer, const char *more)
+{
+	char options[256];
+
+	snprintf(options, sizeof(options), "oid=7\nhost=\"127.0.0.1\"\nproto=tcp\nport=%u\n%s",
+		 peer->port, more);
+	return plug_new(&ctf_plugin_ipfix, options);
+}
+
+/*
+ * Flows with the ids from..to-1; nsid < 0: of the own namespace.  Returns the
+ * number of the last frame.
+ */
+static uint64_t
+flows(struct plug *p, unsigned from, unsigned to, int nsid)
+{
+	for (; from < to; from++) {
+		plug_rec(p, AF_INET, CTF_DESTROY, UINT64_C(1700000000000000000) + from);
+		plug_ip(p, "orig.ip.saddr", "10.0.0.1");
+		plug_ip(p, "orig.ip.daddr", "10.0.0.2");
+		plug_num(p, "orig.ip.protocol", 17);
+		plug_num(p, "orig.raw.pktlen", 1);
+		plug_num(p, "orig.raw.pktcount", 1);
+		plug_num(p, "reply.raw.pktlen", 1);
+		plug_num(p, "reply.raw.pktcount", 1);
+		plug_num(p, "flow.start.ns", UINT64_C(1700000000000000000));
+		plug_num(p, "flow.last.ns", UINT64_C(1700000001000000000));
+		plug_num(p, "ct.id", from);
+		if (nsid >= 0)
+			plug_num(p, "ct.nsid", (unsigned)nsid);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+	}
+	return plug_seal(p)->number;
+}
+
+static void
+restart(struct plug *p)
+{
+	plug_close(p);
+	plug_rewind(p, ctf_plugin_ipfix.settled(plug_sink(p)));
+}
+
+/* As the core does: a broken session is closed, the next one goes on. */
+static void
+deliver(struct plug *p)
+{
+	struct ctf_err err = { 0 };
+	unsigned tries = 0;
+
+	while (plug_deliver(p, &err) != CTF_SENT) {
+		restart(p);
+		ck_assert_msg(++tries < 200, "%s", err.msg);
+		sleep_us(10000);
+	}
+}
+
+/* ... until everything is settled. */
+static void
+deliver_all(struct plug *p, uint64_t last)
+{
+	struct ctf_err err;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		deliver(p);
+		if (ctf_plugin_ipfix.settled(plug_sink(p)) >= last)
+			return;
+		sleep_us(5000);
+		if (ctf_plugin_ipfix.idle(plug_sink(p), &err) != CTF_SENT)
+			restart(p);
+	}
+	ck_abort_msg("never settled");
+}
+
+static void
+walk(struct walk *w, const struct session *s)
+{
+	*w = (struct walk){ 0 };
+	walk_bytes(w, s->bytes, s->len);
+}
+
+/* The ids from..to-1, each once, in order. */
+static void
+expect(const struct walk *w, unsigned from, unsigned to)
+{
+	ck_assert_uint_eq(w->records, to - from);
+	for (size_t i = 0; i < w->records; i++)
+		ck_assert_uint_eq(w->ids[i], from + i);
+}
+
+/* ---- tests -------------------------------------------------------------------------- */
+
+START_TEST(test_session)
+{
+	struct peer peer = { 0 };
+	struct plug *p;
+	struct walk w;
+
+	peer_start(&peer, 1);
+	p = exporter(&peer, "mtu=600\n");
+	flows(p, 0, 100, -1);
+	deliver(p);
+	flows(p, 100, 110, 3);
+	flows(p, 110, 111, -1);
+	deliver(p);
+	plug_free(p);
+	peer_await(&peer, 1);
+	walk(&w, &peer.session[0]);
+	expect(&w, 0, 111);
+	ck_assert_uint_eq(w.rest, 0);
+	ck_assert_uint_eq(w.domains, 2);
+	ck_assert_uint_eq(w.domain[0].id, 7);
+	ck_assert_uint_eq(w.domain[1].id, 11);
+	ck_assert_uint_eq(w.domain[0].templates, w.domain[1].templates);
+	ck_assert_uint_eq(w.announcements, 2);
+	ck_assert_uint_le((unsigned)time(NULL) - w.last_time, 2);
+	walk_free(&w);
+	peer_end(&peer);
+}
+END_TEST
+
+START_TEST(test_always_never)
+{
+	static const char *const options[] = { "send_template=always\n",
+					       "send_template=never\n" };
+	static const unsigned announcements[] = { 2, 0 };
+	struct peer peer = { 0 };
+	struct plug *p;
+
+	peer_start(&peer, 1);
+	p = exporter(&peer, options[_i]);
+	flows(p, 0, 10, -1);
+	deliver(p);
+	flows(p, 10, 20, -1);
+	deliver(p);
+	plug_free(p);
+	peer_await(&peer, 1);
+	if (announcements[_i]) {
+		struct walk w;
+
+		walk(&w, &peer.session[0]);
+		expect(&w, 0, 20);
+		ck_assert_uint_eq(w.announcements, announcements[_i]);
+		walk_free(&w);
+	} else {
+		ck_assert_uint_eq(peer.session[0].len, 2 * (20 + 10 * 79));
+	}
+	peer_end(&peer);
+}
+END_TEST
+
+/* A reader that takes a few bytes at a time gets every byte, in order. */
+START_TEST(test_slow_reader)
+{
+	struct peer peer = { .session = { { .chunk = 7001, .pause_us = 200 } } };
+	struct plug *p;
+	struct walk w;
+
+	peer_start(&peer, 1);
+	p = exporter(&peer, "");
+	flows(p, 0, 60000, -1);
+	deliver(p);
+	plug_free(p);
+	peer_await(&peer, 1);
+	walk(&w, &peer.session[0]);
+	expect(&w, 0, 60000);
+	ck_assert_uint_eq(w.rest, 0);
+	walk_free(&w);
+	peer_end(&peer);
+}
+END_TEST
+
+/* After the peer's orderly end nothing is sent twice and nothing is missing. */
+START_TEST(test_orderly_end)
+{
+	struct peer peer = { 0 };
+	struct walk a, b;
+	struct plug *p;
+
+	peer_start(&peer, 2);
+	p = exporter(&peer, "mtu=1000\n");
+	flows(p, 0, 50, -1);
+	peer.session[0].read_max = 0;
+	deliver(p);
+	sleep_us(50000);
+	shutdown(((struct ipfix_sink *)plug_sink(p))->fd, SHUT_WR); /* ends the reader */
+	peer_await(&peer, 1);
+	flows(p, 50, 90, -1);
+	deliver(p);
+	plug_free(p);
+	peer_await(&peer, 2);
+	walk(&a, &peer.session[0]);
+	walk(&b, &peer.session[1]);
+	expect(&a, 0, 50);
+	expect(&b, 50, 90);
+	walk_free(&a);
+	walk_free(&b);
+	peer_end(&peer);
+}
+END_TEST
+
+/* A closed session is noticed while there is nothing to send. */
+START_TEST(test_idle)
+{
+	struct peer peer = { .session = { { .read_max = 100 } } };
+	struct ctf_err err = { 0 };
+	struct plug *p;
+
+	peer_start(&peer, 1);
+	p = exporter(&peer, "");
+	flows(p, 0, 1, -1);
+	deliver(p);
+	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(p), &err), CTF_SENT);
+	peer_await(&peer, 1);
+	sleep_us(20000);
+	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(p), &err), CTF_RETRY);
+	ck_assert_uint_gt(strlen(err.msg), 0);
+	plug_free(p);
+	peer_end(&peer);
+}
+END_TEST
+
+/*
+ * Stops reading, then dies.  The next session begins with templates and 0 and
+ * with the first message not acknowledged; what its kernel had acknowledged
+ * and it had not read is all that may be missing.
+ */
+static void
+die_midway(bool reset)
+{
+	struct peer peer = { .session = { { .read_max = 200000, .reset = reset } } };
+	struct walk a, b;
+	struct plug *p;
+
+	peer_start(&peer, 2);
+	p = exporter(&peer, "mtu=1400\n");
+	deliver_all(p, flows(p, 0, 40000, -1));
+	plug_free(p);
+	peer_await(&peer, 2);
+	walk(&a, &peer.session[0]);
+	walk(&b, &peer.session[1]);
+	ck_assert_uint_gt(a.records, 100);
+	expect(&a, 0, (unsigned)a.records);
+	ck_assert_uint_gt(b.records, 100);
+	expect(&b, b.ids[0], 40000);
+	ck_assert_uint_eq(b.rest, 0);
+	ck_assert_uint_ge(b.ids[0], a.records); /* nothing twice */
+	ck_assert_uint_le((b.ids[0] - a.records) * 79, 131072);
+	walk_free(&a);
+	walk_free(&b);
+	peer_end(&peer);
+}
+
+START_TEST(test_reset)
+{
+	die_midway(true);
+}
+END_TEST
+
+START_TEST(test_close_unread)
+{
+	die_midway(false);
+}
+END_TEST
+
+/* Nobody listens; later somebody does. */
+START_TEST(test_refused)
+{
+	struct peer peer = { 0 };
+	struct ctf_err err = { 0 };
+	uint16_t port;
+	struct plug *p;
+	struct walk w;
+
+	listen_on(&peer, 0);
+	port = peer.port;
+	close(peer.fd);
+	p = exporter(&peer, "");
+	flows(p, 0, 10, -1);
+	ck_assert_int_ne(plug_deliver(p, &err), CTF_SENT);
+	ck_assert_ptr_nonnull(strstr(err.msg, "127.0.0.1"));
+	restart(p);
+	listen_on(&peer, port);
+	peer.sessions = 1;
+	ck_assert_int_eq(pthread_create(&peer.thread, NULL, collect, &peer), 0);
+	deliver(p);
+	plug_free(p);
+	peer_await(&peer, 1);
+	walk(&w, &peer.session[0]);
+	expect(&w, 0, 10);
+	walk_free(&w);
+	peer_end(&peer);
+}
+END_TEST
+
+START_TEST(test_no_such_host)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, "oid=7\nhost=\"no.such.host.invalid\"\n");
+	struct ctf_err err = { 0 };
+	int error = 0;
+
+	ck_assert_int_eq(ctf_plugin_ipfix.open(plug_sink(p), &error, &err), -1);
+	ck_assert_int_eq(error, EHOSTUNREACH);
+	ck_assert_ptr_nonnull(strstr(err.msg, "no.such.host.invalid"));
+	plug_free(p);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("ipfix_tcp");
+	TCase *t = tcase_create("tcp");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, test_session);
+	tcase_add_loop_test(t, test_always_never, 0, 2);
+	tcase_add_test(t, test_slow_reader);
+	tcase_add_test(t, test_orderly_end);
+	tcase_add_test(t, test_idle);
+	tcase_add_test(t, test_reset);
+	tcase_add_test(t, test_close_unread);
+	tcase_add_test(t, test_refused);
+	tcase_add_test(t, test_no_such_host);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* IPFIX over UDP: datagrams, templates again in time, refusals, a small path. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ipfix.h"
+#include "ipfix_walk.h"
+#include "plug.h"
+
+extern const struct ctf_plugin ctf_plugin_ipfix;
+
+struct fixture {
+	int fd; /* the collector */
+	uint16_t port;
+	struct plug *plug;
+	struct walk walk;
+	unsigned datagrams;
+	size_t largest;
+};
+
+static void
+listen_on(struct fixture *x, int family, uint16_t port)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	bool v6 = family == AF_INET6;
+	struct sockaddr *a = v6 ? (struct sockaddr *)&a6 : (struct sockaddr *)&a4;
+	socklen_t len = v6 ? sizeof(a6) : sizeof(a4);
+	int large = 4 << 20;
+
+	a6.sin6_addr = in6addr_loopback;
+	a4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	x->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	setsockopt(x->fd, SOL_SOCKET, SO_RCVBUF, &large, sizeof(large));
+	ck_assert_int_eq(bind(x->fd, a, len), 0);
+	getsockname(x->fd, a, &len);
+	x->port = ntohs(v6 ? a6.sin6_port : a4.sin_port);
+}
+
+static void
+start(struct fixture *x, const char *more)
+{
+	char options[256];
+
+	*x = (struct fixture){ 0 };
+	listen_on(x, AF_INET, 0);
+	snprintf(options, sizeof(options), "oid=7\nhost=\"127.0.0.1\"\nproto=udp\nport=%u\n%s",
+		 x->port, more);
+	x->plug = plug_new(&ctf_plugin_ipfix, options);
+}
+
+static void
+end(struct fixture *x)
+{
+	plug_free(x->plug);
+	walk_free(&x->walk);
+	if (x->fd >= 0)
+		close(x->fd);
+}
+
+static struct ipfix_sink *
+sink(struct fixture *x)
+{
+	return plug_sink(x->plug);
+}
+
+static void
+flows(struct fixture *x, unsigned from, unsigned to)
+{
+	struct plug *p = x->plug;
+
+	for (; from < to; from++) {
+		plug_rec(p, AF_INET, CTF_DESTROY, UINT64_C(1700000000000000000) + from);
+		plug_ip(p, "orig.ip.saddr", "10.0.0.1");
+		plug_ip(p, "orig.ip.daddr", "10.0.0.2");
+		plug_num(p, "orig.ip.protocol", 17);
+		plug_num(p, "orig.raw.pktlen", 1);
+		plug_num(p, "orig.raw.pktcount", 1);
+		plug_num(p, "reply.raw.pktlen", 1);
+		plug_num(p, "reply.raw.pktcount", 1);
+		plug_num(p, "flow.start.ns", UINT64_C(1700000000000000000));
+		plug_num(p, "flow.last.ns", UINT64_C(1700000001000000000));
+		plug_num(p, "ct.id", from);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+	}
+	plug_seal(p);
+}
+
+/* Sends what is there and reads what arrived. */
+static void
+deliver(struct fixture *x)
+{
+	struct ctf_err err = { 0 };
+	uint8_t buf[65536];
+	ssize_t n;
+
+	ck_assert_msg(plug_deliver(x->plug, &err) == CTF_SENT, "%s", err.msg);
+	while (x->fd >= 0 && (n = recv(x->fd, buf, sizeof(buf), 0)) > 0) {
+		walk_bytes(&x->walk, buf, (size_t)n);
+		ck_assert_uint_eq(x->walk.rest, 0); /* one datagram, one message */
+		x->datagrams++;
+		if ((size_t)n > x->largest)
+			x->largest = (size_t)n;
+	}
+}
+
+static void
+expect(const struct fixture *x, unsigned to)
+{
+	ck_assert_uint_eq(x->walk.records, to);
+	for (unsigned i = 0; i < to; i++)
+		ck_assert_uint_eq(x->walk.ids[i], i);
+}
+
+START_TEST(test_session)
+{
+	struct fixture x;
+	unsigned announcements;
+
+	start(&x, "");
+	flows(&x, 0, 1000);
+	deliver(&x);
+	expect(&x, 1000);
+	announcements = x.walk.announcements;
+	ck_assert_uint_gt(announcements, 1); /* they do not fit one datagram */
+	ck_assert_uint_le(x.largest, 512);
+	ck_assert_uint_eq(x.walk.messages, (1000 + 5) / 6);
+	flows(&x, 1000, 1100);
+	deliver(&x);
+	expect(&x, 1100);
+	ck_assert_uint_eq(x.walk.announcements, announcements);
+	ck_assert_uint_le((unsigned)time(NULL) - x.walk.last_time, 2);
+	end(&x);
+}
+END_TEST
+
+START_TEST(test_refresh)
+{
+	struct fixture x;
+	unsigned once;
+
+	start(&x, "template_refresh=60\n");
+	flows(&x, 0, 1);
+	deliver(&x);
+	once = x.walk.announcements;
+	sink(&x)->domain[0].announced_ms -= 59000;
+	flows(&x, 1, 2);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, once);
+	sink(&x)->domain[0].announced_ms -= 1000;
+	flows(&x, 2, 3);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, 2 * once);
+	flows(&x, 3, 4);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, 2 * once);
+	expect(&x, 4);
+	end(&x);
+}
+END_TEST
+
+START_TEST(test_always)
+{
+	struct fixture x;
+	unsigned once;
+
+	start(&x, "send_template=always\nmtu=65535\n");
+	flows(&x, 0, 10);
+	deliver(&x);
+	once = x.walk.announcements;
+	ck_assert_uint_eq(once, 1);
+	flows(&x, 10, 20);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, 2);
+	expect(&x, 20);
+	end(&x);
+}
+END_TEST
+
+/* Refusals end nothing; when the collector is back it gets templates again. */
+START_TEST(test_refused)
+{
+	struct fixture x;
+	uint32_t sent;
+
+	start(&x, "");
+	flows(&x, 0, 100);
+	deliver(&x);
+	close(x.fd);
+	x.fd = -1;
+	for (unsigned i = 1; i < 5; i++) {
+		flows(&x, 100 * i, 100 * i + 100);
+		deliver(&x);
+	}
+	ck_assert_uint_gt(*sink(&x)->refused, 0);
+	listen_on(&x, AF_INET, x.port);
+	walk_free(&x.walk);
+	x.walk = (struct walk){ 0 };
+	sent = x.walk.domain[0].sequence = sink(&x)->domain[0].sequence;
+	x.walk.domain[0].id = 7;
+	x.walk.domains = 1;
+	ck_assert_uint_eq(sent, 500); /* what was lost still counts */
+	sink(&x)->domain[0].announced_ms -= 2000;
+	flows(&x, 500, 600);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.records, 100);
+	ck_assert_uint_gt(x.walk.announcements, 0);
+	end(&x);
+}
+END_TEST
+
+/* Messages larger than the path takes are cut between records. */
+START_TEST(test_small_path)
+{
+	struct fixture x;
+
+	start(&x, "mtu=1400\n");
+	flows(&x, 0, 1);
+	deliver(&x);
+	sink(&x)->limit = 300;
+	sink(&x)->domain[0].announced_ms -= 600000;
+	x.largest = 0;
+	flows(&x, 1, 100);
+	deliver(&x);
+	expect(&x, 100);
+	ck_assert_uint_le(x.largest, 300);
+	ck_assert_uint_gt(*sink(&x)->split, 0);
+	end(&x);
+}
+END_TEST
+
+/* The largest payload UDP has over IPv4, and above: the kernel says EMSGSIZE. */
+START_TEST(test_too_large)
+{
+	struct fixture x;
+	struct ctf_err err = { 0 };
+
+	start(&x, "mtu=65535\n");
+	flows(&x, 0, 1000);
+	deliver(&x);
+	expect(&x, 1000);
+	flows(&x, 1000, 1001);
+	sink(&x)->limit = 70; /* not even one record */
+	ck_assert_int_eq(plug_deliver(x.plug, &err), CTF_POISON);
+	end(&x);
+}
+END_TEST
+
+START_TEST(test_ipv6)
+{
+	struct fixture x = { 0 };
+	char options[128];
+
+	listen_on(&x, AF_INET6, 0);
+	snprintf(options, sizeof(options), "oid=7\nhost=\"::1\"\nproto=udp\nport=%u\n", x.port);
+	x.plug = plug_new(&ctf_plugin_ipfix, options);
+	flows(&x, 0, 20);
+	deliver(&x);
+	expect(&x, 20);
+	end(&x);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("ipfix_udp");
+	TCase *t = tcase_create("udp");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, test_session);
+	tcase_add_test(t, test_refresh);
+	tcase_add_test(t, test_always);
+	tcase_add_test(t, test_refused);
+	tcase_add_test(t, test_small_path);
+	tcase_add_test(t, test_too_large);
+	tcase_add_test(t, test_ipv6);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_ENV);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed != 0;
+}

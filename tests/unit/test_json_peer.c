@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* JSON to TCP, UDP and unix sockets: whole lines, and peers that go away. */
+#include "sample.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+extern const struct ctf_plugin ctf_plugin_json;
+
+#define LINES 6000 /* more than fits into the buffers of a session */
+#define EACH 25
+
+static char options[300];
+static struct ctf_err err;
+
+/* A socket on the loopback, its port in options. */
+static int
+listener(int type, const char *mode)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, type, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sin, len), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 4), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+	snprintf(options, sizeof(options), "mode=%s\nport=%u\ntimestamp=0\n", mode,
+		 ntohs(sin.sin_port));
+	return fd;
+}
+
+/* Queues n lines in frames of `each`, numbered by ct.id from `first`. */
+static void
+make_lines(struct plug *p, unsigned first, unsigned n, unsigned each)
+{
+	char pad[2000];
+
+	memset(pad, 'x', sizeof(pad) - 1);
+	pad[n > 1000 ? sizeof(pad) - 1 : 0] = '\0'; /* enough for any buffer */
+	for (unsigned i = 0; i < n; i++) {
+		plug_rec(p, AF_INET, CTF_DESTROY, 0);
+		plug_num(p, "ct.id", first + i);
+		plug_text(p, "print", pad);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+		if ((i + 1) % each == 0)
+			plug_seal(p);
+	}
+}
+
+static unsigned
+id_of(const char *line)
+{
+	const char *at = strstr(line, "\"ct.id\": ");
+
+	ck_assert_msg(line[0] == '{' && at && strchr(line, '}'), "no whole line: %s", line);
+	return (unsigned)strtoul(at + 9, NULL, 10);
+}
+
+/* Reads what the session holds; each whole line marks its id.  Returns lines. */
+static unsigned
+read_lines(FILE *in, unsigned char *seen)
+{
+	char line[4000];
+	unsigned n = 0;
+
+	for (; fgets(line, sizeof(line), in) && strchr(line, '\n'); n++)
+		seen[id_of(line)]++;
+	return n;
+}
+
+START_TEST(tcp)
+{
+	int l = listener(SOCK_STREAM, "tcp");
+	struct plug *p = plug_new(&ctf_plugin_json, options);
+	unsigned char seen[100] = { 0 };
+	FILE *in;
+
+	make_lines(p, 0, 100, 10);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	ck_assert_uint_eq(plug_pending(p), 0);
+	in = fdopen(accept(l, NULL, NULL), "r");
+	plug_close(p);
+	ck_assert_uint_eq(read_lines(in, seen), 100);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert_uint_eq(seen[i], 1);
+	fclose(in);
+	close(l);
+	plug_free(p);
+}
+END_TEST
+
+struct reader {
+	int fd;
+	unsigned char seen[LINES];
+};
+
+static void *
+read_session(void *arg)
+{
+	struct reader *r = arg;
+	FILE *in = fdopen(r->fd, "r");
+
+	read_lines(in, r->seen);
+	fclose(in);
+	return NULL;
+}
+
+/*
+ * The peer reads a little, then resets the connection.  The next one gets
+ * every frame not completely sent, from its start: no line is lost between
+ * what was taken and what comes now, and none is torn.
+ */
+static void
+peer_breaks(int l, struct plug *p)
+{
+	struct linger rst = { .l_onoff = 1 };
+	struct reader *r = calloc(1, sizeof(*r));
+	unsigned taken;
+	enum ctf_sent sent;
+	pthread_t thread;
+	char some[5000];
+	int fd;
+
+	make_lines(p, 0, LINES, EACH);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN); /* nobody reads */
+	fd = accept(l, NULL, NULL);
+	ck_assert_int_gt(read(fd, some, sizeof(some)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst));
+	close(fd);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_assert_str_ne(err.msg, "");
+	plug_close(p);
+	taken = LINES / EACH - plug_pending(p);
+	ck_assert_uint_lt(taken, LINES / EACH);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN); /* the buffers fill again */
+	r->fd = accept(l, NULL, NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_session, r), 0);
+	do
+		sent = plug_deliver(p, &err);
+	while (sent == CTF_AGAIN);
+	ck_assert_int_eq(sent, CTF_SENT);
+	plug_close(p);
+	pthread_join(thread, NULL);
+	for (unsigned i = 0; i < LINES; i++)
+		ck_assert_uint_eq(r->seen[i], i >= taken * EACH);
+	free(r);
+	plug_free(p);
+}
+
+START_TEST(tcp_reset)
+{
+	int l = listener(SOCK_STREAM, "tcp");
+
+	peer_breaks(l, plug_new(&ctf_plugin_json, options));
+	close(l);
+}
+END_TEST
+
+/* It closed in good order while we had nothing to send. */
+START_TEST(tcp_closed)
+{
+	int l = listener(SOCK_STREAM, "tcp"), fd;
+	struct plug *p = plug_new(&ctf_plugin_json, options);
+	unsigned char seen[2] = { 0 };
+	FILE *in;
+
+	make_lines(p, 0, 1, 1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	fd = accept(l, NULL, NULL);
+	ck_assert_int_eq(ctf_plugin_json.idle(plug_sink(p), &err), CTF_SENT);
+	ck_assert_int_eq(write(fd, "chatter\n", 8), 8); /* ignored */
+	ck_assert_int_eq(ctf_plugin_json.idle(plug_sink(p), &err), CTF_SENT);
+	shutdown(fd, SHUT_WR);
+	ck_assert_int_eq(ctf_plugin_json.idle(plug_sink(p), &err), CTF_RETRY);
+	make_lines(p, 1, 1, 1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY); /* not into the void */
+	ck_assert_uint_eq(plug_pending(p), 1);
+	plug_close(p);
+	close(fd);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	in = fdopen(accept(l, NULL, NULL), "r");
+	plug_close(p);
+	ck_assert_uint_eq(read_lines(in, seen), 1);
+	ck_assert_uint_eq(seen[1], 1);
+	fclose(in);
+	close(l);
+	plug_free(p);
+}
+END_TEST
+
+START_TEST(tcp_refused)
+{
+	struct plug *p;
+
+	close(listener(SOCK_STREAM, "tcp"));
+	p = plug_new(&ctf_plugin_json, options);
+	make_lines(p, 0, 1, 1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_assert_ptr_nonnull(strstr(err.msg, "Connection refused"));
+	ck_assert_ptr_nonnull(strstr(err.msg, "127.0.0.1"));
+	plug_free(p);
+	p = plug_new(&ctf_plugin_json, "mode=tcp\nhost=127.0.0.1\nport=nosuchport\n");
+	make_lines(p, 0, 1, 1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_assert_ptr_nonnull(strstr(err.msg, "nosuchport"));
+	plug_free(p);
+}
+END_TEST
+
+START_TEST(udp)
+{
+	int l = listener(SOCK_DGRAM, "udp");
+	struct plug *p = plug_new(&ctf_plugin_json, options);
+	char line[1000];
+	ssize_t n;
+
+	make_lines(p, 0, 30, 10);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	for (unsigned i = 0; i < 30; i++) {
+		n = recv(l, line, sizeof(line) - 1, MSG_DONTWAIT);
+		ck_assert_int_gt(n, 0);
+		line[n] = '\0';
+		ck_assert_ptr_eq(strchr(line, '\n'), line + n - 1);
+		ck_assert_uint_eq(id_of(line), i);
+	}
+	ck_assert_int_lt(recv(l, line, 1, MSG_DONTWAIT), 0);
+	/* nobody listens any more: survived */
+	close(l);
+	make_lines(p, 0, 30, 10);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	plug_free(p);
+}
+END_TEST
+
+static int
+unix_listener(char *dir, struct sockaddr_un *sun)
+{
+	int l = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(sun->sun_path, sizeof(sun->sun_path), "%s/sock", dir);
+	ck_assert_int_eq(bind(l, (struct sockaddr *)sun, sizeof(*sun)), 0);
+	ck_assert_int_eq(listen(l, 4), 0);
+	snprintf(options, sizeof(options), "mode=unix\nfile=\"%s\"\n", sun->sun_path);
+	return l;
+}
+
+START_TEST(unix_socket)
+{
+	char dir[] = "/tmp/test_json.XXXXXX";
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct plug *p = plug_new(&ctf_plugin_json, "mode=unix\nfile=/nonexistent/sock\n");
+	int l = unix_listener(dir, &sun);
+
+	make_lines(p, 0, 1, 1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_assert_ptr_nonnull(strstr(err.msg, "/nonexistent/sock: No such file"));
+	plug_free(p);
+	peer_breaks(l, plug_new(&ctf_plugin_json, options));
+	close(l);
+	remove(sun.sun_path);
+	rmdir(dir);
+}
+END_TEST
+
+START_TEST(interrupted)
+{
+	int l = listener(SOCK_STREAM, "tcp");
+	struct plug *p = plug_new(&ctf_plugin_json, options);
+
+	make_lines(p, 0, LINES, EACH);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN);
+	plug_interrupt(p);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN);
+	plug_free(p);
+	close(l);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("json_peer");
+	TCase *t = tcase_create("json_peer");
+
+	signal(SIGPIPE, SIG_IGN);
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, tcp);
+	tcase_add_test(t, tcp_reset);
+	tcase_add_test(t, tcp_closed);
+	tcase_add_test(t, tcp_refused);
+	tcase_add_test(t, udp);
+	tcase_add_test(t, unix_socket);
+	tcase_add_test(t, interrupted);
+	suite_add_tcase(s, t);
+	return sample_run(s);
+}

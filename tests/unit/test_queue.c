@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <check.h>
+#include <stdlib.h>
+
+#include "queue.h"
+
+static struct qframe *
+frame(uint32_t recs)
+{
+	struct qframe *f = qframe_new(NULL, 100);
+
+	f->f.recs = recs;
+	return f;
+}
+
+static void
+push(struct queue *q, unsigned n)
+{
+	while (n--)
+		queue_push(q, frame(1));
+}
+
+static unsigned
+claim(struct queue *q, uint64_t first)
+{
+	const struct ctf_frame *f[GROUP];
+	unsigned n = queue_claim(q, f);
+
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_uint_eq(f[i]->number, first + i);
+	return n;
+}
+
+START_TEST(in_order_and_settled)
+{
+	struct queue q = { .limit = 1 << 20 };
+
+	push(&q, 5);
+	ck_assert_uint_eq(claim(&q, 1), 5);
+	queue_taken(&q, 3);
+	ck_assert_uint_eq(queue_settle(&q, 2), 2);
+	ck_assert_uint_eq(q.frames, 3);
+	ck_assert_uint_eq(claim(&q, 4), 2);
+	queue_taken(&q, 2);
+	/* Never beyond what was taken, whatever the number. */
+	push(&q, 1);
+	ck_assert_uint_eq(queue_settle(&q, UINT64_MAX), 3);
+	ck_assert_uint_eq(q.frames, 1);
+	ck_assert_uint_eq(claim(&q, 6), 1);
+	queue_taken(&q, 1);
+	ck_assert_uint_eq(queue_settle(&q, 6), 1);
+	ck_assert_uint_eq(q.bytes, 0);
+	ck_assert_ptr_null(q.head);
+	ck_assert_ptr_null(q.tail);
+	push(&q, 1);
+	ck_assert_uint_eq(claim(&q, 7), 1);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(groups_end_at_fixed_numbers)
+{
+	struct queue q = { .limit = 1 << 20 };
+
+	push(&q, GROUP + 10);
+	ck_assert_uint_eq(claim(&q, 1), GROUP);
+	queue_taken(&q, 3);
+	/* After a partial delivery the same block ends at the same number. */
+	ck_assert_uint_eq(claim(&q, 4), GROUP - 3);
+	queue_taken(&q, GROUP - 3);
+	ck_assert_uint_eq(claim(&q, GROUP + 1), 10);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(rewind_delivers_the_unsettled_again)
+{
+	struct queue q = { .limit = 1 << 20 };
+
+	push(&q, 6);
+	claim(&q, 1);
+	queue_taken(&q, 5);
+	queue_settle(&q, 2);
+	queue_rewind(&q);
+	ck_assert_uint_eq(claim(&q, 3), 4);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(drop_spares_what_is_being_delivered)
+{
+	struct queue q = { .limit = 1 << 20 };
+	struct qframe *f;
+
+	push(&q, 3);
+	ck_assert_uint_eq(claim(&q, 1), 3);
+	ck_assert_ptr_null(queue_drop(&q));
+	push(&q, 2);
+	f = queue_drop(&q);
+	ck_assert_uint_eq(f->f.number, 4);
+	queue_unshift(&q, f);
+	queue_taken(&q, 3);
+	ck_assert_uint_eq(claim(&q, 4), 2);
+	queue_taken(&q, 0);
+	f = queue_drop(&q);
+	ck_assert_uint_eq(f->f.number, 4);
+	free(f);
+	ck_assert_uint_eq(claim(&q, 5), 1);
+	queue_taken(&q, 1);
+	ck_assert_ptr_null(queue_drop(&q));
+	queue_settle(&q, UINT64_MAX);
+	ck_assert_uint_eq(q.frames, 0);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(unshift_into_empty)
+{
+	struct queue q = { .limit = 1 << 20 };
+	struct qframe *f;
+
+	push(&q, 1);
+	f = queue_drop(&q);
+	ck_assert_ptr_null(q.head);
+	ck_assert_ptr_null(q.tail);
+	queue_unshift(&q, f);
+	push(&q, 1);
+	ck_assert_uint_eq(claim(&q, 1), 2);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(bytes_are_counted)
+{
+	struct queue q = { .limit = 3 * (sizeof(struct qframe) + 100) };
+
+	push(&q, 3);
+	ck_assert(!queue_over(&q));
+	push(&q, 1);
+	ck_assert(queue_over(&q));
+	free(queue_drop(&q));
+	ck_assert(!queue_over(&q));
+	ck_assert_uint_eq(q.recs, 3);
+	queue_clear(&q);
+	ck_assert_uint_eq(q.bytes, 0);
+}
+END_TEST
+
+/* Random operations against a plain array. */
+START_TEST(random_against_model)
+{
+	struct queue q = { .limit = 1 << 30 };
+	uint64_t model[512];
+	unsigned n = 0, taken = 0, claimed = 0;
+	uint64_t next = 1;
+
+	srand(7);
+	for (int step = 0; step < 20000; step++) {
+		int what = rand() % 6;
+
+		if (what <= 1 && n < 500) {
+			queue_push(&q, frame(1));
+			model[n++] = next++;
+		} else if (what == 2) {
+			const struct ctf_frame *f[GROUP];
+
+			claimed = queue_claim(&q, f);
+			ck_assert(claimed > 0 || n == taken);
+			for (unsigned i = 0; i < claimed; i++)
+				ck_assert_uint_eq(f[i]->number, model[taken + i]);
+		} else if (what == 3) {
+			unsigned k = claimed ? (unsigned)rand() % (claimed + 1) : 0;
+
+			queue_taken(&q, k);
+			taken += k;
+			claimed = 0;
+		} else if (what == 4 && taken) {
+			unsigned k = (unsigned)rand() % taken;
+
+			ck_assert_uint_eq(queue_settle(&q, model[k]), k + 1);
+			memmove(model, model + k + 1, (n - k - 1) * sizeof(*model));
+			n -= k + 1;
+			taken -= k + 1;
+		} else if (what == 5 && n > taken + claimed) {
+			struct qframe *f = queue_drop(&q);
+			unsigned at = taken + claimed;
+
+			ck_assert_uint_eq(f->f.number, model[at]);
+			free(f);
+			memmove(model + at, model + at + 1, (n - at - 1) * sizeof(*model));
+			n--;
+		}
+		ck_assert_uint_eq(q.frames, n);
+	}
+	queue_clear(&q);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("queue");
+	TCase *t = tcase_create("queue");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_add_test(t, in_order_and_settled);
+	tcase_add_test(t, groups_end_at_fixed_numbers);
+	tcase_add_test(t, rewind_delivers_the_unsettled_again);
+	tcase_add_test(t, drop_spares_what_is_being_delivered);
+	tcase_add_test(t, unshift_into_empty);
+	tcase_add_test(t, bytes_are_counted);
+	tcase_add_test(t, random_against_model);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
