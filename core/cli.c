@@ -6,13 +6,18 @@
 #include "cli.h"
 
 static const struct option longopts[] = {
-	{ "help", no_argument, NULL, 'h' },	   { "version", no_argument, NULL, 'V' },
-	{ "daemon", no_argument, NULL, 'd' },	   { "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ "daemon", no_argument, NULL, 'd' },
+	{ "verbose", no_argument, NULL, 'v' },
 	{ "loglevel", required_argument, NULL, 'l' },
 	{ "configfile", required_argument, NULL, 'c' },
-	{ "pidfile", required_argument, NULL, 'p' }, { "uid", required_argument, NULL, 'u' },
-	{ "info", required_argument, NULL, 'i' },  { "check", no_argument, NULL, 'n' },
-	{ "man", required_argument, NULL, 'M' },   { NULL, 0, NULL, 0 },
+	{ "pidfile", required_argument, NULL, 'p' },
+	{ "uid", required_argument, NULL, 'u' },
+	{ "info", required_argument, NULL, 'i' },
+	{ "check", no_argument, NULL, 'n' },
+	{ "man", required_argument, NULL, 'M' },
+	{ NULL, 0, NULL, 0 },
 };
 
 void
@@ -28,7 +33,8 @@ cli_usage(const char *argv0)
 	       "  -p, --pidfile FILE      write the process id, refuse to run twice\n"
 	       "  -u, --uid USER          name or number to run as after the start\n"
 	       "  -i, --info PLUGIN       options and fields of a plugin\n"
-	       "  -n, --check             check the configuration; with -v print what it means\n",
+	       "  -n, --check             check the configuration; with -v print what it "
+	       "means\n",
 	       argv0);
 }
 

@@ -40,14 +40,15 @@ ctx_free(struct ctf_ctx *ctx)
 ctf_counter *
 ctf_counter_new(struct ctf_ctx *ctx, const char *name)
 {
-	struct counter *c = calloc(1, sizeof(*c)), **end = &ctx->counters;
+	struct counter *c = calloc(1, sizeof(*c)), *at;
+	_Atomic(struct counter *) *end = &ctx->counters;
 
 	if (!c)
 		return &ctx->spare;
 	c->name = name;
-	while (*end)
-		end = &(*end)->next;
-	*end = c;
+	while ((at = atomic_load(end)))
+		end = &at->next;
+	atomic_store(end, c);
 	return &c->value;
 }
 
@@ -61,8 +62,8 @@ ctx_log_counters(const struct ctf_ctx *ctx)
 		uint64_t v = atomic_load_explicit(&c->value, memory_order_relaxed);
 
 		if (v && len < sizeof(line))
-			len += (size_t)snprintf(line + len, sizeof(line) - len, " %s=%llu", c->name,
-						(unsigned long long)v);
+			len += (size_t)snprintf(line + len, sizeof(line) - len, " %s=%llu",
+						c->name, (unsigned long long)v);
 	}
 	if (len)
 		ctf_log(ctx, CTF_NOTICE, "statistics:%s", line);

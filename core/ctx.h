@@ -7,7 +7,7 @@
 #include "log.h"
 
 struct counter {
-	struct counter *next;
+	_Atomic(struct counter *) next; /* a sink's thread adds, the main thread reads */
 	const char *name;
 	ctf_counter value;
 };
@@ -16,13 +16,13 @@ struct counter {
 struct ctf_ctx {
 	struct inst *inst;
 	void *obj; /* the object, begins with struct ctf_obj */
-	struct counter *counters;
-	ctf_counter spare; /* counts, but is not shown: no memory for more */
+	_Atomic(struct counter *) counters;
+	ctf_counter spare;   /* counts, but is not shown: no memory for more */
 	struct input *input; /* of an input, filter or encoder */
 	struct encoder *enc;
 	struct sink *sink;
 	struct stack *stack; /* while it is being wired */
-	unsigned pos; /* member number in it */
+	unsigned pos;        /* member number in it */
 };
 
 /* Allocates the object and binds it; 0 or -ENOMEM. */

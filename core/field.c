@@ -69,13 +69,16 @@ static const struct ctf_field fields[] = {
 	{ "flow.end.reason", CTF_U8, 0, 136, 0, 0, NULL,
 	  "1 idle, 3 end detected, 4 forced (IPFIX flowEndReason)" },
 	{ "ct.zone", CTF_U16, 0, 234, 0, 0, NULL, "conntrack zone of the original direction" },
-	{ "ct.zone.reply", CTF_U16, 0, 235, 0, 0, NULL, "conntrack zone of the reply direction" },
-	{ "ct.nsid", CTF_U32, 0, 0, 0, 0, NULL, "network namespace id; absent for the own one" },
+	{ "ct.zone.reply", CTF_U16, 0, 235, 0, 0, NULL,
+	  "conntrack zone of the reply direction" },
+	{ "ct.nsid", CTF_U32, 0, 0, 0, 0, NULL,
+	  "network namespace id; absent for the own one" },
 	{ "ct.status", CTF_U32, 0, 0, 0, 0, NULL, "status bits (IPS_*)" },
 	{ "ct.timeout", CTF_U32, 0, 0, 0, 0, NULL, "seconds the entry had left" },
 	{ "ct.use", CTF_U32, 0, 0, 0, 0, NULL, "reference count" },
 	{ "ct.portid", CTF_U32, 0, 0, 0, 0, NULL, "netlink port of who deleted the entry" },
-	{ "ct.labels", CTF_BYTES, 0, 0, 0, 0, NULL, "connection labels, 16 bytes (not in DESTROY)" },
+	{ "ct.labels", CTF_BYTES, 0, 0, 0, 0, NULL,
+	  "connection labels, 16 bytes (not in DESTROY)" },
 	{ "ct.helper", CTF_TEXT, 0, 0, 0, 0, NULL, "name of the helper (not in DESTROY)" },
 	{ "ct.secctx", CTF_TEXT, 0, 0, 0, 0, NULL, "security context (not in DESTROY)" },
 	{ "ct.tcp.state", CTF_U8, 0, 0, 0, 0, NULL, "conntrack's TCP state, 0-9" },
@@ -99,7 +102,8 @@ static const struct ctf_field fields[] = {
 	{ "reply.gre.dkey", CTF_U16, 0, 0, 0, 0, NULL, "PPTP-GRE destination key of replies" },
 	{ "master.ip.saddr", CTF_IP, 0, 0, 0, 0, NULL, "master connection (not in DESTROY)" },
 	{ "master.ip.daddr", CTF_IP, 0, 0, 0, 0, NULL, "master connection (not in DESTROY)" },
-	{ "master.ip.protocol", CTF_U8, 0, 0, 0, 0, NULL, "master connection (not in DESTROY)" },
+	{ "master.ip.protocol", CTF_U8, 0, 0, 0, 0, NULL,
+	  "master connection (not in DESTROY)" },
 	{ "master.l4.sport", CTF_U16, 0, 0, 0, 0, NULL, "master connection (not in DESTROY)" },
 	{ "master.l4.dport", CTF_U16, 0, 0, 0, 0, NULL, "master connection (not in DESTROY)" },
 
@@ -108,7 +112,8 @@ static const struct ctf_field fields[] = {
 	{ "orig.ip.saddr.str", CTF_TEXT, ULOGD, 0, 0, 0, "src_ip", "source address" },
 	{ "orig.ip.daddr.str", CTF_TEXT, ULOGD, 0, 0, 0, "dest_ip", "destination address" },
 	{ "reply.ip.saddr.str", CTF_TEXT, ULOGD, 0, 0, 0, NULL, "source address of replies" },
-	{ "reply.ip.daddr.str", CTF_TEXT, ULOGD, 0, 0, 0, NULL, "destination address of replies" },
+	{ "reply.ip.daddr.str", CTF_TEXT, ULOGD, 0, 0, 0, NULL,
+	  "destination address of replies" },
 };
 
 const struct ctf_field *
@@ -129,10 +134,11 @@ field_find(const char *name)
 const char *
 field_type_name(enum ctf_type t)
 {
-	static const char *const names[] = { [CTF_U8] = "u8",	  [CTF_U16] = "u16",
-					     [CTF_U32] = "u32",	  [CTF_U64] = "u64",
-					     [CTF_TIME] = "time", [CTF_IP] = "ip",
-					     [CTF_TEXT] = "text", [CTF_BYTES] = "bytes" };
+	static const char *const names[] = {
+		[CTF_U8] = "u8",     [CTF_U16] = "u16",    [CTF_U32] = "u32",
+		[CTF_U64] = "u64",   [CTF_TIME] = "time",  [CTF_IP] = "ip",
+		[CTF_TEXT] = "text", [CTF_BYTES] = "bytes"
+	};
 
 	return t >= CTF_U8 && t <= CTF_BYTES ? names[t] : "?";
 }

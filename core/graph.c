@@ -222,7 +222,8 @@ graph_build(struct plan *plan, struct diag *diag, struct graph *ret_graph)
 			err.line = bad->line;
 		}
 		diag_err(diag, &err);
-		diag_error(diag, plan->conf->file, bad->line, "stack '%s' is refused", bad->text);
+		diag_error(diag, plan->conf->file, bad->line, "stack '%s' is refused",
+			   bad->text);
 		bad->bad = true;
 	}
 }

@@ -15,14 +15,14 @@
 #include "diag.h"
 #include "plugin.h"
 
-#define STACK_MAX 16u /* members of one stack */
+#define STACK_MAX 16u  /* members of one stack */
 #define STREAM_MAX 64u /* open frames of one encoder */
 #define BATCH_RECS 64u /* records of a batch: bits of a stack's mask */
 
 /* The options every output has besides its own. */
 struct out_conf {
-	uint64_t queue; /* bytes */
-	unsigned overflow; /* enum out_overflow */
+	uint64_t queue;     /* bytes */
+	unsigned overflow;  /* enum out_overflow */
 	uint64_t reconnect; /* ms */
 	bool gaps;
 };
@@ -34,9 +34,9 @@ struct inst {
 	struct inst *next;
 	char *id;
 	const struct ctf_plugin *plugin;
-	const char *file; /* of the configuration */
+	const char *file;               /* of the configuration */
 	const struct conf_section *sec; /* NULL: defaults only */
-	void *conf; /* plugin->conf_size bytes */
+	void *conf;                     /* plugin->conf_size bytes */
 	struct out_conf out;
 	bool bad; /* its options or its probe failed; said already */
 	bool probed;
@@ -70,10 +70,10 @@ struct filter {
 	struct ctf_ctx ctx;
 	struct inst *inst;
 	struct input *input;
-	struct filter *prev; /* nearest upstream filter that writes fields */
+	struct filter *prev;             /* nearest upstream filter that writes fields */
 	struct filter *needs[STACK_MAX]; /* filters it reads from */
 	unsigned nneeds;
-	bool ready; /* setup() was called */
+	bool ready;    /* setup() was called */
 	uint64_t done; /* records of this batch it has annotated */
 };
 
@@ -104,7 +104,7 @@ struct stack {
 	unsigned n; /* members */
 	struct input *input;
 	struct filter *chain[STACK_MAX]; /* [i] is member i + 1 */
-	bool needed[STACK_MAX]; /* chain[i] has something to do */
+	bool needed[STACK_MAX];          /* chain[i] has something to do */
 	unsigned nchain;
 	struct encoder *enc;
 	bool bad, dead; /* refused at build; its sink could not be opened */
@@ -115,8 +115,8 @@ struct graph {
 	struct filter *filters;
 	struct sink *sinks;
 	struct stack *stacks; /* of the configuration, in its order */
-	struct run *run; /* once it is started */
-	bool open_frames; /* something waits to be sealed */
+	struct run *run;      /* once it is started */
+	bool open_frames;     /* something waits to be sealed */
 };
 
 /* The instances and stacks of a configuration; problems go to diag. */

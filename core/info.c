@@ -34,9 +34,9 @@ print_ports(FILE *f, const char *title, const struct ctf_port *p)
 void
 info_plugin(FILE *f, const struct ctf_plugin *p)
 {
-	static const char *const roles[] = { [CTF_INPUT] = "input",
-					     [CTF_FILTER] = "filter",
-					     [CTF_OUTPUT] = "output" };
+	static const char *const roles[] = {
+		[CTF_INPUT] = "input", [CTF_FILTER] = "filter", [CTF_OUTPUT] = "output"
+	};
 
 	fprintf(f, "%s (%s): %s\n", p->name, roles[p->role], p->doc);
 	if (p->opts && p->opts->name) {
@@ -104,8 +104,8 @@ print_stack(FILE *f, const struct stack *st)
 		if (!st->needed[k])
 			fprintf(f, "#   %s:%s is idle: nobody reads what it writes\n",
 				st->chain[k]->inst->id, st->chain[k]->inst->plugin->name);
-	fprintf(f, "#   frames of at most %u bytes%s, layout %016llx (%u bytes)\n", st->enc->limit,
-		st->enc->sync ? ", sealed after each batch" : "",
+	fprintf(f, "#   frames of at most %u bytes%s, layout %016llx (%u bytes)\n",
+		st->enc->limit, st->enc->sync ? ", sealed after each batch" : "",
 		(unsigned long long)st->enc->layout.id, st->enc->layout.len);
 }
 

@@ -1,7 +1,7 @@
 noinst_LIBRARIES += libctflow.a
 libctflow_a_SOURCES = core/field.c core/field.h core/builtin_table.h
 libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.c core/opt.h \
-	core/opt_print.c core/log.c core/log.h core/err.c
+	core/opt_print.c core/log.c core/log.h core/err.c core/fmt.c
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
 	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/elfnote.c core/encoder.c \
 	core/graph.c core/graph.h core/info.c core/info.h core/known_table.h core/loop.c \

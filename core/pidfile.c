@@ -43,12 +43,14 @@ pidfile_open(const char *path, int *ret_fd)
 	pid = read_pid(fd);
 	ret = lock(fd);
 	if (ret) {
-		log_fatalx("pidfile %s: another ctflowd already running with pid %ld", path, pid);
+		log_fatalx("pidfile %s: another ctflowd already running with pid %ld", path,
+			   pid);
 		close(fd);
 		return -EEXIST;
 	}
 	if (pid && pid != getpid())
-		log_notice("pidfile %s: replacing the one of pid %ld, which is gone", path, pid);
+		log_notice("pidfile %s: replacing the one of pid %ld, which is gone", path,
+			   pid);
 	*ret_fd = fd;
 	return 0;
 }

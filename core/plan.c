@@ -12,8 +12,8 @@
 #define ID_MAX 256u
 
 const struct ctf_opt out_opts[] = {
-	{ "queue", CTF_OSIZE, offsetof(struct out_conf, queue), 64 * 1024, UINT64_C(1) << 40, "64M",
-	  NULL, "bytes kept in memory while the output is away or slow" },
+	{ "queue", CTF_OSIZE, offsetof(struct out_conf, queue), 64 * 1024, UINT64_C(1) << 40,
+	  "64M", NULL, "bytes kept in memory while the output is away or slow" },
 	{ "overflow", CTF_OENUM, offsetof(struct out_conf, overflow), 0, 0, "drop-old",
 	  "drop-old|block",
 	  "when the queue is full: drop the oldest, counted as a gap; or wait (REPLAY only)" },
@@ -146,7 +146,8 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 	int ret;
 
 	if (!colon || colon == token || strlen(token) > ID_MAX) {
-		diag_error(diag, file, st->line, "syntax error in stack at `%s': not id:PLUGIN", token);
+		diag_error(diag, file, st->line, "syntax error in stack at `%s': not id:PLUGIN",
+			   token);
 		return -EINVAL;
 	}
 	*colon = '\0';
@@ -171,16 +172,18 @@ static int
 check_order(const struct stack *st, const char *file, struct diag *diag)
 {
 	for (unsigned i = 0; i < st->n; i++) {
-		enum ctf_role want = i == 0 ? CTF_INPUT : i + 1 == st->n ? CTF_OUTPUT : CTF_FILTER;
+		enum ctf_role want = i == 0           ? CTF_INPUT
+				     : i + 1 == st->n ? CTF_OUTPUT
+						      : CTF_FILTER;
 		const struct inst *in = st->member[i];
 
 		if (in->plugin->role == want && st->n > 1)
 			continue;
 		diag_error(diag, file, st->line, "%s:%s: %s", in->id, in->plugin->name,
-			   i == 0 && want != in->plugin->role ?
-				   "first plugin in stack has to be source plugin" :
-			   i + 1 == st->n ? "last plugin in stack has to be output plugin" :
-					    "only a filter can stand here in a stack");
+			   i == 0 && want != in->plugin->role
+				   ? "first plugin in stack has to be source plugin"
+			   : i + 1 == st->n ? "last plugin in stack has to be output plugin"
+					    : "only a filter can stand here in a stack");
 		return -EINVAL;
 	}
 	return 0;
@@ -228,7 +231,8 @@ plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
 		end = &st->next;
 		parse_stack(ret_plan, st, set, diag);
 		if (st->bad)
-			diag_error(diag, conf->file, st->line, "stack '%s' is refused", st->text);
+			diag_error(diag, conf->file, st->line, "stack '%s' is refused",
+				   st->text);
 	}
 	return 0;
 }

@@ -174,8 +174,8 @@ load_file(struct plugin_set *set, const char *path, struct ctf_err *err)
 	if (ret)
 		return ret;
 	if (abi != CTF_ABI)
-		return ctf_fail(err, EINVAL, "%s: made for plugin ABI %u, this is %u", path, abi,
-				CTF_ABI);
+		return ctf_fail(err, EINVAL, "%s: made for plugin ABI %u, this is %u", path,
+				abi, CTF_ABI);
 	return open_module(set, path, err);
 }
 

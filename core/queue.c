@@ -53,7 +53,7 @@ last_protected(const struct queue *q)
 
 	for (unsigned i = 0; i < q->claimed; i++)
 		f = f ? f->next : q->head;
-	return f;
+	return !q->claimed && q->next && q->next->begun ? q->next : f;
 }
 
 static void
@@ -89,6 +89,8 @@ queue_claim(struct queue *q, const struct ctf_frame *ret_frames[GROUP])
 			break;
 	}
 	q->claimed = n;
+	if (n)
+		q->next->begun = true;
 	return n;
 }
 
@@ -130,10 +132,10 @@ queue_rewind(struct queue *q)
 	q->claimed = 0;
 }
 
-struct qframe *
-queue_drop(struct queue *q)
+/* Takes out the frame behind pos (NULL: the head), or NULL. */
+static struct qframe *
+remove_after(struct queue *q, struct qframe *pos)
 {
-	struct qframe *pos = last_protected(q);
 	struct qframe *f = pos ? pos->next : q->head;
 
 	if (!f)
@@ -148,6 +150,19 @@ queue_drop(struct queue *q)
 		q->next = f->next;
 	account(q, f, false);
 	return f;
+}
+
+struct qframe *
+queue_drop(struct queue *q)
+{
+	return remove_after(q, last_protected(q));
+}
+
+struct qframe *
+queue_drop_next(struct queue *q)
+{
+	q->claimed = 0;
+	return remove_after(q, q->before_next);
 }
 
 void

@@ -5,7 +5,8 @@
  *   head ... taken, not settled ... next ... claimed ... waiting ... tail
  *
  * Frames leave at the head when they are settled.  Those being delivered
- * (claimed) and those before them stay put; what waits behind may be dropped.
+ * (claimed), one whose delivery has begun, and those before them stay put;
+ * what waits behind may be dropped.
  * Not locked: the sink's mutex is held around every call.
  */
 #ifndef CTF_QUEUE_H
@@ -22,6 +23,7 @@ struct qframe {
 	struct ctf_frame f; /* first: plugins see only this */
 	struct qframe *next;
 	struct encoder *enc; /* who made it */
+	bool begun;          /* was given to deliver(): part of it may have been sent */
 	bool is_gap;
 	struct ctf_gap gap; /* what it says, if is_gap */
 	uint8_t data[];
@@ -51,6 +53,8 @@ uint64_t queue_settle(struct queue *, uint64_t number);
 void queue_rewind(struct queue *);
 /* Takes the oldest frame out that may be dropped, or NULL. */
 struct qframe *queue_drop(struct queue *);
+/* Takes out the first one not taken, begun or not, or NULL. */
+struct qframe *queue_drop_next(struct queue *);
 /* Puts it where the next queue_drop() would look first. */
 void queue_unshift(struct queue *, struct qframe *);
 void queue_clear(struct queue *);

@@ -24,8 +24,8 @@ setup_conf_path(const char *given)
 	for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++)
 		if (access(defaults[i], F_OK) == 0)
 			return realpath(defaults[i], NULL);
-	log_fatalx("no configuration: neither %s nor %s exists, and no -c was given", defaults[0],
-		   defaults[2]);
+	log_fatalx("no configuration: neither %s nor %s exists, and no -c was given",
+		   defaults[0], defaults[2]);
 	return NULL;
 }
 

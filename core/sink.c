@@ -83,7 +83,7 @@ static struct ctf_gap
 gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 {
 	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.recs, CTF_EXACT,
-			     cause,	    s->inst->id,  -1 };
+			     cause,         s->inst->id,  -1 };
 
 	if (f->is_gap) {
 		g = f->gap;

@@ -32,16 +32,16 @@ struct sink {
 	struct queue queue;
 	enum sink_state state;
 	bool first_done, refused, go, waiting, stopping, aborted, done, want_reopen;
-	struct ctf_gap lost; /* undeliverable, not yet in a gap frame; */
+	struct ctf_gap lost;      /* undeliverable, not yet in a gap frame; */
 	struct encoder *lost_enc; /* NULL: nothing */
-	uint64_t progress; /* grows with every frame taken or settled */
-	struct ctf_err why; /* of the last failure */
+	uint64_t progress;        /* grows with every frame taken or settled */
+	struct ctf_err why;       /* of the last failure */
 
 	/* worker only */
 	pthread_t thread;
-	bool running; /* main: the thread was made */
+	bool running;   /* main: the thread was made */
 	int kick, intr; /* eventfds: look again; return at once */
-	int fd; /* watched, or -1 */
+	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	bool said_down, draining;
 	ctf_counter *delivered, *dropped, *retries, *poisoned;

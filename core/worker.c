@@ -71,7 +71,8 @@ back_off(struct sink *s, const struct ctf_err *err)
 	if (s->delay_ms > DELAY_MAX_MS && s->inst->out.reconnect < DELAY_MAX_MS)
 		s->delay_ms = DELAY_MAX_MS;
 	jitter = s->delay_ms / 5 * 2 + 1;
-	s->retry_at_ms = clock_ms() + s->delay_ms - jitter / 2 + (uint64_t)(ctf_now() / 64 % jitter);
+	s->retry_at_ms =
+		clock_ms() + s->delay_ms - jitter / 2 + (uint64_t)(ctf_now() / 64 % jitter);
 	say_down(s, err);
 	ctf_count(s->retries, 1);
 }
@@ -213,8 +214,7 @@ drop_poison(struct sink *s, const struct ctf_err *err)
 	struct qframe *f;
 
 	pthread_mutex_lock(&s->lock);
-	queue_taken(&s->queue, 0);
-	f = queue_drop(&s->queue);
+	f = queue_drop_next(&s->queue);
 	if (f)
 		sink_lost(s, f);
 	s->progress++;

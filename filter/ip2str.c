@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IP2STR: the addresses of a flow as text, IPv6 as RFC 5952 has it. */
 #include <ctflow/plugin.h>
-#include <sys/socket.h>
-
-#include "fmt.h"
 
 #define ADDRS 4
 
@@ -32,8 +29,7 @@ static enum ctf_verdict
 apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 {
 	const struct ip2str *f = self;
-	bool v4 = r->family == AF_INET;
-	char *p = ctf_batch_mem(b, ADDRS * (size_t)(v4 ? FMT_IP4 : FMT_IP6));
+	char *p = ctf_batch_mem(b, ADDRS * (size_t)CTF_FMT_IP);
 
 	if (!p)
 		return CTF_PASS; /* out of memory: the texts are absent */
@@ -42,7 +38,7 @@ apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 
 		if (f->str[i] == CTF_NONE || !ctf_has(r, f->ip[i]))
 			continue;
-		p = v4 ? fmt_ip4(p, r->v[f->ip[i]].ip) : fmt_ip6(p, r->v[f->ip[i]].ip);
+		p = ctf_fmt_ip(p, r->v[f->ip[i]].ip, r->family);
 		ctf_put_bytes(r, f->str[i], s, (uint32_t)(p - s));
 	}
 	return CTF_PASS;

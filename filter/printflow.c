@@ -7,8 +7,6 @@
 #include <ctflow/plugin.h>
 #include <netinet/in.h>
 
-#include "fmt.h"
-
 struct side { /* one direction of the flow */
 	ctf_ref src, dst, proto, sport, dport, bytes, packets;
 };
@@ -47,14 +45,23 @@ static const struct ctf_port writes[] = {
 };
 
 /* All of a line but the addresses: labels, and numbers at their longest. */
-#define LINE_MAX_FIXED (2 * (80 + 5 * FMT_NUM) + 40)
+#define LINE_MAX_FIXED (2 * (80 + 5 * CTF_FMT_NUM) + 40)
+
+static inline char *
+put_lit(char *p, const char *s)
+{
+	size_t n = strlen(s); /* folded: s is a literal */
+
+	memcpy(p, s, n);
+	return p + n;
+}
 
 static inline char *
 put_text(char *p, const char *label, const struct ctf_rec *r, ctf_ref f)
 {
 	if (!ctf_has(r, f))
 		return p;
-	p = fmt_lit(p, label);
+	p = put_lit(p, label);
 	memcpy(p, r->v[f].s.p, r->v[f].s.len);
 	p += r->v[f].s.len;
 	*p++ = ' ';
@@ -64,7 +71,7 @@ put_text(char *p, const char *label, const struct ctf_rec *r, ctf_ref f)
 static inline char *
 put_num(char *p, const char *label, uint64_t x)
 {
-	p = fmt_num(fmt_lit(p, label), x);
+	p = ctf_fmt_num(put_lit(p, label), x);
 	*p++ = ' ';
 	return p;
 }
@@ -84,18 +91,18 @@ put_proto(char *p, const struct printflow *f, const struct side *s, const struct
 	switch (ctf_num(r, s->proto)) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
-		p = fmt_lit(p,
+		p = put_lit(p,
 			    ctf_num(r, s->proto) == IPPROTO_TCP ? "PROTO=TCP " : "PROTO=UDP ");
 		p = put_opt(p, "SPT=", r, s->sport);
 		return put_opt(p, "DPT=", r, s->dport);
 	case IPPROTO_ICMP:
-		p = fmt_lit(p, "PROTO=ICMP ");
+		p = put_lit(p, "PROTO=ICMP ");
 		p = put_opt(p, "TYPE=", r, f->icmp_type);
 		return put_opt(p, "CODE=", r, f->icmp_code);
 	case IPPROTO_ESP:
-		return fmt_lit(p, "PROTO=ESP ");
+		return put_lit(p, "PROTO=ESP ");
 	case IPPROTO_AH:
-		return fmt_lit(p, "PROTO=AH ");
+		return put_lit(p, "PROTO=AH ");
 	default:
 		return put_num(p, "PROTO=", ctf_num(r, s->proto));
 	}
@@ -115,11 +122,11 @@ static char *
 put_line(char *p, const struct printflow *f, const struct ctf_rec *r)
 {
 	if (r->event == CTF_DESTROY)
-		p = fmt_lit(p, "[DESTROY] ");
+		p = put_lit(p, "[DESTROY] ");
 	else
-		p = fmt_lit(p, r->event == CTF_NEW ? "[NEW] " : "[UPDATE] ");
-	p = put_side(fmt_lit(p, "ORIG: "), f, &f->orig, r);
-	p = put_side(fmt_lit(p, ", REPLY: "), f, &f->reply, r);
+		p = put_lit(p, r->event == CTF_NEW ? "[NEW] " : "[UPDATE] ");
+	p = put_side(put_lit(p, "ORIG: "), f, &f->orig, r);
+	p = put_side(put_lit(p, ", REPLY: "), f, &f->reply, r);
 	*p++ = '\n';
 	return p;
 }

@@ -51,7 +51,7 @@ add_column(struct gprint *e, ctf_ref ref, const struct ctf_field *field)
 	c->ref = ref;
 	c->type = field->type;
 	c->zero = field->flags & CTF_F_ZERO;
-	e->fixed += c->label.len + TEXT_IP + 1;
+	e->fixed += c->label.len + CTF_FMT_IP + 1;
 	e->n++;
 	return 0;
 }
@@ -124,9 +124,9 @@ put_column(char *p, const struct column *c, const struct ctf_rec *r)
 	else if (c->type == CTF_TEXT)
 		p = text_put(p, v->s.p, v->s.len);
 	else if (c->type == CTF_IP)
-		p = text_ip(p, v->ip, r->family);
+		p = ctf_fmt_ip(p, v->ip, r->family);
 	else
-		p = text_num(p, v->u);
+		p = ctf_fmt_num(p, v->u);
 	*p++ = ',';
 	return p;
 }

@@ -50,7 +50,7 @@ ipfix_get32(const uint8_t *p)
 /* ---- ipfix_encode.c -------------------------------------------------------- */
 
 struct ipfix_step { /* one element of a record: how, and from which slots */
-	uint8_t op, len, b;
+	uint8_t kind, b;
 	ctf_ref a;
 };
 

@@ -18,6 +18,25 @@
 
 enum { V_VERSION = 0, V_LENGTH = 2, V_TIME = 4, V_SEQUENCE = 8, V_DOMAIN = 12 };
 
+/* How and how long in one, so that a step costs one jump. */
+enum step_kind { NUM8, NUM4, NUM2, NUM1, MSEC, ADDR4, ADDR16, ICMP, CONST };
+
+static uint8_t
+kind_of(const struct ipfix_elem *e)
+{
+	switch (e->op) {
+	case IPFIX_MSEC:
+		return MSEC;
+	case IPFIX_ADDR:
+		return e->len == 4 ? ADDR4 : ADDR16;
+	case IPFIX_ICMP:
+		return ICMP;
+	case IPFIX_CONST:
+		return CONST;
+	}
+	return e->len == 8 ? NUM8 : e->len == 4 ? NUM4 : e->len == 2 ? NUM2 : NUM1;
+}
+
 static uint8_t
 ref_at(const struct ipfix_refs *refs, unsigned off)
 {
@@ -34,8 +53,7 @@ compile(struct ipfix_program *p, const struct ipfix_template *t, const struct ip
 		const struct ipfix_elem *e = &t->elem[i];
 		struct ipfix_step *s = &p->step[i];
 
-		s->op = e->op;
-		s->len = e->len;
+		s->kind = kind_of(e);
 		s->a = e->op == IPFIX_CONST ? e->a : ref_at(refs, e->a);
 		s->b = e->op == IPFIX_ICMP ? ref_at(refs, e->b) : e->b;
 	}
@@ -53,56 +71,77 @@ ipfix_programs_make(struct ipfix_programs *ps, bool own)
 		}
 }
 
-static inline void
-put_number(uint8_t *p, uint64_t x, unsigned len)
+static inline uint8_t *
+put8(uint8_t *p, uint64_t x)
 {
-	uint64_t be8 = htobe64(x);
-	uint32_t be4 = htobe32((uint32_t)x);
-	uint16_t be2 = htobe16((uint16_t)x);
-
-	switch (len) {
-	case 8:
-		memcpy(p, &be8, 8);
-		break;
-	case 4:
-		memcpy(p, &be4, 4);
-		break;
-	case 2:
-		memcpy(p, &be2, 2);
-		break;
-	default:
-		*p = (uint8_t)x;
-	}
+	x = htobe64(x);
+	memcpy(p, &x, 8);
+	return p + 8;
 }
 
-static inline uint64_t
-number_of(const struct ipfix_step *s, const struct ctf_rec *r)
+static inline uint8_t *
+put4(uint8_t *p, uint64_t x)
 {
-	switch (s->op) {
-	case IPFIX_MSEC:
-		return ctf_num(r, s->a) / 1000000;
-	case IPFIX_ICMP:
-		return ctf_num_or(r, s->a, 0) << 8 | (ctf_num_or(r, s->b, 0) & 0xff);
-	case IPFIX_CONST:
-		return s->a;
-	default:
-		return ctf_num_or(r, s->a, s->b);
+	uint32_t be = htobe32((uint32_t)x);
+
+	memcpy(p, &be, 4);
+	return p + 4;
+}
+
+static inline uint8_t *
+put2(uint8_t *p, uint64_t x)
+{
+	uint16_t be = htobe16((uint16_t)x);
+
+	memcpy(p, &be, 2);
+	return p + 2;
+}
+
+static inline uint8_t *
+put1(uint8_t *p, uint64_t x)
+{
+	*p = (uint8_t)x;
+	return p + 1;
+}
+
+static inline uint8_t *
+put_addr(uint8_t *p, const uint8_t *ip, size_t len)
+{
+	memcpy(p, ip, len);
+	return p + len;
+}
+
+static inline uint8_t *
+put_step(uint8_t *out, const struct ipfix_step *s, const struct ctf_rec *r)
+{
+	switch ((enum step_kind)s->kind) {
+	case NUM8:
+		return put8(out, ctf_num_or(r, s->a, s->b));
+	case NUM4:
+		return put4(out, ctf_num_or(r, s->a, s->b));
+	case NUM2:
+		return put2(out, ctf_num_or(r, s->a, s->b));
+	case NUM1:
+		return put1(out, ctf_num_or(r, s->a, s->b));
+	case MSEC:
+		return put8(out, ctf_num(r, s->a) / 1000000);
+	case ADDR4:
+		return put_addr(out, r->v[s->a].ip, 4);
+	case ADDR16:
+		return put_addr(out, r->v[s->a].ip, 16);
+	case ICMP:
+		return put2(out, ctf_num(r, s->a) << 8 | (ctf_num_or(r, s->b, 0) & 0xff));
+	case CONST:
+		break;
 	}
+	return put1(out, s->a);
 }
 
 static void
 run(const struct ipfix_program *p, const struct ctf_rec *r, uint8_t *out)
 {
-	const struct ipfix_step *s = p->step;
-
-	for (const struct ipfix_step *end = s + p->n; s < end; out += s->len, s++) {
-		if (s->op == IPFIX_ADDR && s->len == 4)
-			memcpy(out, r->v[s->a].ip, 4);
-		else if (s->op == IPFIX_ADDR)
-			memcpy(out, r->v[s->a].ip, 16);
-		else
-			put_number(out, number_of(s, r), s->len);
-	}
+	for (const struct ipfix_step *s = p->step, *end = s + p->n; s < end; s++)
+		out = put_step(out, s, r);
 }
 
 static bool

@@ -119,7 +119,7 @@ add_members(struct json *e, struct ctf_err *err)
 	}
 	e->fixed = sizeof(e->stamp.s) + TEXT_LABEL;
 	for (unsigned i = 0; i < e->n; i++)
-		e->fixed += e->m[i].label.len + TEXT_NUM;
+		e->fixed += e->m[i].label.len + CTF_FMT_NUM;
 	return r;
 }
 
@@ -211,7 +211,7 @@ put_member(char *p, const struct member *m, const struct ctf_rec *r)
 	if (m->action)
 		return text_put(p, v->u ? "\"allowed\"" : "\"blocked\"", 9);
 	if (!m->text)
-		return text_num(p, v->u);
+		return ctf_fmt_num(p, v->u);
 	*p++ = '"';
 	p = text_json(p, v->s.p, v->s.len);
 	*p++ = '"';
@@ -255,7 +255,7 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 	static const char *const is[] = {
 		[CTF_EXACT] = "exact", [CTF_AT_MOST] = "at_most", [CTF_UNCOUNTED] = "unknown"
 	};
-	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[TEXT_NUM + 1] = "null";
+	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[CTF_FMT_NUM + 1] = "null";
 	struct json *e = enc;
 	uint32_t start = f->len;
 
@@ -263,7 +263,7 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 	*text_iso(from, g->from_ns) = '\0';
 	*text_iso(to, g->to_ns) = '\0';
 	if (g->count != CTF_UNKNOWN)
-		*text_num(count, g->count) = '\0';
+		*ctf_fmt_num(count, g->count) = '\0';
 	if (ctf_frame_put(f, e->stamp.s, e->stamp.len) &&
 	    put_string(f, ", \"gap.from\": \"", from) &&
 	    put_string(f, ", \"gap.to\": \"", to) &&

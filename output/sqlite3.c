@@ -51,6 +51,8 @@ file_check(const struct sq_conf *c, struct ctf_ctx *ctx, struct ctf_err *err, bo
 		snprintf(dir, sizeof(dir), "%.*s", slash == c->db ? 1 : (int)(slash - c->db),
 			 c->db);
 	*ret_exists = stat(c->db, &st) == 0;
+	if (!*ret_exists && errno != ENOENT)
+		return ctf_fail_opt(ctx, err, "db", "%s: %s", c->db, strerror(errno));
 	if (*ret_exists && !S_ISREG(st.st_mode))
 		return ctf_fail_opt(ctx, err, "db", "%s: not a regular file", c->db);
 	if (*ret_exists && access(c->db, R_OK | W_OK) < 0)

@@ -9,7 +9,7 @@
 #include "sqlite3_row.h"
 
 static const char magic[4] = { 'C', 'T', 'S', 'Q' };
-#define VERSION 1
+#define ROW_FORMAT 1
 
 /* Bytes of a value of this type; 0: as its length says. */
 static unsigned
@@ -56,7 +56,7 @@ sq_fields_ref(const struct sq_fields *f, const char *name)
 bool
 sq_layout_put(const struct sq_fields *f, struct ctf_frame *fr)
 {
-	uint16_t head[2] = { htole16(VERSION), htole16((uint16_t)f->n) };
+	uint16_t head[2] = { htole16(ROW_FORMAT), htole16((uint16_t)f->n) };
 	bool ok = ctf_frame_put(fr, magic, sizeof(magic)) &&
 		  ctf_frame_put(fr, head, sizeof(head));
 
@@ -195,7 +195,7 @@ sq_layout_get(struct sq_layout *l, const struct ctf_layout *from)
 		return -EBADMSG;
 	memcpy(head, from->p + 4, sizeof(head));
 	l->n = le16toh(head[1]);
-	if (le16toh(head[0]) != VERSION || l->n > SQ_FIELDS)
+	if (le16toh(head[0]) != ROW_FORMAT || l->n > SQ_FIELDS)
 		return -EBADMSG;
 	/* Three bytes stand before each name, one is needed after it. */
 	l->text = malloc(from->len);

@@ -15,7 +15,7 @@
 #include "sqlite3_db.h"
 
 #define APPLICATION_ID "0x6374666c" /* "ctfl" */
-#define VERSION "1"
+#define SCHEMA "1"
 
 #define BASE \
 	"CREATE TABLE \"%w\"(destroy_ns INTEGER NOT NULL, id INTEGER NOT NULL," \
@@ -61,7 +61,7 @@ static const char view_sql[] =
 
 static const char shared_sql[] =
 	"CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-	"INSERT OR IGNORE INTO meta VALUES('format', 'ctflowd'), ('version', " VERSION ");"
+	"INSERT OR IGNORE INTO meta VALUES('format', 'ctflowd'), ('version', " SCHEMA ");"
 	"CREATE TABLE IF NOT EXISTS gaps(from_ns INTEGER, to_ns INTEGER, cause TEXT,"
 	" count INTEGER, count_is TEXT, nsid INTEGER, instance TEXT, output TEXT);"
 	"CREATE TABLE IF NOT EXISTS coverage(from_ns INTEGER, last_alive_ns INTEGER,"
@@ -199,7 +199,7 @@ native_look(sqlite3 *db, const char *table, struct sq_table *t)
 	/* Somebody else's meta table may have other columns: then it is not ours. */
 	if (text_is(db, base, "format", "ctflowd", &ours) == SQLITE_ERROR || !ours)
 		return SQLITE_OK;
-	rc = text_is(db, base, "version", VERSION, &version);
+	rc = text_is(db, base, "version", SCHEMA, &version);
 	if (rc != SQLITE_OK || !version)
 		return rc != SQLITE_OK ? rc : SQLITE_MISMATCH;
 	snprintf(key, sizeof(key), "stamped:%.256s", table);

@@ -2,58 +2,10 @@
 /* What the text outputs share; see text.h. */
 #include "text.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-
-/* How many decimal digits x has. */
-static unsigned
-digits(uint64_t x)
-{
-	unsigned n = 1;
-
-	for (; x >= 10000; x /= 10000)
-		n += 4;
-	return n + (x >= 10) + (x >= 100) + (x >= 1000);
-}
-
-char *
-text_num(char *p, uint64_t x)
-{
-	static const char pair[] = "00010203040506070809101112131415161718192021222324"
-				   "25262728293031323334353637383940414243444546474849"
-				   "50515253545556575859606162636465666768697071727374"
-				   "75767778798081828384858687888990919293949596979899";
-	char *end = p + digits(x), *q = end;
-
-	for (; x >= 100; x /= 100) {
-		q -= 2;
-		memcpy(q, pair + 2 * (x % 100), 2);
-	}
-	if (x >= 10)
-		memcpy(p, pair + 2 * x, 2);
-	else
-		*p = (char)('0' + x);
-	return end;
-}
-
-char *
-text_ip(char *p, const uint8_t *ip, uint8_t family)
-{
-	char s[TEXT_IP];
-
-	if (family == AF_INET6) {
-		inet_ntop(AF_INET6, ip, s, sizeof(s));
-		return text_put(p, s, strlen(s));
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		p = text_num(p, ip[i]);
-		*p++ = '.';
-	}
-	return p - 1;
-}
 
 char *
 text_iso(char *p, uint64_t ns)
@@ -206,7 +158,7 @@ text_stamp_set(struct text_stamp *t, uint64_t ns, const char *before, const char
 enum ctf_put
 text_gap(struct ctf_frame *f, const struct ctf_gap *g, const struct text_stamp *t)
 {
-	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[TEXT_NUM + 1] = "?";
+	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[CTF_FMT_NUM + 1] = "?";
 	char line[256];
 	uint32_t start = f->len;
 	int n;
@@ -214,7 +166,7 @@ text_gap(struct ctf_frame *f, const struct ctf_gap *g, const struct text_stamp *
 	*text_iso(from, g->from_ns) = '\0';
 	*text_iso(to, g->to_ns) = '\0';
 	if (g->count != CTF_UNKNOWN)
-		*text_num(count, g->count) = '\0';
+		*ctf_fmt_num(count, g->count) = '\0';
 	n = snprintf(line, sizeof(line), "[GAP] FROM=%s TO=%s CAUSE=%.32s COUNT=%s \n", from,
 		     to, g->cause, count);
 	if (ctf_frame_put(f, t->s, t->len) && ctf_frame_put(f, line, (size_t)n))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the text outputs share: numbers, addresses, JSON strings, the time of
- * day, and the lines about gaps.  Formatters write at p, where the caller has
+ * What the text outputs share: JSON strings, the time of day, and the lines
+ * about gaps.  Formatters write at p, where the caller has
  * made room, and return the end; nothing is terminated.
  */
 #ifndef CTF_OUTPUT_TEXT_H
@@ -10,14 +10,10 @@
 #include <ctflow/plugin.h>
 #include <time.h>
 
-#define TEXT_NUM 20u   /* the most text_num() writes */
-#define TEXT_IP 46u    /* and text_ip() */
-#define TEXT_ISO 24u   /* and text_iso() */
+#define TEXT_ISO 24u   /* the most text_iso() writes */
 #define TEXT_JSON 6u   /* bytes text_json() makes of one, at worst */
 #define TEXT_LABEL 32u /* text_label() may touch that many bytes */
 
-char *text_num(char *p, uint64_t x);
-char *text_ip(char *p, const uint8_t *ip, uint8_t family);
 /* 2026-11-21T05:17:41.123Z */
 char *text_iso(char *p, uint64_t ns);
 

@@ -230,9 +230,9 @@ keep_gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 {
 	uint64_t zero = 0;
 
-	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, sizeof(*g)) ?
-		       CTF_OK :
-		       CTF_SKIP;
+	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, sizeof(*g))
+		       ? CTF_OK
+		       : CTF_SKIP;
 }
 
 static enum ctf_put
@@ -360,15 +360,16 @@ keep_close(void *sink)
 	pthread_mutex_unlock(&b->lock);
 }
 
-#define CONF .abi = CTF_ABI, .doc = "test", .opts = box_opts, .conf_size = sizeof(struct conf_box)
-#define FEED_CALLS                                                                        \
-	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes,            \
+#define CONF \
+	.abi = CTF_ABI, .doc = "test", .opts = box_opts, .conf_size = sizeof(struct conf_box)
+#define FEED_CALLS \
+	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes, \
 	.start = feed_start, .fd = feed_fd, .read = feed_read, .stop = feed_stop
 #define FILT .role = CTF_FILTER, .size = sizeof(struct filt), .reads = filt_reads
-#define SINK_CALLS                                                                        \
-	.role = CTF_OUTPUT, .size = sizeof(struct keep), .sink_size = sizeof(struct keep_sink), \
-	.setup = keep_setup, .preamble = keep_preamble, .open = keep_open,                \
-	.deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
+#define SINK_CALLS \
+	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
+	.sink_size = sizeof(struct keep_sink), .setup = keep_setup, .preamble = keep_preamble, \
+	.open = keep_open, .deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
 
 static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "FEED" },

@@ -17,8 +17,8 @@
 struct box {
 	/* input FEED: deliver this many records (ct.id counts up from 1) */
 	unsigned feed, fed;
-	int feed_end; /* what read() says after the last one */
-	unsigned backlog; /* percent, of LIVE */
+	int feed_end;                      /* what read() says after the last one */
+	unsigned backlog;                  /* percent, of LIVE */
 	unsigned drain_calls, drain_until; /* drain() is true from that call on */
 	int event_fd;
 
@@ -30,13 +30,13 @@ struct box {
 	struct ctf_gap gaps[64];
 	unsigned ngaps, ncovers;
 	uint64_t layout_id;
-	int open_errno; /* open() fails with it while not 0 */
-	unsigned fail_opens; /* that many opens fail */
+	int open_errno;       /* open() fails with it while not 0 */
+	unsigned fail_opens;  /* that many opens fail */
 	enum ctf_sent answer; /* of deliver(), */
-	unsigned answers; /* that many times; then CTF_SENT */
-	unsigned take; /* frames taken at most per call; 0: all */
-	bool block; /* deliver() waits in ctf_wait() until interrupted */
-	uint64_t settled; /* with SETTLE: what settled() says */
+	unsigned answers;     /* that many times; then CTF_SENT */
+	unsigned take;        /* frames taken at most per call; 0: all */
+	bool block;           /* deliver() waits in ctf_wait() until interrupted */
+	uint64_t settled;     /* with SETTLE: what settled() says */
 };
 
 void box_init(struct box *);

@@ -207,7 +207,7 @@ tests_unit_test_ipfix_udp_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
 # The core, with plugins that do as they are told (fakes.h).
 if HAVE_CHECK
 check_LIBRARIES += libfakes.a
-libfakes_a_SOURCES = tests/unit/fakes.c tests/unit/fakes.h
+libfakes_a_SOURCES = tests/unit/fakes.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h
 libfakes_a_CPPFLAGS = $(UNIT_CPPFLAGS)
 WITH_FAKES = libfakes.a $(UNIT_LDADD)
 FAKES_DEPS = libfakes.a $(UNIT_DEPS)
@@ -232,6 +232,13 @@ tests_unit_test_run_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_run_LDADD = $(WITH_FAKES)
 tests_unit_test_run_DEPENDENCIES = $(FAKES_DEPS)
 TESTS += tests/unit/test_run
+
+check_PROGRAMS += tests/unit/test_full
+tests_unit_test_full_SOURCES = tests/unit/test_full.c
+tests_unit_test_full_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_full_LDADD = $(WITH_FAKES)
+tests_unit_test_full_DEPENDENCIES = $(FAKES_DEPS)
+TESTS += tests/unit/test_full
 endif
 
 if HAVE_CHECK
@@ -241,6 +248,13 @@ tests_unit_test_batch_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_batch_LDADD = $(UNIT_LDADD)
 tests_unit_test_batch_DEPENDENCIES = $(UNIT_DEPS)
 TESTS += tests/unit/test_batch
+
+check_PROGRAMS += tests/unit/test_fmt
+tests_unit_test_fmt_SOURCES = tests/unit/test_fmt.c
+tests_unit_test_fmt_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_fmt_LDADD = $(UNIT_LDADD)
+tests_unit_test_fmt_DEPENDENCIES = $(UNIT_DEPS)
+TESTS += tests/unit/test_fmt
 
 check_PROGRAMS += tests/unit/test_field
 tests_unit_test_field_SOURCES = tests/unit/test_field.c
@@ -275,4 +289,78 @@ check_LTLIBRARIES = tests/unit/modtest.la
 tests_unit_modtest_la_SOURCES = tests/unit/modtest.c
 tests_unit_modtest_la_LDFLAGS = $(MODULE_LDFLAGS) -rpath /nowhere
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+endif
+
+# Not run by make check: what encoding a record costs.
+EXTRA_PROGRAMS = tests/bench/bench_ipfix
+tests_bench_bench_ipfix_SOURCES = tests/bench/bench_ipfix.c
+tests_bench_bench_ipfix_CPPFLAGS = $(AM_CPPFLAGS)
+tests_bench_bench_ipfix_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
+tests_bench_bench_ipfix_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
+
+# The output for SQLite, also when it is a module.
+SQLITE3_TESTS =
+SQLITE3_TEST_LIBS =
+if HAVE_CHECK
+if SHARED_SQLITE3
+check_LIBRARIES += libsqlite3test.a
+libsqlite3test_a_SOURCES = output/sqlite3.c $(sqlite3_extra)
+libsqlite3test_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
+libsqlite3test_a_CFLAGS = $(AM_CFLAGS) $(SQLITE3_CFLAGS)
+SQLITE3_TEST_LIBS += libsqlite3test.a
+SQLITE3_TESTS += tests/unit/test_sqlite3 tests/unit/test_sqlite3_foreign \
+	tests/unit/test_sqlite3_fault
+endif
+if BUILTIN_SQLITE3
+SQLITE3_TESTS += tests/unit/test_sqlite3 tests/unit/test_sqlite3_foreign \
+	tests/unit/test_sqlite3_fault
+endif
+endif
+check_PROGRAMS += $(SQLITE3_TESTS)
+TESTS += $(SQLITE3_TESTS)
+SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
+tests_unit_test_sqlite3_SOURCES = tests/unit/test_sqlite3.c $(SQLITE3_HELP)
+tests_unit_test_sqlite3_CPPFLAGS = $(UNIT_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_LDADD = $(SQLITE3_TEST_LIBS) $(WITH_PLUG) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_DEPENDENCIES = $(SQLITE3_TEST_LIBS) $(PLUG_DEPS)
+tests_unit_test_sqlite3_foreign_SOURCES = tests/unit/test_sqlite3_foreign.c $(SQLITE3_HELP)
+tests_unit_test_sqlite3_foreign_CPPFLAGS = $(UNIT_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_foreign_LDADD = $(SQLITE3_TEST_LIBS) $(WITH_PLUG) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_foreign_DEPENDENCIES = $(SQLITE3_TEST_LIBS) $(PLUG_DEPS)
+tests_unit_test_sqlite3_fault_SOURCES = tests/unit/test_sqlite3_fault.c $(SQLITE3_HELP)
+tests_unit_test_sqlite3_fault_CPPFLAGS = $(UNIT_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_fault_LDADD = $(SQLITE3_TEST_LIBS) $(WITH_PLUG) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_fault_DEPENDENCIES = $(SQLITE3_TEST_LIBS) $(PLUG_DEPS)
+
+if HAVE_CHECK
+CT_TESTS = tests/unit/test_ct_decode tests/unit/test_ct_end tests/unit/test_ct_bad \
+	tests/unit/test_ct_diff tests/unit/test_pcap tests/unit/test_replay
+check_PROGRAMS += $(CT_TESTS)
+TESTS += $(CT_TESTS)
+tests_unit_test_ct_decode_SOURCES = tests/unit/test_ct_decode.c tests/unit/ct_msg.h
+tests_unit_test_ct_decode_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ct_decode_LDADD = $(UNIT_LDADD)
+tests_unit_test_ct_decode_DEPENDENCIES = $(UNIT_DEPS)
+tests_unit_test_ct_end_SOURCES = tests/unit/test_ct_end.c tests/unit/ct_msg.h
+tests_unit_test_ct_end_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ct_end_LDADD = $(UNIT_LDADD)
+tests_unit_test_ct_end_DEPENDENCIES = $(UNIT_DEPS)
+tests_unit_test_ct_bad_SOURCES = tests/unit/test_ct_bad.c tests/unit/ct_msg.h \
+	tests/unit/ct_random.h
+tests_unit_test_ct_bad_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ct_bad_LDADD = $(UNIT_LDADD)
+tests_unit_test_ct_bad_DEPENDENCIES = $(UNIT_DEPS)
+tests_unit_test_ct_diff_SOURCES = tests/unit/test_ct_diff.c tests/unit/ct_msg.h \
+	tests/unit/ct_random.h
+tests_unit_test_ct_diff_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ct_diff_LDADD = $(UNIT_LDADD)
+tests_unit_test_ct_diff_DEPENDENCIES = $(UNIT_DEPS)
+tests_unit_test_pcap_SOURCES = tests/unit/test_pcap.c tests/unit/ct_msg.h
+tests_unit_test_pcap_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_pcap_LDADD = $(UNIT_LDADD)
+tests_unit_test_pcap_DEPENDENCIES = $(UNIT_DEPS)
+tests_unit_test_replay_SOURCES = tests/unit/test_replay.c tests/unit/ct_msg.h
+tests_unit_test_replay_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_replay_LDADD = $(UNIT_LDADD)
+tests_unit_test_replay_DEPENDENCIES = $(UNIT_DEPS)
 endif

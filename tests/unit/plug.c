@@ -51,11 +51,14 @@ make_source(struct plug *p)
 
 	for (; (f = field_nth(n)); n++) {
 		ck_assert_uint_lt(n, FIELDS);
-		p->writes[n] = (struct ctf_port){ f->name, 0,
-						  offsetof(struct source, ref) + n, NULL };
+		p->writes[n] =
+			(struct ctf_port){ f->name, 0, offsetof(struct source, ref) + n, NULL };
 	}
-	p->source = (struct ctf_plugin){ .abi = CTF_ABI, .role = CTF_INPUT, .name = "SOURCE",
-					 .doc = "every field", .writes = p->writes,
+	p->source = (struct ctf_plugin){ .abi = CTF_ABI,
+					 .role = CTF_INPUT,
+					 .name = "SOURCE",
+					 .doc = "every field",
+					 .writes = p->writes,
 					 .size = sizeof(struct source) };
 }
 
@@ -72,11 +75,15 @@ make_hole(struct plug *p)
 	unsigned n = 0;
 
 	for (const struct ctf_port *w = p->pl->writes; w && w->name; w++, n++)
-		p->reads[n] = (struct ctf_port){ w->name, 0, offsetof(struct hole, ref) + n,
-						 NULL };
-	p->hole = (struct ctf_plugin){ .abi = CTF_ABI, .role = CTF_OUTPUT, .name = "HOLE",
-				       .doc = "nothing", .reads = p->reads,
-				       .size = sizeof(struct hole), .encode = hole_encode };
+		p->reads[n] =
+			(struct ctf_port){ w->name, 0, offsetof(struct hole, ref) + n, NULL };
+	p->hole = (struct ctf_plugin){ .abi = CTF_ABI,
+				       .role = CTF_OUTPUT,
+				       .name = "HOLE",
+				       .doc = "nothing",
+				       .reads = p->reads,
+				       .size = sizeof(struct hole),
+				       .encode = hole_encode };
 }
 
 static int

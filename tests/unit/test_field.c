@@ -28,16 +28,11 @@ START_TEST(elements)
 		uint16_t ie4, ie6;
 		uint32_t pen;
 	} want[] = {
-		{ "orig.ip.saddr", 8, 27, 0 },
-		{ "orig.ip.daddr", 12, 28, 0 },
-		{ "reply.ip.daddr", 225, 281, 0 },
-		{ "reply.ip.saddr", 226, 282, 0 },
-		{ "reply.l4.dport", 227, 0, 0 },
-		{ "reply.l4.sport", 228, 0, 0 },
-		{ "orig.raw.pktlen", 1, 0, 0 },
-		{ "reply.raw.pktlen", 1, 0, 29305 },
-		{ "ct.mark", 4, 0, 21373 },
-		{ "flow.end.reason", 136, 0, 0 },
+		{ "orig.ip.saddr", 8, 27, 0 },     { "orig.ip.daddr", 12, 28, 0 },
+		{ "reply.ip.daddr", 225, 281, 0 }, { "reply.ip.saddr", 226, 282, 0 },
+		{ "reply.l4.dport", 227, 0, 0 },   { "reply.l4.sport", 228, 0, 0 },
+		{ "orig.raw.pktlen", 1, 0, 0 },    { "reply.raw.pktlen", 1, 0, 29305 },
+		{ "ct.mark", 4, 0, 21373 },        { "flow.end.reason", 136, 0, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
@@ -55,13 +50,13 @@ END_TEST
 START_TEST(ulogd2_order)
 {
 	static const char *const keys[] = {
-		"orig.ip.saddr",   "orig.ip.daddr",    "orig.ip.protocol",   "orig.l4.sport",
-		"orig.l4.dport",   "orig.raw.pktlen",  "orig.raw.pktcount",  "reply.ip.saddr",
-		"reply.ip.daddr",  "reply.ip.protocol", "reply.l4.sport",    "reply.l4.dport",
-		"reply.raw.pktlen", "reply.raw.pktcount", "icmp.code",       "icmp.type",
-		"icmpv6.code",	   "icmpv6.type",      "ct.mark",	     "ct.id",
-		"ct.event",	   "flow.start.sec",   "flow.start.usec",    "flow.end.sec",
-		"flow.end.usec",   "oob.family",       "oob.protocol",
+		"orig.ip.saddr",    "orig.ip.daddr",      "orig.ip.protocol",  "orig.l4.sport",
+		"orig.l4.dport",    "orig.raw.pktlen",    "orig.raw.pktcount", "reply.ip.saddr",
+		"reply.ip.daddr",   "reply.ip.protocol",  "reply.l4.sport",    "reply.l4.dport",
+		"reply.raw.pktlen", "reply.raw.pktcount", "icmp.code",         "icmp.type",
+		"icmpv6.code",      "icmpv6.type",        "ct.mark",           "ct.id",
+		"ct.event",         "flow.start.sec",     "flow.start.usec",   "flow.end.sec",
+		"flow.end.usec",    "oob.family",         "oob.protocol",
 	};
 
 	for (unsigned i = 0; i < sizeof(keys) / sizeof(*keys); i++) {

@@ -55,7 +55,9 @@ START_TEST(one_input_many_stacks)
 {
 	struct setup s;
 
-	build(&s, "[global]\nstack=a:FEED,k1:KEEP\nstack=a:FEED,k2:KEEP\nstack=b:FEED,k1:KEEP\n", 0);
+	build(&s,
+	      "[global]\nstack=a:FEED,k1:KEEP\nstack=a:FEED,k2:KEEP\nstack=b:FEED,k1:KEEP\n",
+	      0);
 	ck_assert_ptr_nonnull(s.graph.inputs->next);
 	ck_assert_ptr_null(s.graph.inputs->next->next);
 	ck_assert_uint_eq(s.graph.inputs->nstacks, 2);
@@ -85,7 +87,8 @@ START_TEST(a_dropping_filter_does_not_divide_them)
 	struct setup s;
 
 	build(&s,
-	      "[global]\nstack=a:FEED,t1:TAG,p1:PRINT\nstack=a:FEED,o1:ODD,t2:TAG,p2:PRINT\n", 0);
+	      "[global]\nstack=a:FEED,t1:TAG,p1:PRINT\nstack=a:FEED,o1:ODD,t2:TAG,p2:PRINT\n",
+	      0);
 	ck_assert_uint_eq(count_filters(&s.graph), 2); /* TAG and ODD */
 	setup_free(&s);
 }
@@ -150,7 +153,8 @@ END_TEST
 static const struct {
 	const char *conf, *says;
 } refused[] = {
-	{ "[global]\nstack=a:FEED,x:NOSUCH\n", "test.conf:2: can't find requested plugin NOSUCH" },
+	{ "[global]\nstack=a:FEED,x:NOSUCH\n",
+	  "test.conf:2: can't find requested plugin NOSUCH" },
 	{ "[global]\nstack=k:KEEP,a:FEED\n", "first plugin in stack has to be source plugin" },
 	{ "[global]\nstack=a:FEED,t:TAG\n", "last plugin in stack has to be output plugin" },
 	{ "[global]\nstack=a:FEED,k:KEEP,t:TAG,l:KEEP\n", "only a filter can stand here" },
@@ -158,7 +162,8 @@ static const struct {
 	{ "[global]\nstack=aFEED,k:KEEP\n", "syntax error in stack at `aFEED'" },
 	{ "[global]\nstack=,,\n", "empty stack" },
 	{ "[global]\nstack=a:FEED,k:KEEP\n[k]\nframe=many\n", "test.conf:4:" },
-	{ "[global]\nstack=a:LIVE,k:KEEP\n[k]\noverflow=block\n", "test.conf:4: k: overflow=block" },
+	{ "[global]\nstack=a:LIVE,k:KEEP\n[k]\noverflow=block\n",
+	  "test.conf:4: k: overflow=block" },
 	{ "[global]\nstack=a:FEED,k:KEEP\n[k]\nqueue=10\n", "test.conf:4:" },
 };
 

@@ -296,6 +296,18 @@ START_TEST(test_not_a_flow)
 }
 END_TEST
 
+/* Loss is not a flow; there is no options record for it yet. */
+START_TEST(test_gap)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	struct ctf_gap g = { 1, 2, 3, CTF_EXACT, "overrun", "ct1", -1 };
+
+	ck_assert_int_eq(plug_gap(p, &g), CTF_SKIP);
+	ck_assert_uint_eq(plug_pending(p), 0);
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(test_streams)
 {
 	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
@@ -358,6 +370,7 @@ main(void)
 	tcase_add_test(t, test_largest);
 	tcase_add_test(t, test_smallest_mtu);
 	tcase_add_test(t, test_not_a_flow);
+	tcase_add_test(t, test_gap);
 	tcase_add_test(t, test_streams);
 	tcase_add_test(t, test_options);
 	suite_add_tcase(s, t);

@@ -159,7 +159,11 @@ START_TEST(test_refresh)
 	flows(&x, 3, 4);
 	deliver(&x);
 	ck_assert_uint_eq(x.walk.announcements, 2 * once);
-	expect(&x, 4);
+	sink(&x)->domain[0].layout ^= 1; /* the frames' layout is another one now */
+	flows(&x, 4, 5);
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, 3 * once);
+	expect(&x, 5);
 	end(&x);
 }
 END_TEST

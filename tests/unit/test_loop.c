@@ -70,7 +70,8 @@ END_TEST
 
 START_TEST(a_callback_may_delete_itself_and_others)
 {
-	struct seen a = { .fd = eventfd(1, EFD_NONBLOCK) }, b = { .fd = eventfd(1, EFD_NONBLOCK) };
+	struct seen a = { .fd = eventfd(1, EFD_NONBLOCK) },
+		    b = { .fd = eventfd(1, EFD_NONBLOCK) };
 	struct loop *l;
 
 	ck_assert_int_eq(loop_new(&l), 0);

@@ -64,7 +64,8 @@ START_TEST(ulogd2_paths_mean_ours)
 	/* The file does not exist; ulogd2's folder and spelling do not matter. */
 	ck_assert_int_eq(plugin_load(set, "/usr/lib/ulogd/ulogd_filter_IP2STR.so", &err), 0);
 	ck_assert_int_eq(plugin_load(set, "@pkglibdir@/ulogd_inpflow_NFCT.so", &err), 0);
-	ck_assert_int_eq(plugin_load(set, "/usr/lib/ulogd/ulogd_inppkt_NFLOG.so", &err), -ENOENT);
+	ck_assert_int_eq(plugin_load(set, "/usr/lib/ulogd/ulogd_inppkt_NFLOG.so", &err),
+			 -ENOENT);
 	ck_assert_ptr_nonnull(strstr(err.msg, "NFLOG.so"));
 }
 END_TEST

@@ -100,16 +100,21 @@ START_TEST(drop_spares_what_is_being_delivered)
 	ck_assert_uint_eq(f->f.number, 4);
 	queue_unshift(&q, f);
 	queue_taken(&q, 3);
+	/* 4 was handed out: it may have been sent in part. */
 	ck_assert_uint_eq(claim(&q, 4), 2);
 	queue_taken(&q, 0);
 	f = queue_drop(&q);
+	ck_assert_uint_eq(f->f.number, 5);
+	free(f);
+	ck_assert_ptr_null(queue_drop(&q));
+	f = queue_drop_next(&q);
 	ck_assert_uint_eq(f->f.number, 4);
 	free(f);
-	ck_assert_uint_eq(claim(&q, 5), 1);
-	queue_taken(&q, 1);
-	ck_assert_ptr_null(queue_drop(&q));
+	ck_assert_ptr_null(queue_drop_next(&q));
 	queue_settle(&q, UINT64_MAX);
 	ck_assert_uint_eq(q.frames, 0);
+	push(&q, 1);
+	ck_assert_uint_eq(claim(&q, 6), 1);
 	queue_clear(&q);
 }
 END_TEST
@@ -152,7 +157,7 @@ START_TEST(random_against_model)
 	struct queue q = { .limit = 1 << 30 };
 	uint64_t model[512];
 	unsigned n = 0, taken = 0, claimed = 0;
-	uint64_t next = 1;
+	uint64_t next = 1, begun = 0;
 
 	srand(7);
 	for (int step = 0; step < 20000; step++) {
@@ -165,6 +170,7 @@ START_TEST(random_against_model)
 			const struct ctf_frame *f[GROUP];
 
 			claimed = queue_claim(&q, f);
+			begun = claimed ? model[taken] : begun;
 			ck_assert(claimed > 0 || n == taken);
 			for (unsigned i = 0; i < claimed; i++)
 				ck_assert_uint_eq(f[i]->number, model[taken + i]);
@@ -182,9 +188,13 @@ START_TEST(random_against_model)
 			n -= k + 1;
 			taken -= k + 1;
 		} else if (what == 5 && n > taken + claimed) {
-			struct qframe *f = queue_drop(&q);
 			unsigned at = taken + claimed;
+			struct qframe *f = queue_drop(&q);
 
+			at += !claimed && model[at] == begun;
+			ck_assert_int_eq(f != NULL, at < n);
+			if (!f)
+				continue;
 			ck_assert_uint_eq(f->f.number, model[at]);
 			free(f);
 			memmove(model + at, model + at + 1, (n - at - 1) * sizeof(*model));

@@ -36,36 +36,36 @@
 /* ---- fields, records, batches ------------------------------------------ */
 
 typedef uint8_t ctf_ref; /* slot number in a record, fixed at graph build */
-#define CTF_SLOTS 127u /* fields the records of one input may carry */
-#define CTF_NONE 127u /* the slot of a field nobody gives or nobody wants */
+#define CTF_SLOTS 127u   /* fields the records of one input may carry */
+#define CTF_NONE 127u    /* the slot of a field nobody gives or nobody wants */
 
 enum ctf_type {
 	CTF_U8 = 1,
 	CTF_U16,
 	CTF_U32,
 	CTF_U64,
-	CTF_TIME, /* ns since 1970 in .u */
-	CTF_IP, /* .ip: 4 or 16 bytes by the record's family */
-	CTF_TEXT, /* .s: UTF-8 not guaranteed, not NUL-terminated */
+	CTF_TIME,  /* ns since 1970 in .u */
+	CTF_IP,    /* .ip: 4 or 16 bytes by the record's family */
+	CTF_TEXT,  /* .s: UTF-8 not guaranteed, not NUL-terminated */
 	CTF_BYTES, /* .s */
 };
 
 enum {
 	CTF_F_ULOGD = 1, /* one of ulogd2's keys: wildcard outputs take it */
-	CTF_F_ZERO = 2, /* ulogd2 prints 0 when absent; so do its text formats */
+	CTF_F_ZERO = 2,  /* ulogd2 prints 0 when absent; so do its text formats */
 };
 
 #define CTF_PEN_REVERSE 29305u /* RFC 5103 section 6.1 */
 #define CTF_PEN_NETFILTER 21373u
 
-struct ctf_field { /* one entry of the field dictionary, core/field.c */
+struct ctf_field {        /* one entry of the field dictionary, core/field.c */
 	const char *name; /* "orig.ip.saddr" */
 	enum ctf_type type;
-	unsigned flags; /* CTF_F_* */
+	unsigned flags;    /* CTF_F_* */
 	uint16_t ie4, ie6; /* IPFIX element, 0 = none; ie6 only for CTF_IP */
-	uint32_t pen; /* 0 = IANA */
-	const char *cim; /* the name ulogd2's JSON gives it, or NULL */
-	const char *doc; /* one line */
+	uint32_t pen;      /* 0 = IANA */
+	const char *cim;   /* the name ulogd2's JSON gives it, or NULL */
+	const char *doc;   /* one line */
 };
 
 union ctf_val {
@@ -79,11 +79,11 @@ union ctf_val {
 
 enum { CTF_NEW = 1, CTF_UPDATE = 2, CTF_DESTROY = 4 }; /* as ct.event */
 
-struct ctf_rec { /* one event; only wanted fields have a slot */
+struct ctf_rec {         /* one event; only wanted fields have a slot */
 	uint64_t set[2]; /* bit n: v[n] holds a value; bit 127 stays 0 */
-	uint64_t rx_ns; /* when the event was received */
-	uint8_t family; /* AF_INET or AF_INET6, of both tuples */
-	uint8_t event; /* CTF_NEW, CTF_UPDATE or CTF_DESTROY */
+	uint64_t rx_ns;  /* when the event was received */
+	uint8_t family;  /* AF_INET or AF_INET6, of both tuples */
+	uint8_t event;   /* CTF_NEW, CTF_UPDATE or CTF_DESTROY */
 	union ctf_val v[];
 };
 
@@ -151,28 +151,28 @@ enum { CTF_REQUIRED = 0, CTF_OPTIONAL = 1 };
 
 struct ctf_port { /* one field read or written; a table ends with name NULL */
 	const char *name;
-	unsigned flags; /* CTF_REQUIRED or CTF_OPTIONAL (reads only) */
-	size_t off; /* of a ctf_ref in the instance (output: in the encoder) */
+	unsigned flags;              /* CTF_REQUIRED or CTF_OPTIONAL (reads only) */
+	size_t off;                  /* of a ctf_ref in the instance (output: in the encoder) */
 	const struct ctf_field *def; /* for a field this plugin invents */
 };
 
-enum ctf_otype { /* the member an option's offset points to */
-	CTF_OBOOL = 1, /* bool; 0 1 yes no on off true false */
-	CTF_OUINT, /* uint64_t; decimal, 0x hex, 0 octal, as strtoul */
-	CTF_OSIZE, /* uint64_t bytes; suffix K M G = 1024^n */
-	CTF_OMSEC, /* uint64_t milliseconds; plain number = seconds; ms s m h d */
-	CTF_OTEXT, /* const char *, owned by the core, never NULL */
-	CTF_OENUM, /* unsigned, index into choices */
+enum ctf_otype {                /* the member an option's offset points to */
+		 CTF_OBOOL = 1, /* bool; 0 1 yes no on off true false */
+		 CTF_OUINT,     /* uint64_t; decimal, 0x hex, 0 octal, as strtoul */
+		 CTF_OSIZE,     /* uint64_t bytes; suffix K M G = 1024^n */
+		 CTF_OMSEC,     /* uint64_t milliseconds; plain number = seconds; ms s m h d */
+		 CTF_OTEXT,     /* const char *, owned by the core, never NULL */
+		 CTF_OENUM,     /* unsigned, index into choices */
 };
 
 struct ctf_opt { /* a table ends with name NULL */
 	const char *name;
 	enum ctf_otype type;
-	size_t off; /* in the conf struct */
-	uint64_t min, max; /* numbers, sizes, times; text: of the length; 0 0 = any */
-	const char *dflt; /* NULL: must be given */
+	size_t off;          /* in the conf struct */
+	uint64_t min, max;   /* numbers, sizes, times; text: of the length; 0 0 = any */
+	const char *dflt;    /* NULL: must be given */
 	const char *choices; /* CTF_OENUM: "auto|set|warn", case ignored */
-	const char *doc; /* one line, for -i, -n -v and the man page */
+	const char *doc;     /* one line, for -i, -n -v and the man page */
 };
 
 /* ---- what the core offers ------------------------------------------------ */
@@ -202,19 +202,19 @@ CTF_API int ctf_fail_opt(const struct ctf_ctx *, struct ctf_err *err, const char
 			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 enum ctf_level { /* ulogd2's numbers */
-	CTF_DEBUG = 1,
-	CTF_INFO = 3,
-	CTF_NOTICE = 5,
-	CTF_WARNING = 6,
-	CTF_ERROR = 7,
-	CTF_FATAL = 8,
+		 CTF_DEBUG = 1,
+		 CTF_INFO = 3,
+		 CTF_NOTICE = 5,
+		 CTF_WARNING = 6,
+		 CTF_ERROR = 7,
+		 CTF_FATAL = 8,
 };
 /* Any thread.  The line is prefixed with the instance's name. */
 CTF_API void ctf_log(const struct ctf_ctx *, enum ctf_level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
-CTF_API uint64_t ctf_now(void); /* CLOCK_REALTIME, ns */
+CTF_API uint64_t ctf_now(void);                       /* CLOCK_REALTIME, ns */
 
 /* A counter of this object, printed with the statistics.  Never fails. */
 typedef _Atomic uint64_t ctf_counter;
@@ -274,9 +274,18 @@ CTF_API int ctf_wait(struct ctf_ctx *, int fd, short events, int timeout_ms);
  */
 CTF_API int ctf_own(const struct ctf_ctx *, int fd);
 
+/*
+ * Text: both write at p, where the caller has made room, and return the end;
+ * nothing is terminated.  Addresses as RFC 5952 has them (and inet_ntop(3)).
+ */
+#define CTF_FMT_NUM 20u /* the most ctf_fmt_num() writes */
+#define CTF_FMT_IP 45u
+CTF_API char *ctf_fmt_num(char *p, uint64_t x);
+CTF_API char *ctf_fmt_ip(char *p, const uint8_t *ip, int family);
+
 /* ---- frames --------------------------------------------------------------- */
 
-struct ctf_layout { /* what the bytes of a frame mean: templates, columns */
+struct ctf_layout {  /* what the bytes of a frame mean: templates, columns */
 	uint64_t id; /* hash over the plugin's name and the bytes */
 	uint32_t len;
 	const uint8_t *p;
@@ -285,9 +294,9 @@ struct ctf_layout { /* what the bytes of a frame mean: templates, columns */
 struct ctf_frame {
 	uint8_t *p;
 	uint32_t len, cap; /* bytes used and available */
-	uint32_t recs; /* the core counts them */
+	uint32_t recs;     /* the core counts them */
 	uint32_t stream;
-	uint64_t number; /* per sink, ascending, never reused */
+	uint64_t number;            /* per sink, ascending, never reused */
 	uint64_t first_ns, last_ns; /* rx_ns of the first and last record */
 	const struct ctf_layout *layout;
 };
@@ -315,20 +324,20 @@ struct ctf_gap { /* loss made visible; never a record, no filter can drop it */
 	uint64_t from_ns, to_ns;
 	uint64_t count; /* flows; CTF_UNKNOWN with CTF_UNCOUNTED */
 	enum ctf_count_is count_is;
-	const char *cause; /* one word: overrun queue ... */
+	const char *cause;    /* one word: overrun queue ... */
 	const char *instance; /* the input or the output that lost them */
-	int nsid; /* -1: the own network namespace */
+	int nsid;             /* -1: the own network namespace */
 };
 
 struct ctf_coverage { /* a stretch in which nothing relevant changed */
 	uint64_t from_ns, last_alive_ns;
-	uint64_t to_ns; /* 0: still going on */
-	const char *exporter; /* host name */
-	const char *instance; /* the input */
-	const char *boot_id; /* /proc/sys/kernel/random/boot_id */
+	uint64_t to_ns;        /* 0: still going on */
+	const char *exporter;  /* host name */
+	const char *instance;  /* the input */
+	const char *boot_id;   /* /proc/sys/kernel/random/boot_id */
 	const char *selection; /* what the input was told to leave out, or "" */
 	int nsid;
-	uint32_t event_mask; /* CTF_NEW | CTF_UPDATE | CTF_DESTROY */
+	uint32_t event_mask;            /* CTF_NEW | CTF_UPDATE | CTF_DESTROY */
 	int8_t acct, timestamp, events; /* the sysctls; -1 unknown */
 	bool reliable;
 };
@@ -342,10 +351,10 @@ CTF_API void ctf_report_coverage(struct ctf_ctx *, const struct ctf_coverage *);
 enum ctf_role { CTF_INPUT = 1, CTF_FILTER, CTF_OUTPUT };
 enum ctf_verdict { CTF_PASS, CTF_DROP };
 
-enum ctf_read { /* read(): what the input has after this batch */
-	CTF_READ_IDLE = 0, /* nothing until fd() is readable again */
-	CTF_READ_MORE = 1, /* maybe more: ask again */
-	CTF_READ_END = 2, /* never anything again (end of a replay) */
+enum ctf_read {                    /* read(): what the input has after this batch */
+		CTF_READ_IDLE = 0, /* nothing until fd() is readable again */
+		CTF_READ_MORE = 1, /* maybe more: ask again */
+		CTF_READ_END = 2,  /* never anything again (end of a replay) */
 };
 
 enum ctf_put {
@@ -355,23 +364,23 @@ enum ctf_put {
 };
 
 enum ctf_sent {
-	CTF_SENT, /* *ret_taken frames were taken */
-	CTF_AGAIN, /* cannot now (busy); the core asks again soon */
-	CTF_RETRY, /* the session is broken: close, back off, open, go on */
+	CTF_SENT,   /* *ret_taken frames were taken */
+	CTF_AGAIN,  /* cannot now (busy); the core asks again soon */
+	CTF_RETRY,  /* the session is broken: close, back off, open, go on */
 	CTF_POISON, /* the first frame not taken can never be delivered: drop it */
 };
 
 struct ctf_plugin {
 	uint32_t abi; /* CTF_ABI */
 	enum ctf_role role;
-	const char *name; /* "LOGEMU" */
-	const char *doc; /* one line */
-	const struct ctf_opt *opts; /* may be NULL */
+	const char *name;                      /* "LOGEMU" */
+	const char *doc;                       /* one line */
+	const struct ctf_opt *opts;            /* may be NULL */
 	const struct ctf_port *reads, *writes; /* may be NULL */
 	size_t conf_size; /* options: parsed once per id, const after probe() */
-	size_t size; /* input or filter instance; output: the encoder */
+	size_t size;      /* input or filter instance; output: the encoder */
 	size_t sink_size; /* output: the sink */
-	bool pure; /* filter: only annotates; idle if unwanted, shared if equal */
+	bool pure;        /* filter: only annotates; idle if unwanted, shared if equal */
 
 	/*
 	 * Before setup(), also under -n: read-only, bounded (2 s).  May
@@ -387,7 +396,7 @@ struct ctf_plugin {
 
 	/* -- input -- */
 	int (*start)(void *self, struct ctf_err *); /* opens things */
-	int (*fd)(void *self); /* one pollable fd */
+	int (*fd)(void *self);                      /* one pollable fd */
 	/* Fills the batch without blocking: enum ctf_read, or -errno: given up. */
 	int (*read)(void *self, struct ctf_batch *);
 	/* Percent of the receive buffer in use; the core pauses below 50 only. */
@@ -397,7 +406,7 @@ struct ctf_plugin {
 	 * queued.  With now set it must make that so at once.
 	 */
 	bool (*drain)(void *self, bool now);
-	void (*stop)(void *self); /* undoes start() */
+	void (*stop)(void *self);                    /* undoes start() */
 	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
 
 	/* -- filter -- */
@@ -432,7 +441,8 @@ struct ctf_plugin {
 	uint64_t (*settled)(void *sink);
 	/* The watched fd is readable while nothing is to be sent: SENT or RETRY. */
 	enum ctf_sent (*idle)(void *sink, struct ctf_err *err);
-	void (*interrupt)(void *sink); /* any thread: make deliver() return; NULL: ctf_wait() does */
+	void (*interrupt)(
+		void *sink); /* any thread: make deliver() return; NULL: ctf_wait() does */
 	int (*reopen)(void *sink, struct ctf_err *err); /* SIGHUP; NULL: nothing */
 	void (*close)(void *sink);
 };
@@ -453,8 +463,10 @@ struct ctf_note {
 	uint32_t abi;
 };
 #define CTF_PLUGIN(n) \
-	__attribute__((section(".note.ctflow"), used, aligned(4))) static const struct \
-		ctf_note ctf_abi_note = { 8, 4, 1, "ctflow", CTF_ABI }; \
+	__attribute__((section(".note.ctflow"), used, \
+		       aligned(4))) static const struct ctf_note ctf_abi_note = { 8, 4, 1, \
+										  "ctflow", \
+										  CTF_ABI }; \
 	extern CTF_API const struct ctf_plugin ctf_plugin; \
 	const struct ctf_plugin ctf_plugin
 #endif

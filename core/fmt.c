@@ -1,44 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Numbers and addresses as text, for filters.  All write at p, where the
- * caller has made room, and return the end; nothing is terminated.  They run
- * several times per event, hence no printf and no inet_ntop.
+ * Numbers and addresses as text.  They run several times per event, hence no
+ * printf() and no inet_ntop().
  */
-#ifndef CTF_FILTER_FMT_H
-#define CTF_FILTER_FMT_H
+#include <sys/socket.h>
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
+#include <ctflow/plugin.h>
 
-#define FMT_NUM 20u /* the most fmt_num() writes */
-#define FMT_IP4 15u
-#define FMT_IP6 39u
-
-static inline char *
-fmt_lit(char *p, const char *s)
-{
-	size_t n = strlen(s); /* folded: s is a literal */
-
-	memcpy(p, s, n);
-	return p + n;
-}
-
-static inline char *
-fmt_num(char *p, uint64_t x)
+/* How many decimal digits x has. */
+static unsigned
+digits(uint64_t x)
 {
 	unsigned n = 1;
 
-	for (uint64_t y = x; y >= 10; y /= 10)
-		n++;
-	for (char *q = p + n; q > p; x /= 10)
-		*--q = (char)('0' + x % 10);
-	return p + n;
+	for (; x >= 10000; x /= 10000)
+		n += 4;
+	return n + (x >= 10) + (x >= 100) + (x >= 1000);
 }
 
-static inline char *
-fmt_ip4(char *p, const uint8_t ip[4])
+char *
+ctf_fmt_num(char *p, uint64_t x)
+{
+	static const char pair[] = "00010203040506070809101112131415161718192021222324"
+				   "25262728293031323334353637383940414243444546474849"
+				   "50515253545556575859606162636465666768697071727374"
+				   "75767778798081828384858687888990919293949596979899";
+	char *end = p + digits(x), *q = end;
+
+	for (; x >= 100; x /= 100) {
+		q -= 2;
+		memcpy(q, pair + 2 * (x % 100), 2);
+	}
+	if (x >= 10)
+		memcpy(p, pair + 2 * x, 2);
+	else
+		*p = (char)('0' + x);
+	return end;
+}
+
+static char *
+put_ip4(char *p, const uint8_t ip[4])
 {
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned x = ip[i];
@@ -54,8 +55,8 @@ fmt_ip4(char *p, const uint8_t ip[4])
 	return p;
 }
 
-static inline char *
-fmt_hex16(char *p, unsigned x)
+static char *
+put_hex16(char *p, unsigned x)
 {
 	static const char digit[16] = "0123456789abcdef";
 
@@ -70,8 +71,8 @@ fmt_hex16(char *p, unsigned x)
 }
 
 /* The longest run of two or more zero groups; the first of equal ones. */
-static inline unsigned
-fmt_zero_run(const uint16_t w[8], unsigned *ret_len)
+static unsigned
+zero_run(const uint16_t w[8], unsigned *ret_len)
 {
 	unsigned best = 8, best_len = 1;
 
@@ -91,8 +92,8 @@ fmt_zero_run(const uint16_t w[8], unsigned *ret_len)
 }
 
 /* RFC 5952, and like inet_ntop() the last 32 bits dotted in ::ffff:a.b.c.d and ::a.b.c.d. */
-static inline char *
-fmt_ip6(char *p, const uint8_t ip[16])
+static char *
+put_ip6(char *p, const uint8_t ip[16])
 {
 	uint16_t w[8];
 	unsigned run, run_len, i = 0;
@@ -100,7 +101,7 @@ fmt_ip6(char *p, const uint8_t ip[16])
 
 	for (unsigned k = 0; k < 8; k++)
 		w[k] = (uint16_t)(ip[2 * k] << 8 | ip[2 * k + 1]);
-	run = fmt_zero_run(w, &run_len);
+	run = zero_run(w, &run_len);
 	dotted = run == 0 && (run_len == 6 || (run_len == 5 && w[5] == 0xffff));
 	while (i < (dotted ? 6u : 8u)) {
 		if (i == run) {
@@ -112,12 +113,16 @@ fmt_ip6(char *p, const uint8_t ip[16])
 		}
 		if (i)
 			*p++ = ':';
-		p = fmt_hex16(p, w[i++]);
+		p = put_hex16(p, w[i++]);
 	}
 	if (!dotted)
 		return p;
 	*p++ = ':';
-	return fmt_ip4(p, ip + 12);
+	return put_ip4(p, ip + 12);
 }
 
-#endif
+char *
+ctf_fmt_ip(char *p, const uint8_t *ip, int family)
+{
+	return family == AF_INET6 ? put_ip6(p, ip) : put_ip4(p, ip);
+}

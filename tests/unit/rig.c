@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <check.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "rig.h"
+
+void
+rig_start(struct rig *g, const char *text, int want)
+{
+	struct diag diag = { 0 };
+
+	ck_assert_int_eq(fakes_setup(&g->s, text, &g->box, &diag), 0);
+	diag_free(&diag);
+	g->run = (struct run){ .graph = &g->s.graph };
+	ck_assert_int_eq(loop_new(&g->run.loop), 0);
+	ck_assert_int_eq(run_start(&g->run), want);
+	run_go(&g->run);
+}
+
+static bool
+no_hurry(void *arg)
+{
+	return false;
+}
+
+void
+rig_stop_in(struct rig *g, uint64_t stop_ms)
+{
+	ck_assert(run_stop(&g->run, stop_ms, no_hurry, NULL));
+	setup_free(&g->s);
+	loop_free(g->run.loop);
+	box_free(&g->box);
+}
+
+void
+rig_stop(struct rig *g)
+{
+	rig_stop_in(g, 5000);
+}
+
+void
+rig_feed(struct rig *g, unsigned n)
+{
+	g->box.feed += n;
+	eventfd_write(g->box.event_fd, 1);
+	for (int i = 0; i < 1000 && g->box.fed < g->box.feed; i++)
+		ck_assert_int_eq(loop_once(g->run.loop, 10), 0);
+}
+
+void
+rig_spin(struct rig *g, const unsigned *member, unsigned n)
+{
+	for (int i = 0; i < 1000 && box_get(&g->box, member) < n; i++)
+		loop_once(g->run.loop, 10);
+	ck_assert_uint_ge(box_get(&g->box, member), n);
+}
+
+void
+rig_check_kept(const struct box *b, unsigned n)
+{
+	ck_assert_uint_eq(b->nkept, n);
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_uint_eq(b->kept[i], i + 1);
+}

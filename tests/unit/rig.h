@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A whole run around fake plugins: started, fed, turned and stopped by the test. */
+#ifndef CTF_TEST_RIG_H
+#define CTF_TEST_RIG_H
+
+#include "fakes.h"
+#include "run.h"
+#include "sink.h"
+
+struct rig {
+	struct setup s;
+	struct run run;
+	struct box box;
+};
+
+/* box_init() first.  want: what run_start() must return. */
+void rig_start(struct rig *, const char *text, int want);
+void rig_stop(struct rig *);
+void rig_stop_in(struct rig *, uint64_t stop_ms);
+/* Lets the input give n more records and waits until they are read. */
+void rig_feed(struct rig *, unsigned n);
+/* Turns the loop until the box has that many. */
+void rig_spin(struct rig *, const unsigned *member, unsigned n);
+/* Delivered ids are 1, 2, ... n without repeat. */
+void rig_check_kept(const struct box *, unsigned n);
+
+#endif
