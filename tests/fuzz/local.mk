@@ -20,3 +20,13 @@ tests_fuzz_fuzz_conf_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_conf_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_conf_DEPENDENCIES = $(FUZZ_DEPS)
 
+
+check_PROGRAMS += tests/fuzz/fuzz_decode tests/fuzz/fuzz_pcap
+tests_fuzz_fuzz_decode_SOURCES = tests/fuzz/fuzz_decode.c
+tests_fuzz_fuzz_decode_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_decode_LDADD = $(FUZZ_LDADD)
+tests_fuzz_fuzz_decode_DEPENDENCIES = $(FUZZ_DEPS)
+tests_fuzz_fuzz_pcap_SOURCES = tests/fuzz/fuzz_pcap.c
+tests_fuzz_fuzz_pcap_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_pcap_LDADD = $(FUZZ_LDADD)
+tests_fuzz_fuzz_pcap_DEPENDENCIES = $(FUZZ_DEPS)

@@ -184,7 +184,7 @@ def unwritable_output(tmp):
             ("db1", "r1:REPLAY,db1:SQLITE3", 'table="flows"')):
         key = "db" if kind == "db1" else "file"
         path = replay(tmp, stack=stack, **{kind: f'{key}="{tmp}/no/out"\n{more}'})
-        refused(call("-c", path), f"{tmp}/no/out", kind)
+        refused(call("-c", path), f"{tmp}/no/out", "No such file")
 
 
 @suite
@@ -231,7 +231,7 @@ def database_with_a_strange_column(tmp):
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE t (orig_ip_saddr INT, no_such_thing INT)")
     config = replay(tmp, stack=DB, db1=f'db="{path}"\ntable="t"')
-    refused(call("-c", config), "no.such.thing", "t")
+    refused(call("-c", config), path, "no_such_thing")
 
 
 @suite
