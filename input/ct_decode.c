@@ -352,23 +352,23 @@ walk_nest(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct n
 }
 
 static unsigned
-class_of(const struct ct_raw *w)
+class_of(uint64_t proto)
 {
-	switch (raw_num_or(w, R_ORIG + T_PROTO, raw_num_or(w, R_REPLY + T_PROTO, 0))) {
+	switch (proto) {
 	case IPPROTO_TCP:
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
 	case IPPROTO_SCTP:
 	case IPPROTO_DCCP:
-		return L4_ANY | L4_PORTS;
+		return L4_PORTS;
 	case IPPROTO_ICMP:
-		return L4_ANY | L4_ICMP;
+		return L4_ICMP;
 	case IPPROTO_ICMPV6:
-		return L4_ANY | L4_ICMPV6;
+		return L4_ICMPV6;
 	case IPPROTO_GRE:
-		return L4_ANY | L4_GRE;
+		return L4_GRE;
 	}
-	return L4_ANY;
+	return 0;
 }
 
 /* What stands in the headers; also what the zone of the whole entry means. */
@@ -392,7 +392,8 @@ static void
 publish(const struct ct_plan *plan, const struct ct_raw *w, struct ctf_rec *rec)
 {
 	uint64_t have = w->have, low = 0, high = 0;
-	unsigned class = class_of(w);
+	unsigned class = L4_ANY | class_of(raw_num_or(w, R_ORIG + T_PROTO, 0)) |
+			 L4_REPLY(class_of(raw_num_or(w, R_REPLY + T_PROTO, 0)));
 
 	for (unsigned i = 0; i < plan->n; i++) {
 		unsigned from = plan->put[i].from;

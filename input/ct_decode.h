@@ -61,9 +61,9 @@ struct ct_plan {          /* what the slots ask for, worked out once */
 	uint32_t derived; /* which computed groups are of interest */
 	unsigned n;
 	struct {
-		uint8_t from; /* value of the message */
-		uint8_t only; /* protocols it makes sense for */
-		ctf_ref to;   /* slot */
+		uint8_t from;  /* value of the message */
+		uint16_t only; /* protocols it makes sense for */
+		ctf_ref to;    /* slot */
 	} put[CT_PUTS];
 };
 

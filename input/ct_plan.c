@@ -24,8 +24,8 @@
 	X("reply.ip.saddr", reply_saddr, R_REPLY + T_SADDR, L4_ANY) \
 	X("reply.ip.daddr", reply_daddr, R_REPLY + T_DADDR, L4_ANY) \
 	X("reply.ip.protocol", reply_proto, R_REPLY + T_PROTO, L4_ANY) \
-	X("reply.l4.sport", reply_sport, R_REPLY + T_SPORT, L4_PORTS) \
-	X("reply.l4.dport", reply_dport, R_REPLY + T_DPORT, L4_PORTS) \
+	X("reply.l4.sport", reply_sport, R_REPLY + T_SPORT, L4_REPLY(L4_PORTS)) \
+	X("reply.l4.dport", reply_dport, R_REPLY + T_DPORT, L4_REPLY(L4_PORTS)) \
 	X("reply.raw.pktlen", reply_bytes, R_REPLY_BYTES, L4_ANY) \
 	X("reply.raw.pktcount", reply_packets, R_REPLY_PACKETS, L4_ANY) \
 	X("icmp.code", icmp_code, R_ORIG + T_ICMP_CODE, L4_ICMP) \
@@ -74,11 +74,11 @@
 	X("ct.dccp.role", dccp_role, R_DCCP_ROLE, L4_ANY) \
 	X("ct.dccp.handshake", dccp_handshake, R_DCCP_HANDSHAKE, L4_ANY) \
 	X("orig.icmp.id", orig_icmp_id, R_ORIG + T_ICMP_ID, L4_ICMP | L4_ICMPV6) \
-	X("reply.icmp.id", reply_icmp_id, R_REPLY + T_ICMP_ID, L4_ICMP | L4_ICMPV6) \
+	X("reply.icmp.id", reply_icmp_id, R_REPLY + T_ICMP_ID, L4_REPLY(L4_ICMP | L4_ICMPV6)) \
 	X("orig.gre.skey", orig_gre_skey, R_ORIG + T_SPORT, L4_GRE) \
 	X("orig.gre.dkey", orig_gre_dkey, R_ORIG + T_DPORT, L4_GRE) \
-	X("reply.gre.skey", reply_gre_skey, R_REPLY + T_SPORT, L4_GRE) \
-	X("reply.gre.dkey", reply_gre_dkey, R_REPLY + T_DPORT, L4_GRE) \
+	X("reply.gre.skey", reply_gre_skey, R_REPLY + T_SPORT, L4_REPLY(L4_GRE)) \
+	X("reply.gre.dkey", reply_gre_dkey, R_REPLY + T_DPORT, L4_REPLY(L4_GRE)) \
 	X("master.ip.saddr", master_saddr, R_MASTER + T_SADDR, L4_ANY) \
 	X("master.ip.daddr", master_daddr, R_MASTER + T_DADDR, L4_ANY) \
 	X("master.ip.protocol", master_proto, R_MASTER + T_PROTO, L4_ANY) \
@@ -91,7 +91,8 @@
 const struct ctf_port ct_ports[] = { FIELDS(PORT){ NULL } };
 
 static const struct { /* one a port */
-	uint8_t from, only;
+	uint8_t from;
+	uint16_t only;
 } sources[] = { FIELDS(SOURCE) };
 
 _Static_assert(sizeof(sources) / sizeof(*sources) <= CT_PUTS, "room in ct_plan.put");

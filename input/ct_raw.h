@@ -11,71 +11,76 @@
 /* Since Linux 6.14; an enumerator where the headers know it, hence the name. */
 #define CT_ATTR_TIMESTAMP_EVENT 27
 
-enum { /* values of one tuple, counted from R_ORIG, R_REPLY or R_MASTER */
-       T_SADDR,
-       T_DADDR,
-       T_PROTO,
-       T_SPORT, /* GRE keys come as ports, too */
-       T_DPORT,
-       T_ICMP_ID, /* ICMP and ICMPv6 */
-       T_ICMP_TYPE,
-       T_ICMP_CODE,
-       T_ZONE,
-       T_SIZE
+/* Values of one tuple, counted from R_ORIG, R_REPLY or R_MASTER. */
+enum {
+	T_SADDR,
+	T_DADDR,
+	T_PROTO,
+	T_SPORT, /* GRE keys come as ports, too */
+	T_DPORT,
+	T_ICMP_ID, /* ICMP and ICMPv6 */
+	T_ICMP_TYPE,
+	T_ICMP_CODE,
+	T_ZONE,
+	T_SIZE
 };
 
-enum { /* all values a message may hold */
-       R_ORIG = 0,
-       R_REPLY = R_ORIG + T_SIZE,
-       R_MASTER = R_REPLY + T_SIZE,
-       R_STATUS = R_MASTER + T_SIZE,
-       R_TIMEOUT,
-       R_MARK,
-       R_ORIG_PACKETS,
-       R_ORIG_BYTES,
-       R_REPLY_PACKETS,
-       R_REPLY_BYTES,
-       R_USE,
-       R_ID,
-       R_ZONE,
-       R_SECCTX,
-       R_START,
-       R_STOP,
-       R_EVENT_NS,
-       R_LABELS,
-       R_HELPER,
-       R_TCP_STATE,
-       R_TCP_WSCALE_ORIG,
-       R_TCP_WSCALE_REPLY,
-       R_TCP_FLAGS_ORIG,
-       R_TCP_FLAGS_REPLY,
-       R_SCTP_STATE,
-       R_SCTP_VTAG_ORIG,
-       R_SCTP_VTAG_REPLY,
-       R_DCCP_STATE,
-       R_DCCP_ROLE,
-       R_DCCP_HANDSHAKE,
-       R_PORTID, /* from here on: not attributes */
-       R_NSID,
-       R_EVENT,
-       R_FAMILY,
-       R_OOB_PROTOCOL,
-       R_N
+/* All values a message may hold; those after R_PORTID are not attributes. */
+enum {
+	R_ORIG = 0,
+	R_REPLY = R_ORIG + T_SIZE,
+	R_MASTER = R_REPLY + T_SIZE,
+	R_STATUS = R_MASTER + T_SIZE,
+	R_TIMEOUT,
+	R_MARK,
+	R_ORIG_PACKETS,
+	R_ORIG_BYTES,
+	R_REPLY_PACKETS,
+	R_REPLY_BYTES,
+	R_USE,
+	R_ID,
+	R_ZONE,
+	R_SECCTX,
+	R_START,
+	R_STOP,
+	R_EVENT_NS,
+	R_LABELS,
+	R_HELPER,
+	R_TCP_STATE,
+	R_TCP_WSCALE_ORIG,
+	R_TCP_WSCALE_REPLY,
+	R_TCP_FLAGS_ORIG,
+	R_TCP_FLAGS_REPLY,
+	R_SCTP_STATE,
+	R_SCTP_VTAG_ORIG,
+	R_SCTP_VTAG_REPLY,
+	R_DCCP_STATE,
+	R_DCCP_ROLE,
+	R_DCCP_HANDSHAKE,
+	R_PORTID,
+	R_NSID,
+	R_EVENT,
+	R_FAMILY,
+	R_OOB_PROTOCOL,
+	R_N
 };
 _Static_assert(R_N <= 64, "one bit of ct_raw.have per value");
 
-enum { /* protocol classes: which fields make sense */
-       L4_ANY = 1,
-       L4_PORTS = 2,
-       L4_ICMP = 4,
-       L4_ICMPV6 = 8,
-       L4_GRE = 16,
+/* Protocol classes of the original tuple: which fields make sense. */
+enum {
+	L4_ANY = 1,
+	L4_PORTS = 2,
+	L4_ICMP = 4,
+	L4_ICMPV6 = 8,
+	L4_GRE = 16,
 };
+#define L4_REPLY(class) ((class) << 4) /* the same of the reply tuple */
 
-enum {              /* ct_plan.derived */
-       D_START = 1, /* flow.start.sec .usec */
-       D_END = 2,   /* flow.end.sec .usec, flow.destroy.* */
-       D_LAST = 4,  /* flow.last.*, flow.duration, flow.end.kind, flow.end.reason */
+/* ct_plan.derived: flow.start.sec .usec; flow.end and flow.destroy; the rest. */
+enum {
+	D_START = 1,
+	D_END = 2,
+	D_LAST = 4,
 };
 
 union ct_val {

@@ -219,3 +219,12 @@ def compile_helper(source, directory):
     subprocess.run([*cc, "-std=c11", "-D_GNU_SOURCE", "-O2", "-o", binary, source],
                    check=True, timeout=60)
     return binary
+
+
+def helper(name, directory):
+    """A C program of tests/netns: built by make check, or compiled here."""
+    built = os.path.join(os.environ.get("CTF_BUILD", "."), "tests", "netns", name)
+    if os.access(built, os.X_OK):
+        return os.path.abspath(built)
+    here = os.path.dirname(os.path.abspath(__file__))
+    return compile_helper(os.path.join(here, f"{name}.c"), directory)

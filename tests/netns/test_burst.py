@@ -32,14 +32,6 @@ STACKS = [
 ]
 
 
-def helper(tmp):
-    """The flooder, as built by make check or compiled here."""
-    built = os.path.abspath("tests/netns/flood")
-    if os.access(built, os.X_OK):
-        return built
-    return labs.compile_helper(os.path.join(HERE, "flood.c"), tmp)
-
-
 def sections(tmp):
     return {
         "emu1": f'file="{tmp}/emu"\n',
@@ -142,7 +134,7 @@ def rows(path):
 
 def burst(lab, tmp, daemon):
     """Makes the flows while the daemon runs, and ends them all at once."""
-    lab.run(NS, helper(tmp), str(FLOWS), timeout=60)
+    lab.run(NS, labs.helper("flood", tmp), str(FLOWS), timeout=60)
     if lab.count(NS) != FLOWS:
         raise Failed(f"{lab.count(NS)} entries instead of {FLOWS}")
     start = time.monotonic()
