@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define MESSAGE_MAX 8192u /* an event has 250 bytes, at most about 1 KiB */
 
