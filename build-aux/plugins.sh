@@ -6,6 +6,7 @@
 #   a_extra = folder/x.c   further sources of its own
 #   a_common = folder/y.c  sources it shares with others (listed in COMMON)
 #   a_needs = sqlite3      pkg-config module; such plugins are modules by default
+#   a_libs = $(MNL_LIBS)   what the daemon links anyway, for a module of it
 set -e
 cd "$(dirname "$0")/.."
 
@@ -34,7 +35,7 @@ pkglib_LTLIBRARIES += $p.la
 ${p}_la_SOURCES = $src $(var $dir "${p}_common")
 ${p}_la_CFLAGS = \$(AM_CFLAGS) \$(${up}_CFLAGS)
 ${p}_la_LDFLAGS = \$(MODULE_LDFLAGS)
-${p}_la_LIBADD = \$(${up}_LIBS)
+${p}_la_LIBADD = \$(${up}_LIBS) $(var $dir "${p}_libs")
 endif
 END
 	done

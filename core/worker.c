@@ -77,12 +77,28 @@ back_off(struct sink *s, const struct ctf_err *err)
 	ctf_count(s->retries, 1);
 }
 
+/* Frames up to where the plugin says nothing need be sent again. */
+static void
+settle(struct sink *s)
+{
+	uint64_t upto = plugin(s)->settled ? plugin(s)->settled(s->ctx.obj) : UINT64_MAX;
+	uint64_t recs, left;
+
+	pthread_mutex_lock(&s->lock);
+	left = s->queue.frames;
+	recs = queue_settle(&s->queue, upto);
+	s->progress += left - s->queue.frames;
+	pthread_mutex_unlock(&s->lock);
+	ctf_count(s->delivered, recs);
+}
+
 static void
 close_output(struct sink *s)
 {
 	if (plugin(s)->close)
 		plugin(s)->close(s->ctx.obj);
 	s->fd = -1;
+	settle(s); /* what had arrived is not sent again */
 	pthread_mutex_lock(&s->lock);
 	s->state = SINK_DOWN;
 	queue_rewind(&s->queue);
@@ -190,21 +206,6 @@ retry(struct sink *s)
 		wait_for(s, false, (int)(at - now));
 	else if (open_output(s, &err))
 		back_off(s, &err);
-}
-
-/* Frames up to where the plugin says nothing need be sent again. */
-static void
-settle(struct sink *s)
-{
-	uint64_t upto = plugin(s)->settled ? plugin(s)->settled(s->ctx.obj) : UINT64_MAX;
-	uint64_t recs, left;
-
-	pthread_mutex_lock(&s->lock);
-	left = s->queue.frames;
-	recs = queue_settle(&s->queue, upto);
-	s->progress += left - s->queue.frames;
-	pthread_mutex_unlock(&s->lock);
-	ctf_count(s->delivered, recs);
 }
 
 /* The first frame not taken can never be delivered; the main thread makes the gap. */

@@ -8,6 +8,7 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_netns.c input/nfct_netns.h
 nfct_extra = $(nfct_files)
 nfct_common = $(ct_files)
+nfct_libs = $(MNL_LIBS)
 replay_common = $(ct_files)
 
 libplugins_a_SOURCES += $(ct_files)

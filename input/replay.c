@@ -20,6 +20,7 @@ struct conf {
 	const char *file;
 	unsigned speed;
 	bool stop_at_end;
+	uint64_t event_mask;
 };
 
 struct replay {
@@ -145,6 +146,7 @@ due(struct replay *r)
 static int
 deliver(struct replay *r, struct ctf_batch *batch)
 {
+	const struct conf *c = r->in.obj.conf;
 	void *room = ctf_batch_room(batch, r->msg.len);
 	struct ctf_rec *rec = room ? ctf_batch_add(batch) : NULL;
 	int n;
@@ -154,6 +156,8 @@ deliver(struct replay *r, struct ctf_batch *batch)
 	/* The record borrows text from it. */
 	memcpy(room, r->msg.p, r->msg.len);
 	n = ct_decode(&r->in, room, r->msg.len, r->msg.ns, r->msg.nsid, rec);
+	if (n == 1 && !(rec->event & c->event_mask))
+		n = 0;
 	if (n == 1)
 		ctf_batch_keep(batch, r->msg.len);
 	else
@@ -221,6 +225,8 @@ static const struct ctf_opt opts[] = {
 	  "recording: pcap, link type 253 (netlink)" },
 	{ "speed", CTF_OENUM, offsetof(struct conf, speed), 0, 0, "max", "max|recorded",
 	  "as fast as possible, or as it was recorded" },
+	{ "event_mask", CTF_OUINT, offsetof(struct conf, event_mask), 1, 7, "7", NULL,
+	  "events to deliver: 1 NEW + 2 UPDATE + 4 DESTROY" },
 	{ "stop_at_end", CTF_OBOOL, offsetof(struct conf, stop_at_end), 0, 0, "yes", NULL,
 	  "the daemon ends when all its inputs have ended" },
 	{ NULL },

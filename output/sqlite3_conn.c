@@ -74,7 +74,7 @@ sq_fail(const struct sq_sink *s, struct ctf_err *err, int rc, const char *doing)
 
 	/* The last call may have been a successful rollback. */
 	if (!s->db || sqlite3_errcode(s->db) != (rc & 0xff))
-		why = sqlite3_errstr(rc);
+		why = rc == SQLITE_FORMAT ? "a frame that is none of ours" : sqlite3_errstr(rc);
 	if (sys && ((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_IOERR))
 		return ctf_fail(err, errno_of(rc), "%s: %s: %s (%s)", SQ_CONF(s)->db, doing,
 				why, strerror(sys));
@@ -101,22 +101,25 @@ sq_run(sqlite3_stmt *st)
 	return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
 
-/* SQLite would make the file readable for all. */
+/*
+ * SQLite would make the file readable for all.  A file that exists is not
+ * opened here: closing it again would drop the locks another output of this
+ * process has on it.
+ */
 static int
 file_make(const struct sq_sink *s, struct ctf_err *err)
 {
 	const char *path = SQ_CONF(s)->db;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
-	bool fresh = fd >= 0;
 
-	if (!fresh && errno == EEXIST)
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
+	if (fd >= 0) {
+		if (ctf_own(s->obj.ctx, fd) < 0)
+			ctf_log(s->obj.ctx, CTF_WARNING,
+				"%s: cannot be given to the daemon's user", path);
+		close(fd);
+	} else if (errno != EEXIST || faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0) {
 		return ctf_fail(err, errno, "%s: %s", path, strerror(errno));
-	if (fresh && ctf_own(s->obj.ctx, fd) < 0)
-		ctf_log(s->obj.ctx, CTF_WARNING, "%s: cannot be given to the daemon's user",
-			path);
-	close(fd);
+	}
 	return 0;
 }
 
@@ -272,7 +275,8 @@ size_of(const char *path, const char *suffix)
 }
 
 /*
- * Reading a database in WAL mode makes -shm and -wal files unless they are
+ * (No connection of this process is open yet: closing the file below would
+ * drop its locks.)  Reading a database in WAL mode makes -shm and -wal files unless they are
  * there, or SQLite is told that nobody writes.
  */
 static const char *

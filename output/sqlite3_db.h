@@ -25,6 +25,7 @@ enum sq_as { /* how a value is stored, by the declared type */
 struct sq_column {
 	char *name;
 	enum sq_as as;
+	int field; /* its place in the layout of the frames at hand, or -1 */
 };
 
 struct sq_table {
@@ -118,7 +119,7 @@ struct sq_sink {
 	uint64_t done;  /* the last frame committed */
 
 	struct sq_layout layout; /* of the frames at hand */
-	int map[SQ_FIELDS];      /* native: by enum sq_field; foreign: by column; -1 none */
+	int map[F_COUNT];        /* native: places in the layout, or -1 */
 	bool or_abort;           /* the table's own ON CONFLICT broke a transaction */
 
 	struct sq_ref *refs;
@@ -127,8 +128,10 @@ struct sq_sink {
 	uint64_t rows, stored; /* of this transaction */
 
 	bool said_busy;
-	uint64_t said_ns; /* when refused rows were logged last */
-	uint64_t unsaid;  /* rows refused since */
+	uint64_t said_ns;  /* when refused rows were logged last */
+	uint64_t unsaid;   /* rows refused since */
+	uint64_t refusing; /* in this transaction */
+	char reason[160];  /* for the last one */
 	ctf_counter *refused, *repeats;
 };
 
@@ -164,5 +167,7 @@ int sq_note_ready(struct sq_sink *);
 int sq_note_store(struct sq_sink *, const struct sq_row *);
 int sq_foreign_map(struct sq_sink *);
 int sq_foreign_store(struct sq_sink *);
+/* Counts the rows refused by what was committed; logs them now and then. */
+void sq_foreign_say(struct sq_sink *, bool last);
 
 #endif

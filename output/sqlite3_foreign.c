@@ -97,7 +97,7 @@ row_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_cell *cells)
 	int i = 0;
 
 	for (unsigned col = 0; col < s->table.n; col++) {
-		int f = s->map[col];
+		int f = s->table.cols[col].field;
 
 		if (f < 0)
 			continue;
@@ -120,13 +120,15 @@ columns_map(struct sq_sink *s)
 	char key[256];
 
 	for (unsigned i = 0; i < s->table.n; i++) {
-		s->map[i] = -1;
-		if (sq_key_of(s->table.cols[i].name, key, sizeof(key)))
-			s->map[i] = sq_layout_find(&s->layout, key);
-		if (s->map[i] < 0)
+		struct sq_column *c = &s->table.cols[i];
+
+		c->field = -1;
+		if (sq_key_of(c->name, key, sizeof(key)))
+			c->field = sq_layout_find(&s->layout, key);
+		if (c->field < 0)
 			ctf_log(s->obj.ctx, CTF_WARNING,
 				"%s: column \"%s\" of \"%s\" gets nothing until the next start",
-				SQ_CONF(s)->db, s->table.cols[i].name, SQ_CONF(s)->table);
+				SQ_CONF(s)->db, c->name, SQ_CONF(s)->table);
 	}
 }
 
@@ -139,7 +141,7 @@ insert_sql(const struct sq_sink *s)
 	sqlite3_str_appendf(sql, "INSERT %sINTO \"%w\"(", s->or_abort ? "OR ABORT " : "",
 			    SQ_CONF(s)->table);
 	for (unsigned i = 0; i < s->table.n; i++)
-		if (s->map[i] >= 0)
+		if (s->table.cols[i].field >= 0)
 			sqlite3_str_appendf(sql, "%s\"%w\"", n++ ? "," : "",
 					    s->table.cols[i].name);
 	sqlite3_str_appendall(sql, ") VALUES(");
@@ -172,17 +174,20 @@ is_refusal(int rc)
 	return rc == SQLITE_CONSTRAINT || rc == SQLITE_MISMATCH || rc == SQLITE_TOOBIG;
 }
 
-static void
-refuse(struct sq_sink *s)
+void
+sq_foreign_say(struct sq_sink *s, bool last)
 {
 	uint64_t now = ctf_now();
 
-	ctf_count(s->refused, 1);
-	s->unsaid++;
-	if (now - s->said_ns < SAY_NS)
+	if (s->refusing) {
+		ctf_count(s->refused, s->refusing);
+		s->unsaid += s->refusing;
+		s->refusing = 0;
+	}
+	if (!s->unsaid || (!last && now - s->said_ns < SAY_NS))
 		return;
-	ctf_log(s->obj.ctx, CTF_ERROR, "%s: \"%s\" refused %llu rows: %s", SQ_CONF(s)->db,
-		SQ_CONF(s)->table, (unsigned long long)s->unsaid, sqlite3_errmsg(s->db));
+	ctf_log(s->obj.ctx, CTF_ERROR, "%s: table \"%s\" refused %llu flows, lastly: %s",
+		SQ_CONF(s)->db, SQ_CONF(s)->table, (unsigned long long)s->unsaid, s->reason);
 	s->said_ns = now;
 	s->unsaid = 0;
 }
@@ -202,7 +207,8 @@ row_store(struct sq_sink *s, const uint8_t *p)
 		return rc;
 	if (sqlite3_get_autocommit(s->db)) /* ON CONFLICT ROLLBACK: all of it is gone */
 		return rc;
-	refuse(s);
+	s->refusing++;
+	snprintf(s->reason, sizeof(s->reason), "%s", sqlite3_errmsg(s->db));
 	return SQLITE_OK;
 }
 
@@ -211,6 +217,7 @@ sq_foreign_store(struct sq_sink *s)
 {
 	int rc = SQLITE_OK;
 
+	s->refusing = 0;
 	for (unsigned i = 0; i < s->n && rc == SQLITE_OK; i++)
 		rc = row_store(s, s->refs[i].p);
 	return rc;

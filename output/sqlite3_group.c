@@ -162,6 +162,7 @@ group_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 		s->known = true;
 		s->done = last;
 		ctf_count(s->repeats, s->rows - s->stored);
+		sq_foreign_say(s, false);
 	}
 	return rc;
 }

@@ -114,6 +114,8 @@ sq_sink_close(void *sink)
 {
 	struct sq_sink *s = sink;
 
+	s->refusing = 0;
+	sq_foreign_say(s, true);
 	sq_conn_close(s);
 	sq_layout_free(&s->layout);
 	free(s->refs);

@@ -6,3 +6,4 @@ include tests/lint/local.mk
 include tests/conf/local.mk
 include tests/netns/local.mk
 include tests/interop/local.mk
+include tests/bench/local.mk

@@ -1,3 +1,8 @@
 # The conformance checker, on good and on broken bytes.
 TESTS += tests/interop/test_ipfix_check.py
 dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_check.py
+
+# Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
+TESTS += tests/interop/test_collectors.py
+dist_check_SCRIPTS += tests/interop/test_collectors.py
+EXTRA_DIST += tests/interop/collectors.py

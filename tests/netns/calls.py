@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 import daemon
@@ -80,9 +81,10 @@ class Suite:
         if getattr(test, "root", False) and os.geteuid() != 0:
             skipped.append(name)
             return
+        start = time.monotonic()
         try:
             test(where)
-            print(f"ok   {name}", flush=True)
+            print(f"ok   {name} {time.monotonic() - start:.1f} s", flush=True)
         except Exception:  # reported, and the next one gets its turn
             failed.append(name)
             print(f"FAIL {name}", flush=True)

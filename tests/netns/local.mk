@@ -12,3 +12,24 @@ tests_netns_test_nfct_live_DEPENDENCIES = libplugins.a libctflow.a
 TESTS += tests/netns/test_nfct_live
 endif
 endif
+
+# The whole daemon in namespaces: needs root, and python3.
+NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/test_flows.py \
+	tests/netns/test_burst.py tests/netns/test_privs.py tests/netns/test_stalled.py
+NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
+	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
+	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \
+	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
+check_PROGRAMS += tests/netns/flood
+tests_netns_flood_SOURCES = tests/netns/flood.c
+TESTS += $(NETNS_TESTS)
+dist_check_SCRIPTS += $(NETNS_TESTS)
+EXTRA_DIST += $(NETNS_MODULES)
+
+# The long forms; never part of make check.
+.PHONY: soak
+soak: all $(check_PROGRAMS)
+	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
+	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \
+		$(srcdir)/tests/netns/test_stalled.py && \
+		$(srcdir)/tests/interop/test_collectors.py || exit 1; done

@@ -1,29 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Collectors that keep every byte they get."""
 import socket
+import struct
 import threading
 
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 
 
 class UdpSink:
-    """Keeps datagrams in its socket until they are asked for."""
+    """Keeps datagrams, and when they came, until they are asked for."""
 
     def __init__(self, lab, ns, port, host="127.0.0.1"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.sock = lab.socket(ns, family, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.sock.bind((host, port))
         self.sock.setblocking(False)
         self.datagrams = []
+        self.times = []
 
     def messages(self):
         """All datagrams so far."""
         while True:
             try:
-                self.datagrams.append(self.sock.recv(65536))
+                data, control, _, _ = self.sock.recvmsg(65536, 64)
             except BlockingIOError:
                 return self.datagrams
+            sec, nsec = struct.unpack("qq", control[0][2])
+            self.datagrams.append(data)
+            self.times.append(sec + nsec / 1e9)
+
+    def timed(self):
+        """All of them behind their time and length, for ipfix_check.py --timed."""
+        return b"".join(struct.pack(">dI", t, len(d)) + d
+                        for d, t in zip(self.messages(), self.times))
 
     def close(self):
         self.sock.close()

@@ -22,6 +22,7 @@ from sinks import TcpSink  # noqa: E402
 FLOWS = int(os.environ.get("CTF_BURST", "200000"))
 PORTS, FIRST_PORT, SIZES = 50000, 1024, 64  # as in flood.c
 OVER = 28
+PATIENCE = 20 * max(1, FLOWS / 200000)  # seconds
 NS = "burst"
 
 STACKS = [
@@ -141,8 +142,10 @@ def burst(lab, tmp, daemon):
     lab.run(NS, "conntrack", "-F", timeout=60)
     print(f"destroyed in {time.monotonic() - start:.1f} s")
     for name in ("emu", "json"):
-        until(f"{name} to be written", lambda n=name: lines(f"{tmp}/{n}") >= FLOWS, step=0.3)
-    until("the database to be written", lambda: rows(f"{tmp}/flows.db") >= FLOWS, step=0.3)
+        until(f"{name} to be written", lambda n=name: lines(f"{tmp}/{n}") >= FLOWS,
+              PATIENCE, 0.3)
+    until("the database to be written", lambda: rows(f"{tmp}/flows.db") >= FLOWS,
+          PATIENCE, 0.3)
     print(f"all written after {time.monotonic() - start:.1f} s")
     daemon.stop()
 

@@ -193,8 +193,8 @@ tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c tests/unit/ipfix_read.c 
 tests_unit_test_ipfix_CPPFLAGS = $(UNIT_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_ipfix_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
 tests_unit_test_ipfix_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)
-tests_unit_test_ipfix_tcp_SOURCES = tests/unit/test_ipfix_tcp.c tests/unit/ipfix_walk.c \
-	tests/unit/ipfix_walk.h
+tests_unit_test_ipfix_tcp_SOURCES = tests/unit/test_ipfix_tcp.c tests/unit/ipfix_peer.c \
+	tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c tests/unit/ipfix_walk.h
 tests_unit_test_ipfix_tcp_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_ipfix_tcp_LDADD = $(IPFIX_TEST_LIBS) $(WITH_PLUG) $(IPFIX_LIBS)
 tests_unit_test_ipfix_tcp_DEPENDENCIES = $(IPFIX_TEST_LIBS) $(PLUG_DEPS)

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IPFIX over TCP to collectors that behave, and to such that do not. */
-#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -11,125 +9,11 @@
 #include <unistd.h>
 
 #include "ipfix.h"
+#include "ipfix_peer.h"
 #include "ipfix_walk.h"
 #include "plug.h"
 
 extern const struct ctf_plugin ctf_plugin_ipfix;
-
-#define SESSIONS 3u
-
-struct session {           /* how a collector behaves, and what it got */
-	size_t read_max;   /* bytes it reads; 0: until the end */
-	size_t chunk;      /* bytes a read, 0: as they come */
-	unsigned pause_us; /* before each read */
-	bool reset;        /* ends with RST, not FIN */
-	uint8_t *bytes;
-	size_t len;
-};
-
-struct peer {
-	int fd;
-	uint16_t port;
-	unsigned sessions;
-	struct session session[SESSIONS];
-	pthread_t thread;
-	_Atomic unsigned finished;
-};
-
-/* ---- the collector ------------------------------------------------------------- */
-
-static void
-sleep_us(unsigned us)
-{
-	struct timespec t = { us / 1000000, (long)(us % 1000000) * 1000 };
-
-	nanosleep(&t, NULL);
-}
-
-static void
-read_session(struct session *s, int fd)
-{
-	size_t room = 64u << 20;
-	ssize_t n = 1;
-
-	s->bytes = malloc(room);
-	while (n > 0 && (!s->read_max || s->len < s->read_max)) {
-		size_t want = s->chunk ? s->chunk : 65536;
-
-		if (s->read_max && want > s->read_max - s->len)
-			want = s->read_max - s->len;
-		if (s->pause_us)
-			sleep_us(s->pause_us);
-		n = read(fd, s->bytes + s->len, want < room - s->len ? want : room - s->len);
-		if (n > 0)
-			s->len += (size_t)n;
-	}
-}
-
-static void *
-collect(void *arg)
-{
-	struct linger reset = { 1, 0 };
-	struct peer *p = arg;
-
-	for (unsigned i = 0; i < p->sessions; i++) {
-		int fd = accept(p->fd, NULL, NULL);
-
-		if (fd < 0)
-			break;
-		read_session(&p->session[i], fd);
-		if (p->session[i].reset) {
-			sleep_us(100000); /* our side fills the buffers */
-			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		}
-		close(fd);
-		p->finished++;
-	}
-	return NULL;
-}
-
-static void
-listen_on(struct peer *p, uint16_t port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
-	socklen_t len = sizeof(a);
-	int on = 1, small = 16384;
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	setsockopt(p->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	ck_assert_int_eq(bind(p->fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	ck_assert_int_eq(listen(p->fd, 5), 0);
-	getsockname(p->fd, (struct sockaddr *)&a, &len);
-	p->port = ntohs(a.sin_port);
-}
-
-static void
-peer_start(struct peer *p, unsigned sessions)
-{
-	p->sessions = sessions;
-	listen_on(p, 0);
-	ck_assert_int_eq(pthread_create(&p->thread, NULL, collect, p), 0);
-}
-
-static void
-peer_await(struct peer *p, unsigned finished)
-{
-	for (unsigned i = 0; i < 1000 && p->finished < finished; i++)
-		sleep_us(10000);
-	ck_assert_uint_ge(p->finished, finished);
-}
-
-static void
-peer_end(struct peer *p)
-{
-	shutdown(p->fd, SHUT_RDWR);
-	pthread_join(p->thread, NULL);
-	close(p->fd);
-	for (unsigned i = 0; i < SESSIONS; i++)
-		free(p->session[i].bytes);
-}
 
 /* ---- the exporter ---------------------------------------------------------------- */
 
@@ -456,7 +340,7 @@ START_TEST(test_interrupt)
 	enum ctf_sent r;
 	struct plug *p;
 
-	listen_on(&peer, 0);
+	peer_listen(&peer, 0);
 	p = exporter(&peer, "");
 	open_small(p);
 	flows(p, 1, 10000, -1);
@@ -478,7 +362,7 @@ START_TEST(test_refused)
 	struct plug *p;
 	struct walk w;
 
-	listen_on(&peer, 0);
+	peer_listen(&peer, 0);
 	port = peer.port;
 	close(peer.fd);
 	p = exporter(&peer, "");
@@ -486,9 +370,8 @@ START_TEST(test_refused)
 	ck_assert_int_ne(plug_deliver(p, &err), CTF_SENT);
 	ck_assert_ptr_nonnull(strstr(err.msg, "127.0.0.1"));
 	restart(p);
-	listen_on(&peer, port);
-	peer.sessions = 1;
-	ck_assert_int_eq(pthread_create(&peer.thread, NULL, collect, &peer), 0);
+	peer_listen(&peer, port);
+	peer_run(&peer, 1);
 	deliver(p);
 	plug_free(p);
 	peer_await(&peer, 1);

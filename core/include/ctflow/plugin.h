@@ -437,7 +437,10 @@ struct ctf_plugin {
 	/* n >= 1 consecutive frames; ret_taken says how many were taken, 0..n. */
 	enum ctf_sent (*deliver)(void *sink, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken, struct ctf_err *err);
-	/* Number up to which nothing need be sent again; NULL: what was taken. */
+	/*
+	 * Number up to which nothing need be sent again, also right after
+	 * close(); NULL: what was taken.
+	 */
 	uint64_t (*settled)(void *sink);
 	/* The watched fd is readable while nothing is to be sent: SENT or RETRY. */
 	enum ctf_sent (*idle)(void *sink, struct ctf_err *err);
