@@ -5,6 +5,18 @@
 
 #include "background.h"
 
+void
+background_fill_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void
 wait_for_child(int fd)
 {

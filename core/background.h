@@ -4,6 +4,11 @@
 #define CTF_BACKGROUND_H
 
 /*
+ * Whoever started us may have closed 0, 1 or 2; a file that got such a number
+ * would be taken for stderr, or closed by background_done().
+ */
+void background_fill_fds(void);
+/*
  * Forks; only the child returns.  The parent waits for background_done() and
  * exits with its code, or with 1 if the child dies before.
  */

@@ -22,6 +22,7 @@ struct ctf_ctx {
 	struct encoder *enc;
 	struct sink *sink;
 	struct stack *stack; /* while it is being wired */
+	bool set_up;         /* setup() was called: release() must be */
 	unsigned pos;        /* member number in it */
 };
 

@@ -225,7 +225,7 @@ check(const struct cli *cli)
 	}
 	if (!code && setup_refused(&s))
 		code = 1;
-	if (s.conf && cli->verbose && !s.no_stack)
+	if (s.global_parsed && cli->verbose && !s.no_stack)
 		info_config(stdout, s.conf, &s.global, &s.plan, &s.graph);
 	setup_free(&s);
 	free(conf);
@@ -258,6 +258,7 @@ ctf_main(int argc, char **argv)
 {
 	struct daemon d = { .sigfd = -1 };
 
+	background_fill_fds();
 	cli_parse(argc, argv, &d.cli);
 	if (d.cli.user && priv_lookup(d.cli.user, &d.priv)) {
 		fprintf(stderr, "Unknown user %s.\n", d.cli.user);

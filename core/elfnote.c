@@ -72,7 +72,7 @@ elfnote_abi(const char *path, uint32_t *ret_abi, struct ctf_err *err)
 	struct image im = { 0 };
 	struct stat st;
 	bool found = false;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang */
 
 	if (fd < 0 || fstat(fd, &st)) {
 		int e = errno;

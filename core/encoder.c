@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "pump.h"
+#include "sink.h"
 
 #define LAYOUT_MAX (256u * 1024u)
 
@@ -40,6 +41,7 @@ encoder_ready(struct encoder *e, struct ctf_err *err)
 	p = realloc(f.p, f.len ? f.len : 1);
 	if (p)
 		f.p = p;
+	queue_room(&e->sink->queue, e->limit);
 	e->layout = (struct ctf_layout){ layout_id(pl->name, &f), f.len, f.p };
 	e->records = ctf_counter_new(&e->ctx, "records");
 	e->skipped = ctf_counter_new(&e->ctx, "skipped");

@@ -163,6 +163,7 @@ setup_inputs(struct graph *g, struct stack **ret_bad, struct ctf_err *err)
 	for (struct input *in = g->inputs; in; in = in->next) {
 		const struct ctf_plugin *pl = in->inst->plugin;
 
+		in->ctx.set_up = true;
 		if (pl->setup && pl->setup(in->ctx.obj, err)) {
 			*ret_bad = in->stacks[0];
 			return -EINVAL;
@@ -233,7 +234,7 @@ obj_free(struct ctf_ctx *ctx)
 {
 	const struct ctf_plugin *pl = ctx->inst->plugin;
 
-	if (pl->release)
+	if (ctx->set_up && pl->release)
 		pl->release(ctx->obj);
 	ctx_free(ctx);
 }

@@ -211,3 +211,13 @@ plugin_load(struct plugin_set *set, const char *path, struct ctf_err *err)
 		return 0; /* found by name, when a stack asks for it */
 	return load_file(set, path, err);
 }
+
+const struct ctf_plugin *
+plugin_of_file(struct plugin_set *set, const char *path, struct ctf_err *err)
+{
+	const char *word = own_word(path);
+
+	if (word)
+		return plugin_find(set, word, err);
+	return load_file(set, path, err) ? NULL : set->first->plugin;
+}

@@ -24,6 +24,10 @@ const struct ctf_plugin *plugin_find(struct plugin_set *, const char *name, stru
  */
 int plugin_load(struct plugin_set *, const char *path, struct ctf_err *);
 
+/* The plugin a plugin= line with that path means. */
+const struct ctf_plugin *plugin_of_file(struct plugin_set *, const char *path,
+					struct ctf_err *);
+
 /* One the program brings itself. */
 int plugin_add(struct plugin_set *, const struct ctf_plugin *);
 

@@ -52,7 +52,7 @@ priv_drop(const struct priv *p)
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
 		return -errno;
 	/* The C library makes all threads follow. */
-	if (setgroups(1, &p->gid) || setresgid(p->gid, p->gid, p->gid) ||
+	if (initgroups(p->name, p->gid) || setresgid(p->gid, p->gid, p->gid) ||
 	    setresuid(p->uid, p->uid, p->uid))
 		return -errno;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))

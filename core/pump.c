@@ -75,6 +75,13 @@ count_in(struct ctf_frame *f, const struct ctf_rec *r)
 }
 
 static void
+give_up(struct encoder *e, const struct ctf_rec *r, const char *why)
+{
+	ctf_count(e->too_large, 1);
+	sink_lose(e->sink, e, r, why);
+}
+
+static void
 encode(struct encoder *e, const struct ctf_rec *r)
 {
 	const struct ctf_plugin *pl = plugin(e);
@@ -82,6 +89,7 @@ encode(struct encoder *e, const struct ctf_rec *r)
 
 	for (int tries = 0; tries < 2; tries++) {
 		struct ctf_frame *f = frame_for(e, stream);
+		uint32_t len = f ? f->len : 0;
 		enum ctf_put put = f ? pl->encode(e->ctx.obj, r, f) : CTF_FULL;
 
 		if (put == CTF_OK) {
@@ -89,15 +97,18 @@ encode(struct encoder *e, const struct ctf_rec *r)
 			e->n_records++;
 			return;
 		}
+		if (f)
+			f->len = len; /* half a record is none */
 		if (put == CTF_SKIP) {
 			e->n_skipped++;
 			return;
 		}
-		if (!f || f->recs == 0)
-			break; /* out of memory, or too large for any frame */
+		if (!f || f->recs == 0) {
+			give_up(e, r, f ? "too_large" : "memory");
+			return;
+		}
 		seal(e, e->last);
 	}
-	ctf_count(e->too_large, 1);
 }
 
 /* ---- a batch ---- */
@@ -180,19 +191,20 @@ aside_frame(struct encoder *e)
 	return q;
 }
 
-struct qframe *
-encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap)
+int
+encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **ret_frame)
 {
 	struct qframe *q;
 
+	*ret_frame = NULL;
 	if (!plugin(e)->gap || !e->ctx.inst->out.gaps)
-		return NULL;
+		return 0;
 	q = aside_frame(e);
 	if (!q)
-		return NULL;
+		return -ENOMEM;
 	if (plugin(e)->gap(e->ctx.obj, gap, &q->f) != CTF_OK) {
 		free(q);
-		return NULL;
+		return 0;
 	}
 	q->f.first_ns = gap->from_ns;
 	q->f.last_ns = gap->to_ns;
@@ -200,7 +212,8 @@ encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap)
 	q->gap = *gap;
 	if (plugin(e)->seal)
 		plugin(e)->seal(e->ctx.obj, &q->f);
-	return qframe_trim(q);
+	*ret_frame = qframe_trim(q);
+	return 0;
 }
 
 void
@@ -208,17 +221,10 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 {
 	struct input *in = ctx->input;
 
-	for (unsigned i = 0; i < in->nstacks; i++) {
-		struct encoder *e = in->stacks[i]->enc;
-		struct qframe *q;
-
-		seal_all(e);
-		if (!speaks_for_sink(in, i))
-			continue;
-		q = encoder_gap_frame(e, gap);
-		if (q)
-			sink_push(e->sink, q);
-	}
+	pump_seal(in); /* what came before it, whichever stack it went through */
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (speaks_for_sink(in, i))
+			sink_gap(in->stacks[i]->enc->sink, in->stacks[i]->enc, gap);
 }
 
 void

@@ -13,8 +13,8 @@ void pump_seal(struct input *);
 
 /* encoder.c; after setup: the layout, the counters. */
 int encoder_ready(struct encoder *, struct ctf_err *);
-/* A frame that holds only this gap; NULL when the output shows none. */
-struct qframe *encoder_gap_frame(struct encoder *, const struct ctf_gap *);
+/* A frame that holds only this gap; NULL when the output shows none.  -ENOMEM */
+int encoder_gap_frame(struct encoder *, const struct ctf_gap *, struct qframe **ret_frame);
 /* Frees frames that were never sealed. */
 void encoder_discard(struct encoder *);
 

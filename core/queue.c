@@ -98,6 +98,7 @@ void
 queue_taken(struct queue *q, unsigned n)
 {
 	for (; n && q->next; n--) {
+		q->next->taken = true;
 		q->before_next = q->next;
 		q->next = q->next->next;
 	}
@@ -181,4 +182,13 @@ queue_clear(struct queue *q)
 		free(f);
 	}
 	*q = (struct queue){ .limit = q->limit, .last_number = q->last_number };
+}
+
+void
+queue_room(struct queue *q, uint32_t frame)
+{
+	uint64_t least = 2 * (sizeof(struct qframe) + (uint64_t)frame);
+
+	if (q->limit < least)
+		q->limit = least;
 }

@@ -24,6 +24,7 @@ struct qframe {
 	struct qframe *next;
 	struct encoder *enc; /* who made it */
 	bool begun;          /* was given to deliver(): part of it may have been sent */
+	bool taken;          /* once, maybe in a session that broke */
 	bool is_gap;
 	struct ctf_gap gap; /* what it says, if is_gap */
 	uint8_t data[];
@@ -58,6 +59,9 @@ struct qframe *queue_drop_next(struct queue *);
 /* Puts it where the next queue_drop() would look first. */
 void queue_unshift(struct queue *, struct qframe *);
 void queue_clear(struct queue *);
+
+/* The limit must let one frame wait while another is delivered. */
+void queue_room(struct queue *, uint32_t frame);
 
 static inline bool
 queue_over(const struct queue *q)

@@ -115,10 +115,11 @@ on_pause(void *arg)
 
 /* ---- inputs ---- */
 
-static void
-end_input(struct run *r, struct input *in, int err)
+void
+run_end_input(struct run *r, struct input *in, int err)
 {
 	in->ended = true;
+	in->paused = false;
 	if (in->watch)
 		loop_del(in->watch);
 	in->watch = NULL;
@@ -150,7 +151,7 @@ service(struct run *r, struct input *in)
 		set_paused(r, in, must_pause(in));
 	}
 	if (ret < 0 || ret == CTF_READ_END)
-		end_input(r, in, ret < 0 ? ret : 0);
+		run_end_input(r, in, ret < 0 ? ret : 0);
 	arm_seal(r);
 	run_kick(r->graph);
 }
@@ -168,6 +169,8 @@ on_every(void *arg)
 {
 	struct input *in = arg;
 
+	if (!in->started)
+		return;
 	in->every(in->ctx.obj);
 	run_kick(in->graph);
 }
@@ -186,7 +189,18 @@ ctf_every(struct ctf_ctx *ctx, uint64_t msec, void (*fn)(void *self))
 	return ret;
 }
 
-static int
+void
+run_stop_input(struct input *in)
+{
+	run_end_input(in->graph->run, in, 0);
+	if (in->timer)
+		timer_set(in->timer, 0, 0);
+	if (in->started)
+		plugin(in)->stop(in->ctx.obj);
+	in->started = false;
+}
+
+static void
 start_input(struct run *r, struct input *in)
 {
 	struct ctf_err err = { 0 };
@@ -204,11 +218,10 @@ start_input(struct run *r, struct input *in)
 	}
 	if (ret) {
 		ctf_log(&in->ctx, CTF_ERROR, "%s", err.msg);
-		in->ended = true;
+		run_stop_input(in);
 		for (unsigned i = 0; i < in->nstacks; i++)
 			in->stacks[i]->dead = true;
 	}
-	return ret;
 }
 
 /* ---- start ---- */
@@ -234,26 +247,45 @@ bury(struct sink *s)
 	}
 }
 
+/* Nothing is opened for stacks whose input does not work. */
+static bool
+is_fed(const struct sink *s)
+{
+	for (const struct encoder *e = s->encoders; e; e = e->next)
+		if (!e->stack->dead)
+			return true;
+	return false;
+}
+
 static void
 start_sinks(struct graph *g)
 {
 	uint64_t deadline;
 
 	for (struct sink *s = g->sinks; s; s = s->next) {
-		int ret = sink_start(s);
+		int ret = is_fed(s) ? sink_start(s) : 0;
 
 		if (ret) {
 			ctf_fail(&s->why, -ret, "no thread: %s", strerror(-ret));
-			s->refused = true;
+			bury(s);
 		}
 	}
 	deadline = clock_ms() + FIRST_OPEN_MS;
 	for (struct sink *s = g->sinks; s; s = s->next)
-		if (s->running)
-			sink_await_open(s, deadline);
-	for (struct sink *s = g->sinks; s; s = s->next)
-		if (s->refused)
+		if (s->running && sink_await_open(s, deadline))
 			bury(s);
+}
+
+/* An input works as long as one of its stacks does. */
+static bool
+input_alive(const struct input *in)
+{
+	if (in->ended)
+		return false;
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (!in->stacks[i]->dead)
+			return true;
+	return false;
 }
 
 int
@@ -270,6 +302,9 @@ run_start(struct run *r)
 	for (struct input *in = g->inputs; in; in = in->next)
 		start_input(r, in);
 	start_sinks(g);
+	for (struct input *in = g->inputs; in; in = in->next)
+		if (!input_alive(in))
+			run_stop_input(in);
 	return graph_live_stacks(g) ? 0 : -ENOENT;
 }
 
@@ -279,18 +314,6 @@ run_go(struct run *r)
 	for (struct sink *s = r->graph->sinks; s; s = s->next)
 		if (s->running)
 			sink_go(s);
-}
-
-/* An input works as long as one of its stacks does. */
-static bool
-input_alive(const struct input *in)
-{
-	if (in->ended)
-		return false;
-	for (unsigned i = 0; i < in->nstacks; i++)
-		if (!in->stacks[i]->dead)
-			return true;
-	return false;
 }
 
 bool

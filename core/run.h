@@ -22,6 +22,10 @@ int run_start(struct run *);
 void run_go(struct run *);
 /* Wakes the sinks that were given frames. */
 void run_kick(struct graph *);
+/* Nothing more is read, and the input gives back what it holds. */
+void run_stop_input(struct input *);
+/* It will never give anything again; err: because it failed. */
+void run_end_input(struct run *, struct input *, int err);
 /* Some input may still deliver. */
 bool run_alive(const struct run *);
 void run_reopen(struct run *);

@@ -15,15 +15,15 @@ setup_conf_path(const char *given)
 						"/etc/ulogd.conf" };
 	char *path;
 
+	for (size_t i = 0; !given && i < sizeof(defaults) / sizeof(*defaults); i++)
+		if (access(defaults[i], F_OK) == 0)
+			given = defaults[i];
 	if (given) {
 		path = realpath(given, NULL);
 		if (!path)
 			log_fatal("%s", given);
 		return path;
 	}
-	for (size_t i = 0; i < sizeof(defaults) / sizeof(*defaults); i++)
-		if (access(defaults[i], F_OK) == 0)
-			return realpath(defaults[i], NULL);
 	log_fatalx("no configuration: neither %s nor %s exists, and no -c was given",
 		   defaults[0], defaults[2]);
 	return NULL;
@@ -139,15 +139,5 @@ setup_free(struct setup *s)
 const struct ctf_plugin *
 setup_plugin(struct plugin_set *set, const char *name, struct ctf_err *err)
 {
-	const char *base = strrchr(name, '/'), *tail;
-	char word[64];
-
-	if (!base)
-		return plugin_find(set, name, err);
-	if (plugin_load(set, name, err))
-		return NULL;
-	tail = strrchr(base, '_');
-	tail = tail ? tail + 1 : base + 1;
-	snprintf(word, sizeof(word), "%.*s", (int)strcspn(tail, "."), tail);
-	return plugin_find(set, word, err);
+	return strchr(name, '/') ? plugin_of_file(set, name, err) : plugin_find(set, name, err);
 }

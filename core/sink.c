@@ -8,6 +8,20 @@
 #include "pump.h"
 #include "sink.h"
 
+static const char undeliverable[] = "undeliverable"; /* known by its address */
+
+/* Of the clock that nobody sets: a wait must not get longer by a clock step. */
+static void
+cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 struct sink *
 sink_new(struct inst *inst)
 {
@@ -24,7 +38,7 @@ sink_new(struct inst *inst)
 	s->ctx.sink = s;
 	s->queue.limit = inst->out.queue;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->cond, NULL);
+	cond_init(&s->cond);
 	s->delivered = ctf_counter_new(&s->ctx, "delivered");
 	s->dropped = ctf_counter_new(&s->ctx, "dropped");
 	s->retries = ctf_counter_new(&s->ctx, "retries");
@@ -76,6 +90,8 @@ gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
 		sum->to_ns = g->to_ns;
 	if (g->count_is > sum->count_is)
 		sum->count_is = g->count_is;
+	if (g->nsid != sum->nsid)
+		sum->nsid = -1;
 	sum->count = sum->count_is == CTF_UNCOUNTED ? CTF_UNKNOWN : sum->count + g->count;
 }
 
@@ -90,30 +106,69 @@ gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 		g.cause = cause;
 		g.instance = s->inst->id;
 	}
+	if (f->taken && g.count_is == CTF_EXACT) /* in a session that broke: it may be there */
+		g.count_is = CTF_AT_MOST;
 	return g;
+}
+
+/* With the mutex: remembered until there is a frame for it. */
+static void
+remember(struct sink *s, struct encoder *e, const struct ctf_gap *g)
+{
+	if (s->lost_enc)
+		gap_merge(&s->lost, g);
+	else
+		s->lost = *g;
+	s->lost_enc = e;
 }
 
 void
 sink_lost(struct sink *s, const struct qframe *f)
 {
-	struct ctf_gap g = gap_of(s, f, "undeliverable");
+	struct ctf_gap g = gap_of(s, f, undeliverable);
 
-	if (s->lost_enc)
-		gap_merge(&s->lost, &g);
-	else
-		s->lost = g;
-	s->lost_enc = f->enc;
+	if (!f->is_gap || f->gap.cause != undeliverable) /* or it would come back for ever */
+		remember(s, f->enc, &g);
 }
 
-/* The gap for what the worker could not deliver; encoders are the main thread's. */
+void
+sink_lose(struct sink *s, struct encoder *e, const struct ctf_rec *r, const char *cause)
+{
+	struct ctf_gap g = { r->rx_ns, r->rx_ns, 1, CTF_EXACT, cause, s->inst->id, -1 };
+
+	pthread_mutex_lock(&s->lock);
+	remember(s, e, &g);
+	pthread_mutex_unlock(&s->lock);
+	s->dirty = true;
+}
+
+void
+sink_gap(struct sink *s, struct encoder *e, const struct ctf_gap *gap)
+{
+	struct ctf_gap g = *gap;
+	struct qframe *f;
+	int ret = encoder_gap_frame(e, gap, &f);
+
+	pthread_mutex_lock(&s->lock);
+	if (ret) {
+		g.cause = "memory"; /* the input's words are not ours to keep */
+		g.instance = s->inst->id;
+		remember(s, e, &g);
+	} else if (f) {
+		queue_push(&s->queue, f);
+	}
+	pthread_mutex_unlock(&s->lock);
+	s->dirty = true;
+}
+
+/* The gap for what was lost elsewhere; without memory for it, another time. */
 static void
 push_lost(struct sink *s)
 {
 	struct qframe *gap;
 
-	if (!s->lost_enc)
+	if (!s->lost_enc || encoder_gap_frame(s->lost_enc, &s->lost, &gap))
 		return;
-	gap = encoder_gap_frame(s->lost_enc, &s->lost);
 	s->lost_enc = NULL;
 	if (gap)
 		queue_push(&s->queue, gap);
@@ -126,9 +181,9 @@ sink_kick(struct sink *s)
 
 	if (!s->dirty)
 		return;
-	s->dirty = false;
 	pthread_mutex_lock(&s->lock);
 	push_lost(s);
+	s->dirty = s->lost_enc != NULL;
 	wake = s->waiting;
 	s->waiting = false;
 	pthread_mutex_unlock(&s->lock);
@@ -138,23 +193,26 @@ sink_kick(struct sink *s)
 
 /* Takes the oldest frames out until it fits; what they held goes into sum. */
 static struct qframe *
-drop_some(struct sink *s, struct ctf_gap *sum, uint64_t *ret_recs)
+drop_some(struct sink *s, struct ctf_gap *sum, uint64_t *ret_recs, bool *ret_some)
 {
 	struct qframe *f, *last = NULL;
 	uint64_t recs = 0;
+	bool some = false;
 
 	while (queue_over(&s->queue) && (f = queue_drop(&s->queue))) {
 		struct ctf_gap g = gap_of(s, f, "queue");
 
 		recs += f->f.recs;
-		if (last)
-			gap_merge(sum, &g);
-		else
+		if (!some)
 			*sum = g;
+		else if (f->f.recs || f->is_gap) /* coverage is not missed */
+			gap_merge(sum, &g);
+		some |= f->f.recs || f->is_gap;
 		free(last);
 		last = f;
 	}
 	*ret_recs = recs;
+	*ret_some = some;
 	return last;
 }
 
@@ -164,15 +222,15 @@ sink_drop(struct sink *s)
 	struct ctf_gap gap;
 	struct qframe *last, *mark = NULL;
 	uint64_t recs;
+	bool some;
 
 	pthread_mutex_lock(&s->lock);
-	last = drop_some(s, &gap, &recs);
-	if (last) {
-		mark = encoder_gap_frame(last->enc, &gap);
-		if (mark) {
-			mark->f.number = last->f.number;
-			queue_unshift(&s->queue, mark);
-		}
+	last = drop_some(s, &gap, &recs, &some);
+	if (some && encoder_gap_frame(last->enc, &gap, &mark))
+		remember(s, last->enc, &gap);
+	if (mark) {
+		mark->f.number = last->f.number;
+		queue_unshift(&s->queue, mark);
 	}
 	pthread_mutex_unlock(&s->lock);
 	free(last);

@@ -32,7 +32,8 @@ struct sink {
 	struct queue queue;
 	enum sink_state state;
 	bool first_done, refused, go, waiting, stopping, aborted, done, want_reopen;
-	struct ctf_gap lost;      /* undeliverable, not yet in a gap frame; */
+	bool late;                /* the start did not wait for the first opening */
+	struct ctf_gap lost;      /* not yet in a gap frame; */
 	struct encoder *lost_enc; /* NULL: nothing */
 	uint64_t progress;        /* grows with every frame taken or settled */
 	struct ctf_err why;       /* of the last failure */
@@ -59,14 +60,21 @@ bool sink_over(struct sink *);
 /* Drops the oldest until the queue is within its limit, leaving a gap. */
 void sink_drop(struct sink *);
 
+/* A gap of the input, or one record that could not be put into any frame. */
+void sink_gap(struct sink *, struct encoder *, const struct ctf_gap *);
+void sink_lose(struct sink *, struct encoder *, const struct ctf_rec *, const char *cause);
+
 /* The worker, with the mutex: this frame will not be delivered. */
 void sink_lost(struct sink *, const struct qframe *);
 
 /* worker.c */
 /* Starts the thread, which opens the output once and then waits for go. */
 int sink_start(struct sink *);
-/* Waits until that first opening is over, at most until the deadline. */
-void sink_await_open(struct sink *, uint64_t deadline_ms);
+/*
+ * Waits until that first opening is over, at most until the deadline; true: it
+ * was refused.  Later failures are retried, whatever they are.
+ */
+bool sink_await_open(struct sink *, uint64_t deadline_ms);
 /* Privileges were dropped; become_ids() is called on the thread first. */
 void sink_go(struct sink *);
 void sink_reopen(struct sink *);
@@ -75,8 +83,12 @@ void sink_stop(struct sink *);
 /* End now, whatever is queued. */
 void sink_abort(struct sink *);
 /* True when the thread is gone; what it left in the queue is lost. */
-bool sink_join(struct sink *, uint64_t timeout_ms);
+bool sink_join(struct sink *, uint64_t deadline_ms);
 /* Monotonic milliseconds. */
 uint64_t clock_ms(void);
+/* The delay after `delay` (0: none yet) when the first one is `first`. */
+uint64_t delay_next(uint64_t delay, uint64_t first);
+/* The same give or take 20 %, as `random` will have it. */
+uint64_t delay_spread(uint64_t delay, uint64_t random);
 
 #endif

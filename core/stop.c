@@ -28,15 +28,15 @@ plugin(const struct input *in)
 }
 
 /*
- * Reads what is queued.  There is no time to wait for a full output now; a
- * replay alone still waits, since nothing is lost by its not being read.
+ * Reads what is queued, at most until then: events may come faster than they
+ * are read.  There is no time to wait for a full output now.
  */
 static void
-read_out(struct stop *st, struct input *in)
+read_out(struct stop *st, struct input *in, uint64_t until_ms)
 {
 	int ret = CTF_READ_MORE;
 
-	while (ret == CTF_READ_MORE && !in->ended) {
+	while (ret == CTF_READ_MORE && !in->ended && clock_ms() < until_ms) {
 		batch_reset(&in->batch);
 		ret = plugin(in)->read(in->ctx.obj, &in->batch);
 		pump_batch(in, &in->batch);
@@ -46,16 +46,19 @@ read_out(struct stop *st, struct input *in)
 		run_kick(st->run->graph);
 	}
 	if (ret < 0 || ret == CTF_READ_END)
-		in->ended = true;
+		run_end_input(st->run, in, ret < 0 ? ret : 0);
 }
 
 static bool
-drained(struct stop *st, struct input *in, bool now)
+drained(struct stop *st, struct input *in, uint64_t deadline)
 {
-	if (in->ended || !in->started)
+	bool now;
+
+	if (in->ended)
 		return true;
-	read_out(st, in);
-	return in->ended || !plugin(in)->drain || plugin(in)->drain(in->ctx.obj, now);
+	read_out(st, in, deadline);
+	now = st->hurry(st->arg) || clock_ms() >= deadline;
+	return in->ended || plugin(in)->drain(in->ctx.obj, now);
 }
 
 static void
@@ -68,17 +71,11 @@ stop_inputs(struct stop *st)
 		/* A replay has no end of its own to wait for. */
 		if (!plugin(in)->drain)
 			in->ended = true;
-		while (!drained(st, in, st->hurry(st->arg) || clock_ms() >= deadline))
+		while (!drained(st, in, deadline))
 			loop_once(st->run->loop, POLL_MS);
-		if (!in->ended && in->started)
-			read_out(st, in);
-		if (in->watch)
-			loop_del(in->watch);
-		in->watch = NULL;
-		if (in->started)
-			plugin(in)->stop(in->ctx.obj);
-		in->started = false;
-		in->ended = true;
+		if (!in->ended)
+			read_out(st, in, UINT64_MAX);
+		run_stop_input(in);
 		pump_seal(in);
 	}
 }
@@ -116,11 +113,20 @@ say_lost(struct sink *s)
 		(unsigned long long)s->queue.recs);
 }
 
+/* Also those that were given nothing: their thread may have lost something. */
+static void
+kick_all(struct graph *g)
+{
+	for (struct sink *s = g->sinks; s; s = s->next)
+		s->dirty = true;
+	run_kick(g);
+}
+
 static bool
 stop_sinks(struct stop *st)
 {
 	struct graph *g = st->run->graph;
-	uint64_t seen = progress(g), since = clock_ms();
+	uint64_t seen = progress(g), since = clock_ms(), deadline;
 	bool ended = true;
 
 	for (struct sink *s = g->sinks; s; s = s->next)
@@ -135,12 +141,14 @@ stop_sinks(struct stop *st)
 			since = clock_ms();
 		seen = now;
 		loop_once(st->run->loop, POLL_MS);
+		kick_all(g);
 	}
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running)
 			sink_abort(s);
+	deadline = clock_ms() + ABORT_MS;
 	for (struct sink *s = g->sinks; s; s = s->next) {
-		ended &= sink_join(s, ABORT_MS);
+		ended &= sink_join(s, deadline);
 		if (!s->running)
 			say_lost(s);
 	}
@@ -153,8 +161,6 @@ run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 	struct stop st = { r, stop_ms, hurry, arg };
 
 	stop_inputs(&st);
-	for (struct sink *s = r->graph->sinks; s; s = s->next)
-		s->dirty = true; /* a last look for what was lost */
-	run_kick(r->graph);
+	kick_all(r->graph);
 	return stop_sinks(&st);
 }

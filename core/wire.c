@@ -108,8 +108,8 @@ ctf_want(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
 		if (!p)
 			continue;
 		ret = port_claim(ctx->input, up, p, err);
-		if (!ret)
-			ret = remember(ctx, up, *port_ref(up->obj, p));
+		if (!ret && remember(ctx, up, *port_ref(up->obj, p)))
+			ret = ctf_fail(err, ENOMEM, "out of memory");
 		if (ret)
 			return ret;
 		if (pos)
@@ -181,9 +181,10 @@ place(struct stack *st, struct ctf_ctx *ctx, unsigned pos, struct ctf_err *err)
 	ctx->pos = pos;
 	ctx->input = st->input;
 	ret = bind_reads(ctx, err);
-	if (!ret && pl->setup)
-		ret = pl->setup(ctx->obj, err);
-	return ret;
+	if (ret)
+		return ret;
+	ctx->set_up = true;
+	return pl->setup ? pl->setup(ctx->obj, err) : 0;
 }
 
 /* A filter already set up for another stack still needs what it needs. */

@@ -56,23 +56,35 @@ say_down(struct sink *s, const struct ctf_err *err)
 {
 	enum ctf_level level = s->said_down ? CTF_DEBUG : CTF_ERROR;
 
+	if (!s->said_down)
+		s->down_since_ms = clock_ms();
 	ctf_log(&s->ctx, level, "%s; trying again in %llu ms", err->msg,
 		(unsigned long long)s->delay_ms);
 	s->said_down = true;
 }
 
-/* Doubles the delay up to its maximum and spreads it by +-20 %. */
+uint64_t
+delay_next(uint64_t delay, uint64_t first)
+{
+	uint64_t most = first > DELAY_MAX_MS ? first : DELAY_MAX_MS;
+
+	delay = delay ? delay * 2 : first;
+	return delay < most ? delay : most;
+}
+
+uint64_t
+delay_spread(uint64_t delay, uint64_t random)
+{
+	uint64_t fifth = delay / 5;
+
+	return delay - fifth + random % (2 * fifth + 1);
+}
+
 static void
 back_off(struct sink *s, const struct ctf_err *err)
 {
-	uint64_t jitter;
-
-	s->delay_ms = s->delay_ms ? s->delay_ms * 2 : s->inst->out.reconnect;
-	if (s->delay_ms > DELAY_MAX_MS && s->inst->out.reconnect < DELAY_MAX_MS)
-		s->delay_ms = DELAY_MAX_MS;
-	jitter = s->delay_ms / 5 * 2 + 1;
-	s->retry_at_ms =
-		clock_ms() + s->delay_ms - jitter / 2 + (uint64_t)(ctf_now() / 64 % jitter);
+	s->delay_ms = delay_next(s->delay_ms, s->inst->out.reconnect);
+	s->retry_at_ms = clock_ms() + delay_spread(s->delay_ms, ctf_now() / 64);
 	say_down(s, err);
 	ctf_count(s->retries, 1);
 }
@@ -135,10 +147,9 @@ first_open(struct sink *s)
 	struct ctf_err err = { 0 };
 	int failed = open_output(s, &err);
 
-	s->down_since_ms = clock_ms();
 	pthread_mutex_lock(&s->lock);
 	s->first_done = true;
-	if (failed && is_mistake(failed)) {
+	if (failed && is_mistake(failed) && !s->late) {
 		s->refused = s->aborted = true;
 		s->why = err;
 	}
@@ -154,7 +165,6 @@ static void
 fail_session(struct sink *s, const struct ctf_err *err)
 {
 	close_output(s);
-	s->down_since_ms = clock_ms();
 	back_off(s, err);
 }
 
@@ -164,7 +174,8 @@ wait_for(struct sink *s, bool watch, int timeout_ms)
 {
 	struct pollfd p[3] = { { s->kick, POLLIN, 0 },
 			       { s->intr, POLLIN, 0 },
-			       { watch ? s->fd : -1, POLLIN | POLLRDHUP, 0 } };
+			       { watch && plugin(s)->idle ? s->fd : -1, POLLIN | POLLRDHUP,
+				 0 } };
 	struct ctf_err err = { 0 };
 	eventfd_t n;
 
@@ -172,7 +183,7 @@ wait_for(struct sink *s, bool watch, int timeout_ms)
 		return;
 	if (p[0].revents)
 		eventfd_read(s->kick, &n);
-	if (p[2].revents && plugin(s)->idle && plugin(s)->idle(s->ctx.obj, &err) != CTF_SENT)
+	if (p[2].revents && plugin(s)->idle(s->ctx.obj, &err) != CTF_SENT)
 		fail_session(s, &err);
 }
 
@@ -245,7 +256,7 @@ deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 		s->delay_ms = 0;
 		say_up(s);
 	}
-	if (r == CTF_AGAIN)
+	if (r == CTF_AGAIN || (r == CTF_SENT && !taken))
 		wait_for(s, false, BUSY_MS);
 	else if (r == CTF_RETRY)
 		fail_session(s, &err);
@@ -263,9 +274,8 @@ next_frames(struct sink *s, const struct ctf_frame **frames, bool *ret_end, bool
 	n = s->state == SINK_DOWN ? 0 : queue_claim(&s->queue, frames);
 	s->draining = s->stopping;
 	*ret_unsettled = s->queue.frames > 0;
-	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0);
-	if (!n)
-		s->waiting = true;
+	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0 && !s->lost_enc);
+	s->waiting = !n && s->state != SINK_DOWN; /* a back-off ends by itself */
 	pthread_mutex_unlock(&s->lock);
 	return n;
 }
@@ -325,8 +335,8 @@ await(struct sink *s, const bool *flag, uint64_t deadline_ms)
 
 	pthread_mutex_lock(&s->lock);
 	while (!*flag && clock_ms() < deadline_ms) {
-		uint64_t left = deadline_ms - clock_ms(), ns = ctf_now() + left * 1000000u;
-		struct timespec t = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
+		struct timespec t = { (time_t)(deadline_ms / 1000),
+				      (long)(deadline_ms % 1000 * 1000000) };
 
 		pthread_cond_timedwait(&s->cond, &s->lock, &t);
 	}
@@ -335,10 +345,17 @@ await(struct sink *s, const bool *flag, uint64_t deadline_ms)
 	return ok;
 }
 
-void
+bool
 sink_await_open(struct sink *s, uint64_t deadline_ms)
 {
+	bool refused;
+
 	await(s, &s->first_done, deadline_ms);
+	pthread_mutex_lock(&s->lock);
+	s->late = !s->first_done;
+	refused = s->refused;
+	pthread_mutex_unlock(&s->lock);
+	return refused;
 }
 
 static void
@@ -380,11 +397,11 @@ sink_abort(struct sink *s)
 }
 
 bool
-sink_join(struct sink *s, uint64_t timeout_ms)
+sink_join(struct sink *s, uint64_t deadline_ms)
 {
 	if (!s->running)
 		return true;
-	if (!await(s, &s->done, clock_ms() + timeout_ms))
+	if (!await(s, &s->done, deadline_ms))
 		return false;
 	pthread_join(s->thread, NULL);
 	s->running = false;

@@ -229,13 +229,18 @@ sq_conn_close(struct sq_sink *s)
 	sq_table_free(&s->table);
 }
 
-/* A deleted or renamed file would go on taking rows that nobody sees. */
+/*
+ * A deleted or renamed file would go on taking rows that nobody sees.  Its WAL
+ * keeps the old name and would be thrown away with what is in it.
+ */
 bool
 sq_conn_moved(const struct sq_sink *s)
 {
 	int moved = 0;
 
 	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+	if (moved)
+		sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	return moved;
 }
 

@@ -7,3 +7,4 @@ include tests/conf/local.mk
 include tests/netns/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk
+include tests/replay/local.mk

@@ -43,12 +43,14 @@ def destroy(i, start_ns):
 
 def write(path, count, cut=0, start=1_790_000_000):
     """count flows, one a millisecond; the last `cut` bytes are missing."""
-    data = struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, NETLINK)
+    parts = [struct.pack("=IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, NETLINK)]
     for i in range(count):
         ns = start * 10**9 + i * 1_000_000
         packet = struct.pack(">HH10xH", 4, 824, 12) + destroy(i, ns)
         at = ns + 31 * 10**9
-        data += struct.pack("=IIII", at // 10**9, at % 10**9, len(packet), len(packet)) + packet
+        parts.append(struct.pack("=IIII", at // 10**9, at % 10**9, len(packet), len(packet)))
+        parts.append(packet)
+    data = b"".join(parts)
     with open(path, "wb") as f:
         f.write(data[:len(data) - cut])
     return path

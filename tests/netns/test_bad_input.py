@@ -206,10 +206,10 @@ def read_only_database(tmp):
         db.execute("CREATE TABLE other (x)")
     os.chmod(path, 0o444)
     config = replay(tmp, stack=DB, db1=f'db="{path}"\ntable="flows"')
+    with open(f"{tmp}/log", "w", encoding="ascii"):
+        os.chmod(f"{tmp}/log", 0o666)
     os.chmod(tmp, 0o555)
     try:
-        with open(f"{tmp}/log", "w", encoding="ascii"):
-            os.chmod(f"{tmp}/log", 0o666)
         refused(call("-c", config, user=as_nobody()), path)
     finally:
         os.chmod(tmp, 0o777)

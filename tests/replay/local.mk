@@ -1,0 +1,4 @@
+# Recordings through the whole daemon (run.sh); gen.py makes some of them.
+TESTS += tests/replay/run.sh
+dist_check_SCRIPTS += tests/replay/run.sh
+EXTRA_DIST += tests/replay/gen.py tests/replay/data tests/replay/golden

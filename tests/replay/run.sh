@@ -1,0 +1,136 @@
+#!/bin/sh
+# Recordings through the whole daemon: what REPLAY makes of data/NAME.pcap and
+# LOGEMU, GPRINT, JSON and SQLITE3 write must be golden/NAME.*, byte for byte.  Needs no
+# root.  With --update the golden files are made anew: look at the difference.
+# data/real-*.pcap were recorded on a NAT gateway, gen.py makes data/gen-*.pcap.
+set -eu
+TZ=UTC LC_ALL=C
+export TZ LC_ALL
+daemon=$PWD/ctflowd
+src=$(cd "${srcdir:-.}" && pwd)/tests/replay
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+update=${1:-}
+failed=0
+kinds="emu gprint json"
+
+fail() {
+	echo "FAIL: $*"
+	failed=1
+}
+
+# What the texts do not have: last packet, end reason, zone, namespace, state.
+if "$daemon" -i SQLITE3 >/dev/null 2>&1 && command -v sqlite3 >/dev/null; then
+	kinds="$kinds flows"
+elif [ "${CI:-}" = true ]; then
+	fail "no SQLITE3, or no sqlite3 command"
+fi
+columns="start_ns, end_ns, destroy_ns, family, proto, src, sport, dst, dport, nat_src, nat_sport,
+	nat_dst, nat_dport, icmp_type, icmp_code, orig_packets, orig_bytes, reply_packets,
+	reply_bytes, mark, zone, nsid, id, status, tcp_state, end_reason"
+
+# replay_section ID FILE MASK
+replay_section() {
+	printf '[%s]\nfile="%s"\nevent_mask=%s\n' "$1" "$2" "$3"
+}
+
+outputs() {
+	printf '[emu1]\nfile="%s/out.emu"\n[gp1]\nfile="%s/out.gprint"\n[js1]\nfile="%s/out.json"\n' \
+		"$tmp" "$tmp" "$tmp"
+	printf '[sq1]\ndb="%s/out.db"\ntable="flows"\n' "$tmp"
+}
+
+# run_daemon EXIT-CODE: the configuration is $tmp/conf; its log becomes $tmp/log
+run_daemon() {
+	rc=0
+	rm -f "$tmp"/out.*
+	timeout 60 "$daemon" -c "$tmp/conf" -l 5 >"$tmp/stdout" 2>"$tmp/log" || rc=$?
+	[ "$rc" -eq "$1" ] && return
+	cat "$tmp/log"
+	fail "exit code $rc, not $1"
+}
+
+# compare NAME KIND; the host name is another one everywhere
+compare() {
+	golden=$src/golden/$1.$2
+	case $2 in
+	emu) sed -E "s/^(.{15}) [^ ]+ /\1 HOST /" "$tmp/out.emu" >"$tmp/got" ;;
+	flows)
+		sqlite3 -header "$tmp/out.db" \
+			"SELECT $columns FROM flows ORDER BY destroy_ns, id" >"$tmp/got" ||
+			fail "$1: sqlite3"
+		;;
+	*) cp "$tmp/out.$2" "$tmp/got" ;;
+	esac
+	if [ "$update" = --update ]; then
+		mkdir -p "$src/golden"
+		cp "$tmp/got" "$golden"
+	fi
+	diff -u "$golden" "$tmp/got" || fail "$1.$2"
+}
+
+# golden NAME MASK [EXIT-CODE]
+golden() {
+	{
+		echo '[global]'
+		echo 'logfile="stderr"'
+		echo 'stack=r1:REPLAY,ip1:IP2STR,pf1:PRINTFLOW,emu1:LOGEMU'
+		echo 'stack=r1:REPLAY,ip1:IP2STR,gp1:GPRINT'
+		echo 'stack=r1:REPLAY,ip1:IP2STR,js1:JSON'
+		case $kinds in
+		*flows*) echo 'stack=r1:REPLAY,sq1:SQLITE3' ;;
+		esac
+		replay_section r1 "$src/data/$1.pcap" "$2"
+		outputs
+	} >"$tmp/conf"
+	run_daemon "${3:-0}"
+	for kind in $kinds; do
+		compare "$1" "$kind"
+	done
+	n=$((n + 1))
+}
+
+n=0
+golden real-6.18 5
+golden gen-2.6 4
+golden gen-5.10 4
+golden gen-6.1 4
+golden gen-6.12 4
+golden gen-6.18 7
+golden gen-bare 5
+golden gen-special 5
+golden gen-big-endian 4
+golden gen-several 7
+golden gen-truncated 4 1
+echo "$n recordings"
+
+# gen-truncated: one clear line besides the daemon's own
+line=$(grep -c "data/gen-truncated.pcap: packet [0-9]* at offset [0-9]*: the file ends" "$tmp/log") ||
+	:
+[ "$line" = 1 ] || fail "$line lines about the damaged file"
+
+# Two recordings at once: the daemon ends when both have.
+{
+	echo '[global]'
+	echo 'logfile="stderr"'
+	echo 'stack=r1:REPLAY,ip1:IP2STR,pf1:PRINTFLOW,emu1:LOGEMU'
+	echo 'stack=r2:REPLAY,ip1:IP2STR,pf1:PRINTFLOW,emu1:LOGEMU'
+	replay_section r1 "$src/data/gen-6.18.pcap" 4
+	replay_section r2 "$src/data/gen-6.1.pcap" 4
+	outputs
+} >"$tmp/conf"
+run_daemon 0
+[ "$(wc -l <"$tmp/out.emu")" -eq 18 ] || fail "two recordings: $(wc -l <"$tmp/out.emu") lines"
+
+# A recording that is not there: one line that names it, and nothing to do.
+{
+	echo '[global]'
+	echo 'logfile="stderr"'
+	echo 'stack=r1:REPLAY,ip1:IP2STR,pf1:PRINTFLOW,emu1:LOGEMU'
+	replay_section r1 "$tmp/nowhere.pcap" 4
+	outputs
+} >"$tmp/conf"
+run_daemon 1
+grep -q "nowhere.pcap: No such file" "$tmp/log" || fail "the log does not name nowhere.pcap"
+
+exit $failed
