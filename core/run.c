@@ -125,7 +125,7 @@ run_end_input(struct run *r, struct input *in, int err)
 	in->watch = NULL;
 	if (err) {
 		in->failed = r->failed = true;
-		ctf_log(&in->ctx, CTF_ERROR, "gives up: %s", strerror(-err));
+		ctf_log(&in->ctx, CTF_INFO, "gives up: %s", strerror(-err));
 	}
 }
 

@@ -281,8 +281,12 @@ recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
 	}
 	if (errno == EINTR)
 		return CTF_READ_MORE;
-	if (errno != EAGAIN)
-		return -errno;
+	if (errno != EAGAIN) {
+		int err = errno;
+
+		ctf_log(nfct_ctx(s), CTF_ERROR, "event socket: %s", strerror(err));
+		return -err;
+	}
 	nfct_overrun_end(s);
 	return CTF_READ_IDLE;
 }

@@ -3,6 +3,6 @@ TESTS += tests/interop/test_ipfix_check.py
 dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_check.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
-TESTS += tests/interop/test_collectors.py
-dist_check_SCRIPTS += tests/interop/test_collectors.py
+TESTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
+dist_check_SCRIPTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
 EXTRA_DIST += tests/interop/collectors.py

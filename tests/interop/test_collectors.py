@@ -22,9 +22,9 @@ import scene  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from sinks import TcpSink, UdpSink  # noqa: E402
 
-TCP_PORT, UDP_PORT, NFCAPD_PORT = 4739, 4740, 9995
+TCP_PORT, UDP_PORT, PEN_PORT, NFCAPD_PORT = 4739, 4740, 4741, 9995
 MTU = 1400
-STACKS = ["ct1:NFCT,tcp1:IPFIX", "ct1:NFCT,udp1:IPFIX", "ct1:NFCT,nf1:IPFIX"]
+STACKS = ["ct1:NFCT,tcp1:IPFIX", "ct1:NFCT,udp1:IPFIX", "ct1:NFCT,pen1:IPFIX", "ct1:NFCT,nf1:IPFIX"]
 
 
 def section(port, proto):
@@ -62,26 +62,32 @@ def test(lab, tmp):
     os.mkdir(f"{tmp}/nf")
     nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf")
     tcp, udp = TcpSink(lab, GATEWAY, TCP_PORT), UdpSink(lab, GATEWAY, UDP_PORT)
+    pen = TcpSink(lab, GATEWAY, PEN_PORT)
     tshark = collectors.Tshark(lab, GATEWAY, {"tcp": TCP_PORT, "udp": UDP_PORT},
                                f"{tmp}/tshark.pcap")
     flows = scene.standard(lab, tmp, STACKS, {
         "tcp1": section(TCP_PORT, "tcp"), "udp1": section(UDP_PORT, "udp") + f"mtu={MTU}\n",
+        "pen1": section(PEN_PORT, "tcp") + "pen=32473\n",  # RFC 5612: for examples
         "nf1": section(NFCAPD_PORT, "udp")})
     tcp.close()
+    pen.close()
     said = {"nfcapd": nfcapd.finish(), "tshark": tshark.finish()}
     files = {"tcp": save(f"{tmp}/tcp.ipfix", bytes(tcp.sessions[0])),
+             "pen": save(f"{tmp}/pen.ipfix", bytes(pen.sessions[0])),
              "udp": save(f"{tmp}/udp.ipfix", b"".join(udp.messages()))}
     dumps = {t: collectors.IpfixDump(p) for t, p in files.items()}
     said |= {f"ipfixDump {t}": d.finish() for t, d in dumps.items()}
-    said["ipfix_check tcp"] = conformance("--tcp", files["tcp"])
+    for name in ("tcp", "pen"):
+        said[f"ipfix_check {name}"] = conformance("--tcp", files[name])
     said["ipfix_check udp"] = conformance("--mtu", str(MTU), "--timed",
                                           save(f"{tmp}/udp.timed", udp.timed()))
     problems = [f"{who} says: {what}" for who, words in said.items() for what in words]
     problems += compare.differences("nfcapd", nfcapd.rows(), flows, nfdump_knows)
     for t in ("tcp", "udp"):
         problems += compare.differences(f"tshark {t}", tshark.rows(t), flows, no_mark)
-        problems += compare.differences(f"ipfixDump {t}", dumps[t].rows(), flows, no_mark)
-    print(f"{len(flows)} flows, five times")
+    for t, dump in dumps.items():
+        problems += compare.differences(f"ipfixDump {t}", dump.rows(), flows, no_mark)
+    print(f"{len(flows)} flows, six times")
     return problems
 
 

@@ -57,13 +57,17 @@ def main():
     with Lab() as lab:
         natlab.build(lab)
         lab.sysctl(natlab.GATEWAY, acct=0, timestamp=0)  # as found: ctflowd sets them
-        daemon = lab.popen(natlab.GATEWAY, [sys.argv[1], "-c", sys.argv[2]])
-        wait_listening(daemon)
-        send(lab)
-        wait_ended(lab)
-        daemon.terminate()
-        if daemon.wait(30) != 0:
-            raise LabError(f"ctflowd ended with {daemon.returncode}")
+        daemon = lab.popen(natlab.GATEWAY, [sys.argv[1], "-c", sys.argv[2]],
+                           start_new_session=True)  # Ctrl-C is for us
+        try:
+            wait_listening(daemon)
+            send(lab)
+            wait_ended(lab)
+        finally:
+            daemon.terminate()
+            code = daemon.wait(30)
+        if code != 0:
+            raise LabError(f"ctflowd ended with {code}")
 
 
 if __name__ == "__main__":

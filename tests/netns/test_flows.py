@@ -12,11 +12,12 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import calls  # noqa: E402
 import compare  # noqa: E402
 import formats  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
-from daemon import lines, until  # noqa: E402
+from daemon import configuration, lines, text, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from sinks import TcpSink, UdpSink  # noqa: E402
 
@@ -33,6 +34,7 @@ STACKS = [
 
 def sections(tmp):
     return {
+        "ct1": f'record="{tmp}/events.pcap"\n',
         "emu1": f'file="{tmp}/emu"\n',
         "gp1": f'file="{tmp}/gprint"\n',
         "json1": f'file="{tmp}/json"\n',
@@ -77,6 +79,22 @@ def native_schema(path):
             yield "native: a gap, though nothing was lost"
 
 
+def replayed(tmp):
+    """The recorded events give the same text again, byte for byte."""
+    stacks = [s.replace("ct1:NFCT", "r1:REPLAY") for s in STACKS[:3]]
+    where = os.path.join(tmp, "again")
+    os.mkdir(where)
+    with open(f"{where}/conf", "w", encoding="utf-8") as f:
+        f.write(configuration(where, stacks, sections(where) | {
+            "r1": f'file="{tmp}/events.pcap"\n'}))
+    done = calls.call("-c", f"{where}/conf")
+    if done.code:
+        yield f"REPLAY: exit code {done.code}: {done.words}"
+    for name in ("emu", "gprint", "json"):
+        if text(f"{where}/{name}") != text(f"{tmp}/{name}"):
+            yield f"REPLAY: {name} is not what it was"
+
+
 def test(lab, tmp):
     natlab.build(lab)
     with sqlite3.connect(f"{tmp}/table.db") as db:
@@ -93,6 +111,7 @@ def test(lab, tmp):
     problems += check("IPFIX/TCP", formats.ipfix(bytes(tcp.sessions[0])), flows)
     problems += check("IPFIX/UDP", formats.ipfix(b"".join(udp.messages())), flows)
     problems += native_schema(f"{tmp}/native.db")
+    problems += replayed(tmp)
     print(f"{len(flows)} flows, 7 outputs")
     return problems
 

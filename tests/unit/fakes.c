@@ -79,15 +79,28 @@ static const struct ctf_port feed_writes[] = {
 	{ 0 },
 };
 
+static void
+feed_every(void *self)
+{
+	box_of(self)->everys++;
+}
+
 static int
 feed_start(void *self, struct ctf_err *err)
 {
-	return 0;
+	struct feed *f = self;
+	struct box *b = box_of(self);
+
+	b->starts++;
+	if (b->every_ms)
+		ck_assert_int_eq(ctf_every(f->obj.ctx, b->every_ms, feed_every), 0);
+	return b->start_errno ? ctf_fail(err, b->start_errno, "told to fail") : 0;
 }
 
 static void
 feed_stop(void *self)
 {
+	box_of(self)->stops++;
 }
 
 static int
@@ -168,6 +181,8 @@ tag_apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 
 	if (box)
 		box->idles++; /* calls */
+	if (!text)
+		return CTF_PASS;
 	ctf_put_bytes(r, f->print, text,
 		      (uint32_t)sprintf(text, "tag %" PRIu64, ctf_num_or(r, f->id, 0)));
 	return CTF_PASS;
@@ -262,8 +277,11 @@ keep_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct box *b = box_of(sink);
 
+	usleep(b->open_ms * 1000);
 	pthread_mutex_lock(&b->lock);
 	b->opens++;
+	if (b->open && (*ret_err = b->open(b)))
+		ctf_fail(err, *ret_err, "told to fail");
 	if (b->fail_opens) {
 		b->fail_opens--;
 		*ret_err = b->open_errno;
@@ -273,8 +291,8 @@ keep_open(void *sink, int *ret_err, struct ctf_err *err)
 	return -1;
 }
 
-static void
-keep_frame(struct box *b, const struct ctf_frame *f)
+void
+box_keep(struct box *b, const struct ctf_frame *f)
 {
 	uint64_t id;
 
@@ -312,6 +330,11 @@ keep_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n, unsi
 	while (block && ctf_wait(o->ctx, -1, 0, 1000) != -EINTR)
 		;
 	pthread_mutex_lock(&b->lock);
+	if (b->deliver) {
+		r = b->deliver(b, frames, n, ret_taken);
+		pthread_mutex_unlock(&b->lock);
+		return r;
+	}
 	if (b->answers || block) {
 		r = block ? CTF_AGAIN : b->answer;
 		b->answers -= !block;
@@ -321,7 +344,7 @@ keep_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n, unsi
 	if (b->take && n > b->take)
 		n = b->take;
 	for (unsigned i = 0; i < n; i++)
-		keep_frame(b, frames[i]);
+		box_keep(b, frames[i]);
 	*ret_taken = n;
 	pthread_mutex_unlock(&b->lock);
 	return r;

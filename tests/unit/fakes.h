@@ -21,6 +21,9 @@ struct box {
 	unsigned backlog;                  /* percent, of LIVE */
 	unsigned drain_calls, drain_until; /* drain() is true from that call on */
 	int event_fd;
+	unsigned starts, stops, everys; /* calls */
+	unsigned every_ms;              /* start() asks to be called so often */
+	int start_errno;                /* start() fails with it */
 
 	/* output KEEP */
 	pthread_mutex_t lock;
@@ -37,7 +40,16 @@ struct box {
 	unsigned take;        /* frames taken at most per call; 0: all */
 	bool block;           /* deliver() waits in ctf_wait() until interrupted */
 	uint64_t settled;     /* with SETTLE: what settled() says */
+	unsigned open_ms;     /* that long does an open take */
+	/* If set: what deliver() does with n frames, and what open() returns. */
+	enum ctf_sent (*deliver)(struct box *, const struct ctf_frame *const *, unsigned n,
+				 unsigned *ret_taken);
+	int (*open)(struct box *);
+	void *arg; /* the test's */
 };
+
+/* Keeps what the frame says: what deliver() does. */
+void box_keep(struct box *, const struct ctf_frame *);
 
 void box_init(struct box *);
 void box_free(struct box *);

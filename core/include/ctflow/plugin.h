@@ -397,7 +397,10 @@ struct ctf_plugin {
 	/* -- input -- */
 	int (*start)(void *self, struct ctf_err *); /* opens things */
 	int (*fd)(void *self);                      /* one pollable fd */
-	/* Fills the batch without blocking: enum ctf_read, or -errno: given up. */
+	/*
+	 * Fills the batch without blocking: enum ctf_read; or -errno: given up,
+	 * having logged why.
+	 */
 	int (*read)(void *self, struct ctf_batch *);
 	/* Percent of the receive buffer in use; the core pauses below 50 only. */
 	unsigned (*backlog)(void *self);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The 1st, 2nd, 3rd ... allocation fails until none is left to fail: building
+ * a graph and running it end in an error or work, and lose nothing silently.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "rig.h"
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+char *__real_strdup(const char *s);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+
+/* Allocations left until one fails; far below 0: none does. */
+static atomic_long left = -1000000000;
+
+static bool
+fails(void)
+{
+	return atomic_fetch_sub(&left, 1) == 1;
+}
+
+void *
+__wrap_malloc(size_t n)
+{
+	return fails() ? NULL : __real_malloc(n);
+}
+
+void *
+__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *
+__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+char *
+__wrap_strdup(const char *s)
+{
+	return fails() ? NULL : __real_strdup(s);
+}
+
+/* The n-th allocation from now on fails. */
+static void
+arm(long n)
+{
+	atomic_store(&left, n);
+}
+
+/* Whether it did. */
+static bool
+disarm(void)
+{
+	return atomic_exchange(&left, -1000000000) <= 0;
+}
+
+/* ---- building ---- */
+
+static const char wide[] =
+	"[global]\nstack=a:FEED,k:KEEP\nstack=a:FEED,o:ODD,t:TAG,p:PRINT\n"
+	"stack=a:FEED,u:TAG,q:PRINT\nstack=b:LIVE,k:KEEP\nstack=b:LIVE,s:STREAMS\n"
+	"[a]\nbox=0\n[k]\nqueue=1M\nsink=x\n[t]\nframe=100\n";
+
+static int
+build(struct setup *s, struct diag *diag)
+{
+	int ret = conf_parse(wide, sizeof(wide) - 1, "oom.conf", &s->conf, diag);
+
+	if (!ret)
+		ret = plan_make(s->conf, s->plugins, diag, &s->plan);
+	if (!ret)
+		ret = graph_build(&s->plan, diag, &s->graph);
+	return ret;
+}
+
+/* Returns whether an allocation failed. */
+static bool
+build_once(long n)
+{
+	struct setup s = { .plugins = plugin_set_new() };
+	struct diag diag = { 0 };
+	bool failed;
+	int ret;
+
+	fakes_add(s.plugins);
+	arm(n);
+	ret = build(&s, &diag);
+	failed = disarm();
+	if (!failed)
+		ck_assert_int_eq(ret, 0);
+	if (!failed || (!ret && !diag.errors))
+		ck_assert_uint_eq(graph_live_stacks(&s.graph), 5);
+	diag_log(&diag);
+	diag_free(&diag);
+	setup_free(&s);
+	return failed;
+}
+
+START_TEST(building)
+{
+	long n = 1;
+
+	while (build_once(n))
+		n++;
+	ck_assert_int_gt(n, 50); /* or the linker did not wrap anything */
+}
+END_TEST
+
+/* ---- from a file, as the daemon does ---- */
+
+static bool
+load_once(const char *path, long n)
+{
+	struct setup s = { 0 };
+	bool failed;
+	int code;
+
+	arm(n);
+	code = setup_load(&s, path, CTF_FATAL + 1, false);
+	if (!code)
+		code = s.no_stack || setup_refused(&s);
+	failed = disarm();
+	if (!failed)
+		ck_assert_int_eq(code, 0);
+	setup_free(&s);
+	return failed;
+}
+
+START_TEST(loading)
+{
+	static const char text[] =
+		"[global]\nplugin=/usr/lib/ulogd/ulogd_output_LOGEMU.so\n"
+		"stack=r:REPLAY,i:IP2STR,p:PRINTFLOW,l:LOGEMU\nstack=r:REPLAY,i:IP2STR,g:GPRINT\n"
+		"[r]\nfile=none.pcap\n[l]\nfile=none.txt\n[g]\nfile=none.txt\n";
+	FILE *f = fopen("oom.conf", "w");
+	long n = 1;
+
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+	while (load_once("oom.conf", n))
+		n++;
+	unlink("oom.conf");
+	ck_assert_int_gt(n, 50);
+}
+END_TEST
+
+/* ---- running ---- */
+
+static bool
+no_hurry(void *arg)
+{
+	return false;
+}
+
+static void
+run_fed(struct rig *g)
+{
+	if (run_start(&g->run))
+		return;
+	run_go(&g->run);
+	for (int i = 0; i < 4; i++)
+		rig_feed(g, 50);
+	ctf_report_gap(&g->s.graph.inputs->ctx,
+		       &(struct ctf_gap){ 1, 2, 3, CTF_EXACT, "overrun", "a", -1 });
+}
+
+static uint64_t
+told(const struct box *b)
+{
+	uint64_t sum = b->nkept;
+
+	for (unsigned i = 0; i < b->ngaps; i++)
+		sum += b->gaps[i].count;
+	return sum;
+}
+
+static bool
+run_once(const char *text, long n, bool counted)
+{
+	struct diag diag = { 0 };
+	struct rig *g = calloc(1, sizeof(*g));
+	bool failed;
+
+	box_init(&g->box);
+	ck_assert_int_eq(fakes_setup(&g->s, text, &g->box, &diag), 0);
+	diag_free(&diag);
+	g->run.graph = &g->s.graph;
+	ck_assert_int_eq(loop_new(&g->run.loop), 0);
+	arm(n);
+	run_fed(g);
+	if (g->s.graph.run)
+		ck_assert(run_stop(&g->run, 2000, no_hurry, NULL));
+	failed = disarm();
+	if (!failed)
+		ck_assert_uint_eq(g->box.feed, 200);
+	if (counted && g->box.feed)
+		ck_assert_uint_eq(told(&g->box), g->box.fed + 3);
+	setup_free(&g->s);
+	loop_free(g->run.loop);
+	box_free(&g->box);
+	free(g);
+	return failed;
+}
+
+START_TEST(running)
+{
+	long n = 1;
+
+	while (run_once("[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\nreconnect=10ms\n", n,
+			true))
+		n++;
+	ck_assert_int_gt(n, 30);
+	for (n = 1; run_once("[global]\nstack=a:LIVE,t:TAG,p:PRINT\nstack=a:LIVE,s:STREAMS\n"
+			     "[a]\n%B\n[t]\n%B\n[p]\n%B\n[s]\n%B\n",
+			     n, false);
+	     n++)
+		;
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("oom");
+	TCase *t = tcase_create("oom");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	log_open("stderr");
+	log_set_level(CTF_FATAL + 1);
+	suite_add_tcase(s, t);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, building);
+	tcase_add_test(t, loading);
+	tcase_add_test(t, running);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
