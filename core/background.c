@@ -29,6 +29,19 @@ wait_for_child(int fd)
 	_exit(n == 1 ? code : 1);
 }
 
+static void
+to_null(int first, int last)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int fd = first; null >= 0 && fd <= last; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+/* stderr is kept until the start has succeeded or said why not; stdout is not,
+   or an output to /dev/stdout would keep the caller's terminal. */
 int
 background_start(int *ret_report_fd)
 {
@@ -51,6 +64,7 @@ background_start(int *ret_report_fd)
 	}
 	close(p[0]);
 	setsid();
+	to_null(STDIN_FILENO, STDOUT_FILENO);
 	*ret_report_fd = p[1];
 	return 0;
 }
@@ -59,17 +73,11 @@ void
 background_done(int report_fd, int code)
 {
 	unsigned char byte = (unsigned char)code;
-	int null;
 
 	if (report_fd < 0)
 		return;
-	if (code == 0) {
-		null = open("/dev/null", O_RDWR | O_CLOEXEC);
-		for (int fd = 0; null >= 0 && fd < 3; fd++)
-			dup2(null, fd);
-		if (null > 2)
-			close(null);
-	}
+	if (code == 0)
+		to_null(STDERR_FILENO, STDERR_FILENO);
 	while (write(report_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	close(report_fd);

@@ -178,15 +178,16 @@ end(struct daemon *d, int code)
 static int
 run_daemon(struct daemon *d)
 {
-	char *conf = setup_conf_path(d->cli.conf);
-	int code = conf ? 0 : 1;
+	char *conf;
+	int code = 0;
 
 	d->sigfd = d->pid_fd = d->report_fd = -1;
 	log_set_starting(true);
 	log_set_verbose(d->cli.verbose && !d->cli.daemon);
+	conf = setup_conf_path(d->cli.conf);
 	if (!conf)
 		return 1;
-	if (!code && d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
+	if (d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
 		code = 1;
 	if (!code && d->cli.daemon && background_start(&d->report_fd))
 		code = 1;

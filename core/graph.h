@@ -128,8 +128,8 @@ struct plan {
 
 int plan_make(const struct conf *, struct plugin_set *, struct diag *, struct plan *ret_plan);
 void plan_free(struct plan *);
-/* Its section as it is in force; parses back to the same. */
-void inst_print(FILE *, struct inst *);
+/* The sections as they are in force; parses back to the same. */
+void plan_print(FILE *, const struct plan *);
 
 /*
  * Wires the good stacks of the plan.  A stack that cannot be wired is marked

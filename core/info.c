@@ -169,8 +169,6 @@ info_config(FILE *f, const struct conf *conf, struct global_conf *global,
 		conf_print_word(f, st->text);
 		fprintf(f, "\n");
 	}
-	for (struct inst *in = plan->insts; in; in = in->next)
-		if (!in->bad)
-			inst_print(f, in);
+	plan_print(f, plan);
 	print_wiring(f, g);
 }

@@ -120,11 +120,22 @@ print_value(FILE *f, const struct ctf_opt *o, const void *base)
 	}
 }
 
+static bool
+in_one_of(const struct opt_set *sets, unsigned n, const char *name)
+{
+	while (n--)
+		if (opt_find(sets[n].table, name))
+			return true;
+	return false;
+}
+
 void
 opt_print(FILE *f, const struct opt_set *sets, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
 		for (const struct ctf_opt *o = sets[i].table; o && o->name; o++) {
+			if (in_one_of(sets, i, o->name))
+				continue; /* the same line of the same section */
 			fprintf(f, "%s=", o->name);
 			print_value(f, o, sets[i].base);
 			fputc('\n', f);

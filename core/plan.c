@@ -253,12 +253,27 @@ plan_free(struct plan *plan)
 	}
 }
 
-void
-inst_print(FILE *f, struct inst *in)
+/* The next good instance with that id, from there on; or NULL. */
+static struct inst *
+same_id(struct inst *in, const char *id)
 {
-	struct opt_set sets[2];
-	unsigned n = inst_sets(in, sets);
+	while (in && (in->bad || strcmp(in->id, id) != 0))
+		in = in->next;
+	return in;
+}
 
-	fprintf(f, "\n[%s]\n", in->id);
-	opt_print(f, sets, n);
+void
+plan_print(FILE *f, const struct plan *plan)
+{
+	for (struct inst *in = plan->insts; in; in = in->next) {
+		struct opt_set sets[2 * STACK_MAX];
+		unsigned n = 0;
+
+		if (same_id(plan->insts, in->id) != in)
+			continue;
+		for (struct inst *x = in; x && n < 2 * STACK_MAX; x = same_id(x->next, in->id))
+			n += inst_sets(x, sets + n);
+		fprintf(f, "\n[%s]\n", in->id);
+		opt_print(f, sets, n);
+	}
 }

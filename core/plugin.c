@@ -216,8 +216,12 @@ const struct ctf_plugin *
 plugin_of_file(struct plugin_set *set, const char *path, struct ctf_err *err)
 {
 	const char *word = own_word(path);
+	char name[64] = "";
 
-	if (word)
-		return plugin_find(set, word, err);
+	if (word) { /* a plugin is called like its file, but in capitals */
+		for (size_t i = 0; word[i] && i + 1 < sizeof(name); i++)
+			name[i] = (char)toupper((unsigned char)word[i]);
+		return plugin_find(set, name, err);
+	}
 	return load_file(set, path, err) ? NULL : set->first->plugin;
 }

@@ -123,6 +123,11 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 		return ctf_fail(err, ENXIO, "cannot open %s: nobody reads from it", path);
 	if (fd < 0)
 		return ctf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+	/* A standard stream is the caller's file. */
+	if (kind == STREAM_FILE && strncmp(path, "/dev/", 5) != 0 && ctf_own(s->obj.ctx, fd))
+		ctf_log(s->obj.ctx, CTF_WARNING,
+			"%s cannot be given to the user of -u: SIGHUP may fail to reopen it",
+			path);
 	stream_use(s, fd, kind);
 	s->tail = kind == STREAM_FILE && ends_torn(path);
 	return 0;

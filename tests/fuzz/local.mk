@@ -30,3 +30,9 @@ tests_fuzz_fuzz_pcap_SOURCES = tests/fuzz/fuzz_pcap.c
 tests_fuzz_fuzz_pcap_CPPFLAGS = $(FUZZ_CPPFLAGS)
 tests_fuzz_fuzz_pcap_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_pcap_DEPENDENCIES = $(FUZZ_DEPS)
+
+check_PROGRAMS += tests/fuzz/fuzz_elf
+tests_fuzz_fuzz_elf_SOURCES = tests/fuzz/fuzz_elf.c
+tests_fuzz_fuzz_elf_CPPFLAGS = $(FUZZ_CPPFLAGS)
+tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LDADD)
+tests_fuzz_fuzz_elf_DEPENDENCIES = $(FUZZ_DEPS)

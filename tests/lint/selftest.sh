@@ -11,7 +11,7 @@ cd "$tmp"
 tree() {
 	rm -rf core output
 	mkdir -p core/include/ctflow output
-	cp "$style" .clang-format
+	cp -f "$style" .clang-format
 	echo 'int ctf_now(void);' >core/include/ctflow/plugin.h
 	echo 'extern int lines;' >core/log.h
 	printf 'int lines = 1;\nstatic const char *const words[] = { "a" };\n' >core/log.c

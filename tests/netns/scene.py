@@ -22,11 +22,11 @@ def scene():
     try:
         with labs.Lab() as lab:
             yield lab, tmp
-    except BaseException as e:
-        if not isinstance(e, SystemExit) or e.code:
-            print(f"files kept in {tmp}", file=sys.stderr)
-        else:
-            shutil.rmtree(tmp, ignore_errors=True)
+    except Exception:
+        print(f"files kept in {tmp}", file=sys.stderr)
+        raise
+    except BaseException:  # interrupted or skipped
+        shutil.rmtree(tmp, ignore_errors=True)
         raise
     shutil.rmtree(tmp, ignore_errors=True)
 

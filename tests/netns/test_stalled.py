@@ -10,6 +10,7 @@ output beside it gets everything.
 import json
 import os
 import re
+import signal
 import sqlite3
 import sys
 
@@ -139,12 +140,32 @@ def silent_collector(lab, tmp, flood):
     return problems
 
 
+def stop_with_backlog(lab, tmp, flood):
+    """Told to end with more unread than its socket holds: all is written first."""
+    count = 20000  # the receive buffer holds 13,107
+    path = f"{tmp}/backlog/flows.db"
+    s = Stalled(lab, tmp, "backlog", "ct1:NFCT,db1:SQLITE3",
+                f'db="{path}"\ntable="flows"\n')
+    s.daemon.send(signal.SIGSTOP)
+    until("it to stop", lambda: s.daemon.status("State").startswith("T"))
+    burst(lab, flood, count)
+    s.daemon.send(signal.SIGTERM)
+    s.daemon.stop(signal.SIGCONT)
+    lost, flows = gaps_in_text(f"{s.dir}/emu")
+    rows, gaps = database(path)
+    print(f"backlog: {count} made, {rows} rows, {flows} lines")
+    if (rows, gaps, flows, lost) != (count, 0, count, 0):
+        return [f"backlog: {rows} rows, {gaps} in gaps, {flows} lines, {lost} in gaps"]
+    return []
+
+
 def test(lab, tmp):
     labs.flood_ns(lab, NS)
     flood = labs.helper("flood", tmp)
     return locked_database(lab, tmp, flood, "paused", FEW) + \
         locked_database(lab, tmp, flood, "locked", MANY) + \
-        silent_collector(lab, tmp, flood)
+        silent_collector(lab, tmp, flood) + \
+        stop_with_backlog(lab, tmp, flood)
 
 
 scene.main(test)

@@ -277,7 +277,13 @@ keep_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct box *b = box_of(sink);
 
-	usleep(b->open_ms * 1000);
+	unsigned ms;
+
+	pthread_mutex_lock(&b->lock);
+	ms = b->open_ms;
+	b->open_ms = 0;
+	pthread_mutex_unlock(&b->lock);
+	usleep(ms * 1000);
 	pthread_mutex_lock(&b->lock);
 	b->opens++;
 	if (b->open && (*ret_err = b->open(b)))

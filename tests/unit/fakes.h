@@ -40,7 +40,7 @@ struct box {
 	unsigned take;        /* frames taken at most per call; 0: all */
 	bool block;           /* deliver() waits in ctf_wait() until interrupted */
 	uint64_t settled;     /* with SETTLE: what settled() says */
-	unsigned open_ms;     /* that long does an open take */
+	unsigned open_ms;     /* that long does the next open take */
 	/* If set: what deliver() does with n frames, and what open() returns. */
 	enum ctf_sent (*deliver)(struct box *, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken);

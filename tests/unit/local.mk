@@ -364,3 +364,62 @@ tests_unit_test_replay_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_replay_LDADD = $(UNIT_LDADD)
 tests_unit_test_replay_DEPENDENCIES = $(UNIT_DEPS)
 endif
+
+# What every source file of the core promises by itself, and all of it under faults.
+if HAVE_CHECK
+CORE_TESTS = tests/unit/test_sink \
+	tests/unit/test_promise \
+	tests/unit/test_oom \
+	tests/unit/test_ctx \
+	tests/unit/test_priv \
+	tests/unit/test_info \
+	tests/unit/test_setup \
+	tests/unit/test_cli \
+	tests/unit/test_background \
+	tests/unit/test_encoder
+check_PROGRAMS += $(CORE_TESTS)
+TESTS += $(CORE_TESTS)
+tests_unit_test_sink_SOURCES = tests/unit/test_sink.c
+tests_unit_test_sink_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_sink_LDADD = $(WITH_FAKES)
+tests_unit_test_sink_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_promise_SOURCES = tests/unit/test_promise.c
+tests_unit_test_promise_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_promise_LDADD = $(WITH_FAKES)
+tests_unit_test_promise_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_oom_SOURCES = tests/unit/test_oom.c
+tests_unit_test_oom_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_oom_LDADD = $(WITH_FAKES)
+tests_unit_test_oom_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_ctx_SOURCES = tests/unit/test_ctx.c
+tests_unit_test_ctx_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ctx_LDADD = $(WITH_FAKES)
+tests_unit_test_ctx_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_priv_SOURCES = tests/unit/test_priv.c
+tests_unit_test_priv_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_priv_LDADD = $(WITH_FAKES)
+tests_unit_test_priv_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_info_SOURCES = tests/unit/test_info.c
+tests_unit_test_info_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_info_LDADD = $(WITH_FAKES)
+tests_unit_test_info_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_setup_SOURCES = tests/unit/test_setup.c
+tests_unit_test_setup_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_setup_LDADD = $(WITH_FAKES)
+tests_unit_test_setup_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_cli_SOURCES = tests/unit/test_cli.c
+tests_unit_test_cli_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_cli_LDADD = $(WITH_FAKES)
+tests_unit_test_cli_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_background_SOURCES = tests/unit/test_background.c
+tests_unit_test_background_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_background_LDADD = $(WITH_FAKES)
+tests_unit_test_background_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_encoder_SOURCES = tests/unit/test_encoder.c
+tests_unit_test_encoder_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_encoder_LDADD = $(WITH_FAKES)
+tests_unit_test_encoder_DEPENDENCIES = $(FAKES_DEPS)
+# modtest.so calls back into the core.
+tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic
+tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+endif

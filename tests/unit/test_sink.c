@@ -51,7 +51,6 @@ START_TEST(a_mistake_that_comes_late_is_retried)
 	g.box.open_errno = EACCES;
 	g.box.fail_opens = 1;
 	rig_start(&g, ONE "reconnect=10ms\n", 0);
-	g.box.open_ms = 0;
 	rig_feed(&g, 100);
 	rig_spin(&g, &g.box.nkept, 96);
 	rig_stop(&g);

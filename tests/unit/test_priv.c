@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* priv.c: who a user is, and what is left of root after priv_drop(). */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "priv.h"
+
+START_TEST(lookup)
+{
+	const struct passwd *pw = getpwnam("nobody");
+	struct priv p = { .uid = 77 };
+	char number[32];
+	uid_t uid;
+	gid_t gid;
+
+	ck_assert_ptr_nonnull(pw);
+	uid = pw->pw_uid; /* the next look-up overwrites it */
+	gid = pw->pw_gid;
+	ck_assert_int_eq(priv_lookup("nobody", &p), 0);
+	ck_assert_int_eq(p.known, 1);
+	ck_assert_uint_eq(p.uid, uid);
+	ck_assert_uint_eq(p.gid, gid);
+	ck_assert_str_eq(p.name, "nobody");
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	ck_assert_int_eq(priv_lookup(number, &p), 0);
+	ck_assert_str_eq(p.name, "nobody");
+	ck_assert_uint_eq(p.gid, gid);
+	ck_assert_int_eq(priv_lookup("4000000001", &p), 0); /* nobody has it */
+	ck_assert_uint_eq(p.uid, 4000000001u);
+	ck_assert_uint_eq(p.gid, 4000000001u);
+}
+END_TEST
+
+static const char *const nobodies[] = {
+	"no-such-user", "", "-1", "12x", " 1", "+1", "4294967295", "99999999999999999999"
+};
+
+START_TEST(unknown)
+{
+	struct priv p = { .uid = 77 };
+
+	ck_assert_int_eq(priv_lookup(nobodies[_i], &p), -ENOENT);
+	ck_assert_uint_eq(p.uid, 77); /* untouched */
+}
+END_TEST
+
+/* ---- as root ---- */
+
+/* A number in /proc/thread-self/status, in that base. */
+static unsigned long
+status(const char *key, int base)
+{
+	char line[256];
+	FILE *f = fopen("/proc/thread-self/status", "r");
+	unsigned long n = ~0ul;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
+			n = strtoul(line + strlen(key) + 1, NULL, base);
+	if (f)
+		fclose(f);
+	return n;
+}
+
+struct other {
+	sem_t dropped;
+	unsigned long eff, prm, nnp, uid;
+};
+
+/* A sink's thread: it was there before the drop. */
+static void *
+other_thread(void *arg)
+{
+	struct other *o = arg;
+
+	sem_wait(&o->dropped);
+	priv_drop_thread();
+	o->eff = status("CapEff", 16);
+	o->prm = status("CapPrm", 16);
+	o->nnp = status("NoNewPrivs", 10);
+	o->uid = status("Uid", 10);
+	return NULL;
+}
+
+#define EXPECT(x) \
+	do { \
+		if (!(x)) { \
+			fprintf(stderr, "%d: %s\n", __LINE__, #x); \
+			_exit(1); \
+		} \
+	} while (0)
+
+static void
+check_main(const struct priv *p)
+{
+	const unsigned long net_admin = 1ul << CAP_NET_ADMIN;
+	gid_t groups[1];
+
+	EXPECT(geteuid() == p->uid && getuid() == p->uid);
+	EXPECT(getegid() == p->gid && getgid() == p->gid);
+	EXPECT(getgroups(1, groups) == 1 && groups[0] == p->gid);
+	EXPECT(status("CapEff", 16) == net_admin);
+	EXPECT(status("CapPrm", 16) == net_admin);
+	EXPECT(status("CapInh", 16) == 0);
+	EXPECT(status("NoNewPrivs", 10) == 1);
+	EXPECT(setuid(0) < 0 && seteuid(0) < 0);
+	EXPECT(open("priv.secret", O_RDONLY) < 0 && errno == EACCES);
+	EXPECT(chown("priv.secret", p->uid, p->gid) < 0 && errno == EPERM);
+}
+
+static void
+child(void)
+{
+	struct other o = { .eff = 1 };
+	struct priv p;
+	pthread_t t;
+
+	EXPECT(priv_lookup("nobody", &p) == 0);
+	EXPECT(sem_init(&o.dropped, 0, 0) == 0);
+	EXPECT(pthread_create(&t, NULL, other_thread, &o) == 0);
+	EXPECT(priv_drop(&p) == 0);
+	check_main(&p);
+	sem_post(&o.dropped);
+	pthread_join(t, NULL);
+	EXPECT(o.uid == p.uid);
+	EXPECT(o.eff == 0 && o.prm == 0);
+	EXPECT(o.nnp == 1);
+	_exit(0);
+}
+
+/* Its own child, since there is no way back; the test itself stays root. */
+START_TEST(drop)
+{
+	int fd, st;
+	pid_t pid;
+
+	if (geteuid() != 0 || !(status("CapEff", 16) >> CAP_NET_ADMIN & 1)) {
+		printf("not root with CAP_NET_ADMIN: not tested\n");
+		return;
+	}
+	fd = open("priv.secret", O_CREAT | O_RDWR, 0600);
+	ck_assert_int_ge(fd, 0);
+	fchmod(fd, 0600);
+	close(fd);
+	pid = fork();
+	if (pid == 0)
+		child();
+	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
+	unlink("priv.secret");
+	ck_assert_int_eq(st, 0);
+}
+END_TEST
+
+/* The groups of a user are its own: a log folder may be open to one of them. */
+static void
+child_in_groups(void)
+{
+	struct priv p;
+	gid_t want[64], have[64];
+	int n = 64, k;
+
+	EXPECT(priv_lookup("daemon", &p) == 0);
+	EXPECT(getgrouplist("daemon", p.gid, want, &n) >= 0);
+	EXPECT(priv_drop(&p) == 0);
+	k = getgroups(64, have);
+	EXPECT(k == n);
+	_exit(0);
+}
+
+START_TEST(groups)
+{
+	pid_t pid;
+	int st;
+
+	if (geteuid() != 0 || !(status("CapEff", 16) >> CAP_NET_ADMIN & 1) ||
+	    !getpwnam("daemon"))
+		return;
+	pid = fork();
+	if (pid == 0)
+		child_in_groups();
+	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
+	ck_assert_int_eq(st, 0);
+}
+END_TEST
+
+START_TEST(without_rights_it_fails)
+{
+	struct priv p;
+	pid_t pid;
+	int st;
+
+	if (geteuid() != 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		EXPECT(priv_lookup("nobody", &p) == 0);
+		EXPECT(setuid(p.uid) == 0);
+		_exit(priv_drop(&p) == -EPERM ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
+	ck_assert_int_eq(st, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("priv");
+	TCase *t = tcase_create("priv");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	suite_add_tcase(s, t);
+	tcase_add_test(t, lookup);
+	tcase_add_loop_test(t, unknown, 0, (int)(sizeof(nobodies) / sizeof(*nobodies)));
+	tcase_add_test(t, drop);
+	tcase_add_test(t, groups);
+	tcase_add_test(t, without_rights_it_fails);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? 1 : 0;
+}
