@@ -276,7 +276,6 @@ static int
 keep_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct box *b = box_of(sink);
-
 	unsigned ms;
 
 	pthread_mutex_lock(&b->lock);
