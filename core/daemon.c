@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ struct daemon {
 	struct run run;
 	struct priv priv;
 	struct loop_fd *sig_watch;
+	char *pidfile; /* absolute, for after chdir() */
 	int sigfd, pid_fd, report_fd;
 	unsigned terms; /* SIGTERM and SIGINT so far */
 };
@@ -94,7 +96,7 @@ become_user(struct daemon *d)
 		log_fatal("cannot become user %s", d->priv.name);
 		return ret;
 	}
-	log_info("running as user %s with CAP_NET_ADMIN alone", d->priv.name);
+	log_info("running as user %s, with CAP_NET_ADMIN at most", d->priv.name);
 	return 0;
 }
 
@@ -162,8 +164,9 @@ end(struct daemon *d, int code)
 		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
 		run_log_counters(&d->run);
 	}
-	if (d->cli.pidfile)
-		pidfile_remove(d->cli.pidfile, d->pid_fd);
+	if (d->pid_fd >= 0)
+		pidfile_remove(d->pidfile ? d->pidfile : d->cli.pidfile, d->pid_fd);
+	free(d->pidfile);
 	if (!clean) {
 		log_errorx("an output does not come to an end, exiting without it");
 		_exit(code);
@@ -189,6 +192,8 @@ run_daemon(struct daemon *d)
 		return 1;
 	if (d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
 		code = 1;
+	if (d->pid_fd >= 0)
+		d->pidfile = realpath(d->cli.pidfile, NULL);
 	if (!code && d->cli.daemon && background_start(&d->report_fd))
 		code = 1;
 	if (!code)
@@ -208,6 +213,16 @@ run_daemon(struct daemon *d)
 	end(d, code);
 	free(conf);
 	return code;
+}
+
+/* The exit code, when all went to stdout that should. */
+static int
+said_all(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "stdout: %s\n", strerror(errno));
+	return 1;
 }
 
 static int
@@ -230,7 +245,7 @@ check(const struct cli *cli)
 		info_config(stdout, s.conf, &s.global, &s.plan, &s.graph);
 	setup_free(&s);
 	free(conf);
-	return code;
+	return said_all(code);
 }
 
 static int
@@ -251,7 +266,7 @@ show_plugin(const struct cli *cli)
 		fprintf(stderr, "%s\n", err.msg);
 	}
 	plugin_set_free(set);
-	return code;
+	return said_all(code);
 }
 
 int

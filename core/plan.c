@@ -223,8 +223,10 @@ plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
 	while (global && (e = conf_next(global, "stack", e))) {
 		struct stack *st = calloc(1, sizeof(*st));
 
-		if (!st)
+		if (!st) {
+			diag_error(diag, conf->file, e->line, "out of memory");
 			return -ENOMEM;
+		}
 		st->text = e->value;
 		st->line = e->line;
 		*end = st;

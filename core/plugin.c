@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "field.h"
 #include "plugin.h"
 
 #define X(n) extern const struct ctf_plugin ctf_plugin_##n;
@@ -137,6 +138,35 @@ plugin_add(struct plugin_set *set, const struct ctf_plugin *p)
 	return find_present(set, p->name) == p ? 0 : add(set, p, NULL);
 }
 
+static bool
+has_callbacks(const struct ctf_plugin *p)
+{
+	switch (p->role) {
+	case CTF_INPUT:
+		return p->start && p->fd && p->read && p->stop;
+	case CTF_FILTER:
+		return p->apply;
+	case CTF_OUTPUT:
+		return p->encode && p->deliver;
+	}
+	return false;
+}
+
+int
+plugin_check(const struct ctf_plugin *p, struct ctf_err *err)
+{
+	if (!p->name || !p->doc)
+		return ctf_fail(err, EINVAL, "plugin without a name or a description");
+	if (!has_callbacks(p))
+		return ctf_fail(err, EINVAL, "plugin %s lacks a callback of its role", p->name);
+	for (const struct ctf_port *w = p->writes; w && w->name; w++)
+		if (!w->def && !field_find(w->name))
+			return ctf_fail(err, EINVAL,
+					"plugin %s writes %s, which nobody defines", p->name,
+					w->name);
+	return 0;
+}
+
 /* The descriptor of a module whose ABI note was right. */
 static int
 open_module(struct plugin_set *set, const char *path, struct ctf_err *err)
@@ -149,9 +179,13 @@ open_module(struct plugin_set *set, const char *path, struct ctf_err *err)
 	if (!handle)
 		return ctf_fail(err, EINVAL, "%s", dlerror());
 	p = dlsym(handle, "ctf_plugin");
-	if (!p || p->abi != CTF_ABI || !p->name) {
+	if (!p || p->abi != CTF_ABI) {
 		dlclose(handle);
 		return ctf_fail(err, EINVAL, "%s: holds no plugin", path);
+	}
+	if (plugin_check(p, err)) {
+		dlclose(handle);
+		return -EINVAL;
 	}
 	if (find_present(set, p->name)) {
 		ctf_fail(err, EEXIST, "%s: there is a plugin %s already", path, p->name);

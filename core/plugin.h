@@ -34,6 +34,9 @@ int plugin_add(struct plugin_set *, const struct ctf_plugin *);
 /* The i-th plugin linked in or loaded so far, or NULL. */
 const struct ctf_plugin *plugin_nth(const struct plugin_set *, unsigned i);
 
+/* Whether a plugin has all that its role needs: 0 or -EINVAL, with the reason. */
+int plugin_check(const struct ctf_plugin *, struct ctf_err *);
+
 /* ABI number in the .note.ctflow of an ELF file: elfnote.c. */
 int elfnote_abi(const char *path, uint32_t *ret_abi, struct ctf_err *);
 

@@ -15,7 +15,7 @@ struct priv { /* the user to become; known = false: stay */
 /* A user name or a number; -ENOENT. */
 int priv_lookup(const char *user, struct priv *ret_priv);
 /*
- * Main thread: becomes the user, keeping CAP_NET_ADMIN alone (dumps and
+ * Main thread: becomes the user, keeping CAP_NET_ADMIN at most (dumps and
  * joining groups need it when they are done, not only when opened), and
  * forbids new privileges.
  */

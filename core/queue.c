@@ -97,11 +97,15 @@ queue_claim(struct queue *q, const struct ctf_frame *ret_frames[GROUP])
 void
 queue_taken(struct queue *q, unsigned n)
 {
+	bool more = n < q->claimed;
+
 	for (; n && q->next; n--) {
 		q->next->taken = true;
 		q->before_next = q->next;
 		q->next = q->next->next;
 	}
+	if (more && q->next)
+		q->next->begun = true;
 	q->claimed = 0;
 }
 

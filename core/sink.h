@@ -45,6 +45,7 @@ struct sink {
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	bool said_down, draining;
+	struct log_limit poison_log;
 	ctf_counter *delivered, *dropped, *retries, *poisoned;
 };
 

@@ -109,7 +109,7 @@ say_lost(struct sink *s)
 	if (!s->queue.recs)
 		return;
 	ctf_count(s->dropped, s->queue.recs);
-	ctf_log(&s->ctx, CTF_ERROR, "stopped with %llu flows not delivered: lost",
+	ctf_log(&s->ctx, CTF_ERROR, "stopped with %llu flows not delivered, or not known to be",
 		(unsigned long long)s->queue.recs);
 }
 

@@ -234,8 +234,9 @@ drop_poison(struct sink *s, const struct ctf_err *err)
 	if (!f)
 		return;
 	ctf_count(s->poisoned, f->f.recs);
-	ctf_log(&s->ctx, CTF_ERROR, "frame %llu with %u flows cannot be delivered: %s",
-		(unsigned long long)f->f.number, f->f.recs, err->msg);
+	log_msg_limit(&s->poison_log, CTF_ERROR,
+		      "%s:%s: frame %llu with %u flows cannot be delivered: %s", s->inst->id,
+		      plugin(s)->name, (unsigned long long)f->f.number, f->f.recs, err->msg);
 	free(f);
 }
 
@@ -412,8 +413,15 @@ int
 ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
 {
 	struct pollfd p[2] = { { ctx->sink->intr, POLLIN, 0 }, { fd, events, 0 } };
-	int n = poll(p, 2, timeout_ms);
+	uint64_t end = clock_ms() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0), now;
+	int n;
 
+	/* The change to the user of -u is a signal to each thread: not our EINTR. */
+	while ((n = poll(p, 2, timeout_ms)) < 0 && errno == EINTR) {
+		now = clock_ms();
+		if (timeout_ms > 0)
+			timeout_ms = now < end ? (int)(end - now) : 0;
+	}
 	if (n < 0)
 		return -errno;
 	if (p[0].revents)

@@ -33,15 +33,15 @@ static const struct ctf_opt opts[] = {
 	  "receive buffer; 0: 8M, at most 1/64 of the memory (the kernel doubles it)" },
 	{ "netlink_socket_buffer_maxsize", CTF_OSIZE, AT(buffer_maxsize), 0, 1u << 30, "0",
 	  NULL, "each overrun doubles the buffer up to this; 0: it does not grow" },
-	{ "netlink_resync_timeout", CTF_OMSEC, AT(resync_timeout), 0, 0, "0", NULL,
+	{ "netlink_resync_timeout", CTF_OMSEC, AT(resync_timeout), 0, 0, "60", NULL,
 	  "no effect: there is no flow table to bring up to date; a loss is a gap record" },
 	{ "pollinterval", CTF_OMSEC, AT(poll), 0, 0, "0", NULL,
 	  "every so often make the kernel end expired flows at once; 0: it takes its time" },
 	{ "reliable", CTF_OBOOL, AT(reliable), 0, 0, "1", NULL,
 	  "the kernel keeps ended flows until we have taken them" },
 	{ "accept_src_filter", CTF_OTEXT, AT(accept_src), 0, 0, "", NULL,
-	  "original source in one of these: 10.0.0.0/8,2001:db8::/32 (restricts only the "
-	  "families it names)" },
+	  "original source in one of these: 10.0.0.0/8,2001:db8::/32 (no IPv6 prefix in the "
+	  "list: no IPv6 flow; likewise IPv4)" },
 	{ "accept_dst_filter", CTF_OTEXT, AT(accept_dst), 0, 0, "", NULL,
 	  "original destination, likewise" },
 	{ "accept_proto_filter", CTF_OTEXT, AT(accept_proto), 0, 0, "", NULL,

@@ -257,15 +257,6 @@ emit_prefix(struct prog *g, const struct nfct_prefix *p)
 	emit(g, BPF_JMP | BPF_JA, 0, 0, TO_PASS);
 }
 
-static bool
-names_family(const struct nfct_filter *f, int dir, uint8_t family)
-{
-	for (unsigned i = 0; i < f->n[dir]; i++)
-		if (f->list[dir][i].family == family)
-			return true;
-	return false;
-}
-
 static void
 emit_list(struct prog *g, const struct nfct_filter *f, int dir, uint8_t family)
 {
@@ -293,7 +284,7 @@ emit_family(struct prog *g, const struct nfct_filter *f, uint8_t family)
 	other = g->n;
 	emit(g, BPF_JMP | BPF_JA, 0, 0, 0);
 	for (int dir = 0; dir < NFCT_DIRS; dir++)
-		if (names_family(f, dir, family))
+		if (f->n[dir])
 			emit_list(g, f, dir, family);
 	emit_ret(g, ACCEPT);
 	if (other < g->max)

@@ -21,8 +21,8 @@ enum { NFCT_SRC, NFCT_DST, NFCT_DIRS };
 
 /*
  * What a flow's original tuple must match: one prefix of each list and one of
- * the protocols.  A list restricts only the families it names; an empty one
- * restricts nothing.
+ * the protocols.  An empty list restricts nothing; a list of IPv4 prefixes
+ * alone rejects all IPv6 flows, and the other way round.
  */
 struct nfct_filter {
 	struct nfct_prefix *list[NFCT_DIRS];

@@ -46,9 +46,8 @@ grow(struct nfct *s)
 	if (want <= s->buffer) {
 		if (!s->said_full)
 			ctf_log(nfct_ctx(s), CTF_WARNING,
-				"events do not fit into the receive buffer (%llu bytes), which "
-				"may "
-				"not grow: raise netlink_socket_buffer_maxsize",
+				"events do not fit into the receive buffer (%llu bytes), "
+				"which may not grow: raise netlink_socket_buffer_maxsize",
 				(unsigned long long)s->buffer);
 		s->said_full = true;
 		return;

@@ -142,9 +142,8 @@ say_unreported(struct nfct *s, uint32_t entries)
 		return;
 	ctf_count(s->unreported, entries);
 	ctf_log(nfct_ctx(s), CTF_NOTICE,
-		"%u entries exist that can never report their end, if nothing listened when "
-		"they "
-		"began (nf_conntrack_events was %d)",
+		"%u entries exist that can never report their end, if nothing listened "
+		"when they began (nf_conntrack_events was %d)",
 		entries, s->sys.events_before);
 }
 
@@ -158,9 +157,8 @@ say_others(struct nfct *s)
 	s->diag = nfct_diag_open();
 	if (s->diag >= 0 && nfct_diag_reliable(s->diag, s->fd) > 0)
 		ctf_log(nfct_ctx(s), CTF_NOTICE,
-			"another program listens with reliable delivery: whenever it is slow, "
-			"the "
-			"kernel repeats events to all, and flows may be logged twice");
+			"somebody else listens with reliable delivery: whenever they are slow, "
+			"the kernel repeats events to all, and flows may be logged twice");
 }
 
 /* In the namespace to be listened to: the settings first, then the events. */
@@ -221,16 +219,15 @@ say_useless(const struct nfct *s)
 {
 	const struct nfct_conf *c = nfct_conf(s);
 
-	if (c->resync_timeout)
+	if (c->hash_buckets != 8192 || c->hash_max_entries != 32768 ||
+	    c->resync_timeout != 60000)
 		ctf_log(nfct_ctx(s), CTF_NOTICE,
-			"netlink_resync_timeout has no effect: there is no flow table to bring "
-			"up "
-			"to date");
+			"hash_buckets, hash_max_entries and netlink_resync_timeout have no "
+			"effect: there is no flow table");
 	if (c->buffer_maxsize && c->buffer_size > c->buffer_maxsize)
 		ctf_log(nfct_ctx(s), CTF_WARNING,
-			"netlink_socket_buffer_size is above netlink_socket_buffer_maxsize, "
-			"which "
-			"is used");
+			"netlink_socket_buffer_size is above "
+			"netlink_socket_buffer_maxsize, which is used");
 }
 
 static void
@@ -245,6 +242,16 @@ close_all(struct nfct *s)
 	s->record = NULL;
 }
 
+static int
+start_recording(struct nfct *s, struct ctf_err *err)
+{
+	struct ctf_err why;
+	int r = pcap_writer_open(nfct_conf(s)->record, &s->record, &why);
+
+	return r < 0 ? ctf_fail_opt(nfct_ctx(s), err, "record", "cannot record to %s", why.msg)
+		     : r;
+}
+
 int
 nfct_start(void *self, struct ctf_err *err)
 {
@@ -256,7 +263,7 @@ nfct_start(void *self, struct ctf_err *err)
 	say_useless(s);
 	r = start_sockets(s, err);
 	if (r == 0 && c->record[0])
-		r = pcap_writer_open(c->record, &s->record, err);
+		r = start_recording(s, err);
 	if (r == 0) {
 		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
 		s->tick_sec = c->poll || s->record ? 1 : NFCT_HEARTBEAT;

@@ -8,6 +8,8 @@
 #include "stream.h"
 #include "text.h"
 
+#define STAMP "timestamp="
+
 struct conf {
 	struct stream_conf stream;
 	bool timestamp;
@@ -65,7 +67,7 @@ setup(void *self, struct ctf_err *err)
 	ctf_ref ref;
 	int r = 1;
 
-	e->fixed = sizeof(e->stamp.s) + TEXT_LABEL;
+	e->fixed = sizeof(STAMP) + TEXT_TIME + TEXT_LABEL;
 	for (unsigned i = 0; r > 0; i++) {
 		r = ctf_want_nth(e->obj.ctx, i, &ref, &field, err);
 		if (r > 0 && add_column(e, ref, field) < 0)
@@ -89,14 +91,14 @@ static void
 stamp(struct gprint *e, uint64_t ns)
 {
 	const struct conf *c = e->obj.conf;
-	char now[64] = "";
+	char now[TEXT_TIME] = "";
 	struct tm tm;
 
 	if (!c->timestamp || text_stamp_fresh(&e->stamp, ns))
 		return;
 	tm = text_local(ns);
 	strftime(now, sizeof(now), "%Y/%m/%d-%H:%M:%S", &tm);
-	text_stamp_set(&e->stamp, ns, "timestamp=", now, ",");
+	text_stamp_set(&e->stamp, ns, STAMP, now, ",");
 }
 
 static size_t

@@ -10,6 +10,7 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
@@ -173,12 +174,17 @@ ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
 	bool tcp = c->proto == IPFIX_TCP;
-	int fd = transport_open(s->o.ctx, c->host, (unsigned)c->port, tcp, err);
+	char port[8];
+	int fd;
 
+	snprintf(port, sizeof(port), "%u", (unsigned)c->port & 0xffff);
+	fd = transport_open(s->o.ctx, c->host, port, tcp, err);
 	if (fd < 0) {
 		*ret_err = -fd;
 		return -1;
 	}
+	if (!tcp)
+		transport_whole(fd);
 	make_counters(s);
 	s->fd = fd;
 	s->up = true;

@@ -6,13 +6,13 @@
 #include <ctflow/plugin.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
 #include "json_peer.h"
 #include "stream.h"
 #include "text.h"
+#include "transport.h"
 
 enum mode { MODE_FILE, MODE_TCP, MODE_UDP, MODE_UNIX, MODE_STDOUT }; /* as in opts */
 
@@ -38,7 +38,7 @@ struct json { /* the encoder */
 	size_t fixed; /* room for a line, but for the texts in it */
 	struct member m[CTF_SLOTS];
 	char before[64]; /* round the time of stamp */
-	char after[512];
+	char after[1600];
 	struct text_stamp stamp;
 };
 
@@ -60,7 +60,7 @@ static const struct ctf_opt opts[] = {
 	  "begin with \"timestamp\", the local time the event was received" },
 	{ "eventv1", CTF_OBOOL, OFF(eventv1), 0, 0, "0", NULL,
 	  "Logstash's event format: begin with \"@version\": 1, call the time \"@timestamp\"" },
-	{ "device", CTF_OTEXT, OFF(device), 0, 64, "Netfilter", NULL, "the value of \"dvc\"" },
+	{ "device", CTF_OTEXT, OFF(device), 0, 255, "Netfilter", NULL, "the value of \"dvc\"" },
 	{ "boolean_label", CTF_OBOOL, OFF(boolean_label), 0, 0, "0", NULL,
 	  "packet records only: raw.label appears as \"action\": \"allowed\" or \"blocked\"; "
 	  "flows have no such key" },
@@ -117,7 +117,7 @@ add_members(struct json *e, struct ctf_err *err)
 		if (r > 0 && add_member(e, ref, field) < 0)
 			return ctf_fail(err, ENOMEM, "out of memory");
 	}
-	e->fixed = sizeof(e->stamp.s) + TEXT_LABEL;
+	e->fixed = strlen(e->before) + TEXT_TIME + strlen(e->after) + TEXT_LABEL;
 	for (unsigned i = 0; i < e->n; i++)
 		e->fixed += e->m[i].label.len + CTF_FMT_NUM;
 	return r;
@@ -168,7 +168,7 @@ static void
 stamp(struct json *e, uint64_t ns)
 {
 	const struct conf *c = e->obj.conf;
-	char now[64] = "";
+	char now[TEXT_TIME] = "";
 	struct tm tm;
 
 	if (text_stamp_fresh(&e->stamp, ns))
@@ -290,10 +290,10 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 	}
 	switch (c->mode) {
 	case MODE_TCP:
-		r = peer_connect(&s->stream, SOCK_STREAM, c->host, c->port, err);
+		r = peer_connect(&s->stream, true, c->host, c->port, err);
 		break;
 	case MODE_UDP:
-		r = peer_connect(&s->stream, SOCK_DGRAM, c->host, c->port, err);
+		r = peer_connect(&s->stream, false, c->host, c->port, err);
 		break;
 	case MODE_UNIX:
 		r = peer_connect_unix(&s->stream, c->stream.file, err);
@@ -311,10 +311,15 @@ static enum ctf_sent
 idle(void *self, struct ctf_err *err)
 {
 	struct sink *s = self;
+	int r = transport_peer(s->stream.fd);
 
-	if (peer_alive(&s->stream))
+	if (r == 0)
 		return CTF_SENT;
-	ctf_fail(err, ECONNRESET, "the other end closed the connection");
+	if (r == -EPIPE)
+		ctf_fail(err, EPIPE, "%s closed the connection", s->stream.name);
+	else
+		ctf_fail(err, -r, "the connection to %s broke: %s", s->stream.name,
+			 strerror(-r));
 	return CTF_RETRY;
 }
 

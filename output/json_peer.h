@@ -10,12 +10,10 @@ struct peer_counters {         /* of lines sent by UDP */
 	ctf_counter *refused;  /* nobody listened */
 };
 
-/* Connects sink s by TCP or UDP (type SOCK_STREAM, SOCK_DGRAM); 0 or -errno. */
-int peer_connect(struct stream *s, int type, const char *host, const char *port,
+/* Connects sink s by TCP or UDP; 0 or -errno. */
+int peer_connect(struct stream *s, bool tcp, const char *host, const char *port,
 		 struct ctf_err *);
 int peer_connect_unix(struct stream *s, const char *path, struct ctf_err *);
-/* False when the other end has closed the session; what it sent is discarded. */
-bool peer_alive(struct stream *s);
 /* One datagram a line. */
 enum ctf_sent peer_datagrams(struct stream *s, const struct ctf_frame *const *, unsigned n,
 			     unsigned *ret_taken, const struct peer_counters *,

@@ -47,7 +47,7 @@ setup(void *self, struct ctf_err *err)
 static inline void
 stamp(struct logemu *e, uint64_t ns)
 {
-	char now[64] = "";
+	char now[TEXT_TIME] = "";
 	struct tm tm;
 
 	if (text_stamp_fresh(&e->stamp, ns))

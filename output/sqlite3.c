@@ -96,6 +96,8 @@ sqlite3_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
 	c->seen.own = SQ_MISSING;
 	if (exists)
 		r = answer(c, ctx, sq_probe_look(c->db, c->table, &c->seen), err);
+	if (r == 0 && c->seen.why[0])
+		return ctf_fail_opt(ctx, err, "table", "%s: %s", c->db, c->seen.why);
 	if (r == 0 && c->seen.own == SQ_MISSING && sq_name_taken(c->table))
 		return ctf_fail_opt(ctx, err, "table", "a table cannot be named \"%s\"",
 				    c->table);

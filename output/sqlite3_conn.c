@@ -185,6 +185,8 @@ table_open(struct sq_sink *s, struct ctf_err *err)
 	if (fresh && sq_name_taken(c->table))
 		return ctf_fail(err, EINVAL, "%s: a table cannot be named \"%s\"", c->db,
 				c->table);
+	if (s->table.why[0])
+		return ctf_fail(err, EINVAL, "%s: %s", c->db, s->table.why);
 	rc = pragmas_set(s);
 	if (rc != SQLITE_OK)
 		return sq_fail(s, err, rc, "cannot set it up");

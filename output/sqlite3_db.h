@@ -33,6 +33,7 @@ struct sq_table {
 	unsigned n; /* columns of a foreign table */
 	struct sq_column *cols;
 	char *stamped, *received; /* base tables of a native one */
+	char why[160];            /* if not empty: why it cannot be filled */
 };
 
 /* Both return an SQLite result code; SQLITE_MISMATCH: a newer version's. */
@@ -134,6 +135,8 @@ struct sq_sink {
 	char reason[160];  /* for the last one */
 	ctf_counter *refused, *repeats;
 };
+
+#define SQ_ROWS "ctflow_rows" /* the virtual table a group is read from */
 
 #define SQ_CONF(s) ((const struct sq_conf *)(s)->obj.conf)
 

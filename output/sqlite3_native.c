@@ -72,8 +72,7 @@ enum {
 	C_COUNT
 };
 
-#define ROWS "ctflow_rows"
-#define INSERT "INSERT OR IGNORE INTO \"%w\"(" COLUMNS ") SELECT * FROM " ROWS
+#define INSERT "INSERT OR IGNORE INTO \"%w\"(" COLUMNS ") SELECT * FROM " SQ_ROWS
 
 /* ---- a record as a row of the base table ----------------------------------- */
 
@@ -326,7 +325,7 @@ insert_prepare(struct sq_sink *s, int which, const char *base)
 int
 sq_native_ready(struct sq_sink *s)
 {
-	int rc = sqlite3_create_module(s->db, ROWS, &rows_module, s);
+	int rc = sqlite3_create_module(s->db, SQ_ROWS, &rows_module, s);
 
 	if (rc == SQLITE_OK)
 		rc = insert_prepare(s, SQ_ST_STAMPED, s->table.stamped);

@@ -72,7 +72,7 @@ static const char shared_sql[] =
 bool
 sq_name_taken(const char *table)
 {
-	static const char *const taken[] = { "meta", "gaps", "coverage", "progress" };
+	static const char *const taken[] = { "meta", "gaps", "coverage", "progress", SQ_ROWS };
 
 	for (unsigned i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 		if (strcasecmp(table, taken[i]) == 0)
@@ -183,22 +183,37 @@ columns_look(sqlite3 *db, const char *table, struct sq_table *t)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* A missing table is not made where something else has a name it needs. */
+static int
+place_look(sqlite3 *db, const char *table, bool ours, struct sq_table *t)
+{
+	static const char used[] = "SELECT name FROM sqlite_master WHERE name COLLATE NOCASE"
+				   " IN (?1, 'meta', 'gaps', 'coverage', '" SQ_ROWS "')";
+	static const char index[] = "SELECT name FROM sqlite_master WHERE name = ?1"
+				    " COLLATE NOCASE";
+	char *name = NULL;
+	int rc = text_query(db, ours ? index : used, table, &name);
+
+	if (rc == SQLITE_ROW)
+		snprintf(t->why, sizeof(t->why),
+			 "table \"%.40s\" cannot be made: its \"%.40s\" is not of our making",
+			 table, name);
+	free(name);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 /* Names the base tables if `meta` is ours and knows the view. */
 static int
-native_look(sqlite3 *db, const char *table, struct sq_table *t)
+native_look(sqlite3 *db, const char *table, struct sq_table *t, bool *ret_ours)
 {
-	static const char base[] = "SELECT value FROM meta WHERE key = ?1";
+	static const char base[] = "SELECT value FROM meta WHERE key = ?1 COLLATE NOCASE";
 	char key[300];
-	bool ours = false, version = false;
-	int rc;
+	bool version = false;
+	int rc = text_is(db, base, "format", "ctflowd", ret_ours);
 
-	rc = text_is(db, "SELECT type FROM sqlite_master WHERE name = 'meta'", NULL, "table",
-		     &ours);
-	if (rc != SQLITE_OK || !ours)
-		return rc;
-	/* Somebody else's meta table may have other columns: then it is not ours. */
-	if (text_is(db, base, "format", "ctflowd", &ours) == SQLITE_ERROR || !ours)
-		return SQLITE_OK;
+	/* There is none, or somebody else's has other columns. */
+	if (rc == SQLITE_ERROR || !*ret_ours)
+		return rc == SQLITE_ERROR ? SQLITE_OK : rc;
 	rc = text_is(db, base, "version", SCHEMA, &version);
 	if (rc != SQLITE_OK || !version)
 		return rc != SQLITE_OK ? rc : SQLITE_MISMATCH;
@@ -212,11 +227,24 @@ native_look(sqlite3 *db, const char *table, struct sq_table *t)
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* A view takes rows by a trigger only. */
+static void
+view_look(sqlite3 *db, const char *table, struct sq_table *t)
+{
+	char *sql = sqlite3_mprintf("INSERT INTO \"%w\" DEFAULT VALUES", table);
+	sqlite3_stmt *st = NULL;
+
+	if (sql && sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_ERROR)
+		snprintf(t->why, sizeof(t->why), "%s", sqlite3_errmsg(db));
+	sqlite3_finalize(st);
+	sqlite3_free(sql);
+}
+
 int
 sq_table_look(sqlite3 *db, const char *table, struct sq_table *ret_table)
 {
 	struct sq_table t = { .own = SQ_MISSING };
-	bool is_table = false, is_view = false;
+	bool is_table = false, is_view = false, ours = false;
 	const char *sql = "SELECT type FROM sqlite_master WHERE name = ?1 COLLATE NOCASE"
 			  " AND type IN ('table', 'view')";
 	int rc = text_is(db, sql, table, "table", &is_table);
@@ -224,10 +252,14 @@ sq_table_look(sqlite3 *db, const char *table, struct sq_table *ret_table)
 	if (rc == SQLITE_OK)
 		rc = text_is(db, sql, table, "view", &is_view);
 	if (rc == SQLITE_OK && !is_table)
-		rc = native_look(db, table, &t);
+		rc = native_look(db, table, &t, &ours);
 	if (rc == SQLITE_OK && t.own == SQ_MISSING && (is_table || is_view)) {
 		t.own = SQ_FOREIGN;
 		rc = columns_look(db, table, &t);
+		if (rc == SQLITE_OK && is_view)
+			view_look(db, table, &t);
+	} else if (rc == SQLITE_OK && t.own == SQ_MISSING) {
+		rc = place_look(db, table, ours, &t);
 	}
 	if (rc == SQLITE_OK)
 		*ret_table = t;
@@ -241,8 +273,11 @@ static int
 make(sqlite3 *db, const char *name, char *sql)
 {
 	bool none = true;
-	int rc = sql ? text_is(db, "SELECT count(*) FROM sqlite_master WHERE name = ?1", name,
-			       "0", &none)
+	int rc = sql ? text_is(db,
+			       "SELECT count(*) FROM sqlite_master WHERE name = ?1 COLLATE "
+			       "NOCASE"
+			       " AND type IN ('table', 'view')",
+			       name, "0", &none)
 		     : SQLITE_NOMEM;
 
 	if (rc == SQLITE_OK && none)

@@ -36,7 +36,7 @@ kind_of(const struct stat *st, bool ours)
  * FIFO or terminal as long as it stayed open: then its reader is the same.
  */
 void
-stream_use(struct stream *s, int fd, enum stream_kind kind)
+stream_use(struct stream *s, int fd, enum stream_kind kind, const char *name)
 {
 	struct stat st = { 0 };
 	bool same;
@@ -51,6 +51,7 @@ stream_use(struct stream *s, int fd, enum stream_kind kind)
 	s->ino = st.st_ino;
 	s->fd = fd;
 	s->kind = kind;
+	s->name = name;
 }
 
 /*
@@ -77,16 +78,23 @@ open_std(int std, const char *path, enum stream_kind *ret_kind)
 	return fcntl(std, F_DUPFD_CLOEXEC, 3);
 }
 
+/* The standard stream that is meant, or 0. */
+static int
+std_of(const char *path)
+{
+	if (strcmp(path, "/dev/stdout") == 0)
+		return STDOUT_FILENO;
+	return strcmp(path, "/dev/stderr") == 0 ? STDERR_FILENO : 0;
+}
+
 static int
 open_path(const char *path, enum stream_kind *ret_kind)
 {
 	struct stat st;
 	int fd;
 
-	if (strcmp(path, "/dev/stdout") == 0)
-		return open_std(STDOUT_FILENO, path, ret_kind);
-	if (strcmp(path, "/dev/stderr") == 0)
-		return open_std(STDERR_FILENO, path, ret_kind);
+	if (std_of(path))
+		return open_std(std_of(path), path, ret_kind);
 	/* O_NONBLOCK: a FIFO nobody reads is an error, not a wait without end. */
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		  0644);
@@ -124,11 +132,11 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 	if (fd < 0)
 		return ctf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
 	/* A standard stream is the caller's file. */
-	if (kind == STREAM_FILE && strncmp(path, "/dev/", 5) != 0 && ctf_own(s->obj.ctx, fd))
+	if (kind == STREAM_FILE && !std_of(path) && ctf_own(s->obj.ctx, fd))
 		ctf_log(s->obj.ctx, CTF_WARNING,
 			"%s cannot be given to the user of -u: SIGHUP may fail to reopen it",
 			path);
-	stream_use(s, fd, kind);
+	stream_use(s, fd, kind, path);
 	s->tail = kind == STREAM_FILE && ends_torn(path);
 	return 0;
 }
@@ -269,7 +277,7 @@ stream_wait(struct stream *s, struct ctf_err *err)
 		ctf_fail(err, -r, "poll: %s", strerror(-r));
 		return CTF_RETRY;
 	}
-	ctf_fail(err, EAGAIN, "the reader takes nothing");
+	ctf_fail(err, EAGAIN, "%s: the reader takes nothing", s->name);
 	return CTF_AGAIN;
 }
 
@@ -282,7 +290,7 @@ failed(struct stream *s, struct ctf_err *err)
 		return CTF_SENT;
 	if (e == EAGAIN)
 		return stream_wait(s, err);
-	ctf_fail(err, e, "cannot write: %s", strerror(e));
+	ctf_fail(err, e, "cannot write to %s: %s", s->name, strerror(e));
 	return CTF_RETRY;
 }
 

@@ -27,6 +27,7 @@ struct stream { /* begins the sink */
 	struct ctf_obj obj;
 	enum stream_kind kind;
 	int fd;
+	const char *name;  /* file or host, for messages */
 	uint64_t dev, ino; /* of what was open last */
 	uint32_t off;      /* bytes written of the frame begun, the rest is to follow */
 	uint32_t len;      /* these three tell which one it is */
@@ -45,8 +46,8 @@ int stream_reopen(void *sink, struct ctf_err *);
 void stream_close(void *sink);
 
 int stream_open_path(struct stream *, const char *path, struct ctf_err *);
-/* Takes fd over and closes what was open. */
-void stream_use(struct stream *, int fd, enum stream_kind);
+/* Takes fd over and closes what was open; the name is borrowed. */
+void stream_use(struct stream *, int fd, enum stream_kind, const char *name);
 /* Until fd can be written: SENT; AGAIN when it takes too long; RETRY on errors. */
 enum ctf_sent stream_wait(struct stream *, struct ctf_err *);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the text outputs share: JSON strings, the time of day, and the lines
- * about gaps.  Formatters write at p, where the caller has
- * made room, and return the end; nothing is terminated.
+ * about gaps.  Formatters write at p, where the caller has made room, and
+ * return the end; nothing is terminated.
  */
 #ifndef CTF_OUTPUT_TEXT_H
 #define CTF_OUTPUT_TEXT_H
@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define TEXT_ISO 24u   /* the most text_iso() writes */
+#define TEXT_TIME 64u  /* a time of day as strftime(3) makes it */
 #define TEXT_JSON 6u   /* bytes text_json() makes of one, at worst */
 #define TEXT_LABEL 32u /* text_label() may touch that many bytes */
 
@@ -58,7 +59,7 @@ text_label(char *p, const struct text_label *l)
 struct text_stamp {
 	uint64_t sec; /* the second s is about */
 	uint32_t len; /* 0: none yet */
-	char s[640];
+	char s[1792];
 };
 
 static inline bool

@@ -24,21 +24,15 @@ set_int(int fd, int level, int name, int value)
 
 /*
  * A TCP peer that vanished without a word is found by keepalive while idle,
- * and by TCP's own retransmission limit otherwise.  UDP never fragments.
+ * and by TCP's own retransmission limit otherwise.
  */
 static void
-tune(int fd, int family, bool tcp)
+keep_alive(int fd)
 {
-	if (tcp) {
-		set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-		set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
-		set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-		set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
-	} else if (family == AF_INET) {
-		set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
-	} else {
-		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
-	}
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
 }
 
 static int
@@ -59,7 +53,8 @@ connect_one(struct ctf_ctx *ctx, const struct addrinfo *a, bool tcp)
 
 	if (fd < 0)
 		return -errno;
-	tune(fd, a->ai_family, tcp);
+	if (tcp)
+		keep_alive(fd);
 	r = connect(fd, a->ai_addr, a->ai_addrlen) ? -errno : 0;
 	if (r == -EINPROGRESS) {
 		r = ctf_wait(ctx, fd, POLLOUT, CONNECT_MS);
@@ -101,7 +96,7 @@ connect_any(struct ctf_ctx *ctx, const struct addrinfo *list, bool tcp, struct c
 			return fd;
 		getnameinfo(a->ai_addr, a->ai_addrlen, addr, sizeof(addr), port, sizeof(port),
 			    NI_NUMERICHOST | NI_NUMERICSERV);
-		ctf_fail(err, -fd, "cannot connect to collector %s port %s: %s", addr, port,
+		ctf_fail(err, -fd, "cannot connect to %s port %s: %s", addr, port,
 			 strerror(-fd));
 		if (fd == -EINTR)
 			break;
@@ -110,22 +105,33 @@ connect_any(struct ctf_ctx *ctx, const struct addrinfo *list, bool tcp, struct c
 }
 
 int
-transport_open(struct ctf_ctx *ctx, const char *host, unsigned port, bool tcp,
+transport_open(struct ctf_ctx *ctx, const char *host, const char *port, bool tcp,
 	       struct ctf_err *err)
 {
 	struct addrinfo hints = { .ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM };
 	struct addrinfo *list;
-	char service[8];
-	int r;
+	int r = getaddrinfo(host, port, &hints, &list);
 
-	snprintf(service, sizeof(service), "%u", port & 0xffff);
-	r = getaddrinfo(host, service, &hints, &list);
 	if (r)
-		return ctf_fail(err, EHOSTUNREACH, "cannot resolve collector '%s': %s", host,
+		return ctf_fail(err, EHOSTUNREACH, "cannot resolve %s port %s: %s", host, port,
 				r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
 	r = connect_any(ctx, list, tcp, err);
 	freeaddrinfo(list);
 	return r;
+}
+
+void
+transport_whole(int fd)
+{
+	int family = 0;
+	socklen_t len = sizeof(family);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len))
+		return;
+	if (family == AF_INET6)
+		set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
+	else
+		set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
 }
 
 int

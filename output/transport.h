@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * transport.h - sockets to a collector: TCP sessions and connected UDP, on a
- * sink's thread.  Nothing here blocks but transport_open(), and that returns
+ * transport.h - sockets to a peer: TCP sessions and connected UDP, on a sink's
+ * thread.  Nothing here blocks but transport_open(), and that returns
  * when the core wants it to (the resolver's own time-outs apart).
  */
 #ifndef CTF_TRANSPORT_H
@@ -13,16 +13,19 @@
 #include <ctflow/plugin.h>
 
 /*
- * Resolves the name and connects to the first address that answers.  Returns
- * the socket or -errno, which is never one that means a configuration mistake:
- * a collector that cannot be reached today may be tomorrow.
+ * Resolves host and port (name or number) and connects to the first address
+ * that answers.  Returns the socket or -errno, which is never one that means a
+ * configuration mistake: who cannot be reached today may be tomorrow.
  */
-int transport_open(struct ctf_ctx *, const char *host, unsigned port, bool tcp,
+int transport_open(struct ctf_ctx *, const char *host, const char *port, bool tcp,
 		   struct ctf_err *);
+
+/* UDP: what the path does not take whole is refused (EMSGSIZE), not fragmented. */
+void transport_whole(int fd);
 
 /*
  * Is the session alive?  0, -EPIPE after the peer's orderly end, else -errno.
- * What the peer sends is read and thrown away: a collector has nothing to say.
+ * What the peer sends is read and thrown away: it has nothing to say.
  */
 int transport_peer(int fd);
 

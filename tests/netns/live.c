@@ -123,6 +123,9 @@ live_new(void)
 	struct live *l = calloc(1, sizeof(*l));
 
 	l->conf = (struct nfct_conf){ .event_mask = 5,
+				      .hash_buckets = 8192,
+				      .hash_max_entries = 32768,
+				      .resync_timeout = 60000,
 				      .hash_enable = true,
 				      .reliable = true,
 				      .sysctl = NFCT_SET,

@@ -94,7 +94,7 @@ START_TEST(overrun_beside_another)
 	live_read(l, 50);
 	ck_assert_uint_ge(l->ctx.ngaps, 1);
 	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
-	ck_assert(live_said(l, "another program listens with reliable delivery"));
+	ck_assert(live_said(l, "somebody else listens with reliable delivery"));
 	live_free(l);
 	close(fd);
 }

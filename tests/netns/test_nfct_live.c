@@ -137,6 +137,18 @@ START_TEST(updates)
 }
 END_TEST
 
+/* What ulogd2's users set for a table we have not got is not ignored in silence. */
+START_TEST(useless)
+{
+	struct live *l = live_enter();
+
+	l->conf.resync_timeout = 10000;
+	live_start(l);
+	ck_assert(live_said(l, "netlink_resync_timeout have no effect"));
+	live_free(l);
+}
+END_TEST
+
 /* ---- options ---------------------------------------------------------------------------- */
 
 START_TEST(filters)
@@ -145,12 +157,12 @@ START_TEST(filters)
 		const char *src, *dst, *proto;
 		bool v4, v6, tcp;
 	} t[] = {
-		{ "127.0.0.0/8", "", "", true, true, true },
-		{ "10.0.0.0/8", "", "", false, true, false },
+		{ "127.0.0.0/8", "", "", true, false, true },
+		{ "10.0.0.0/8", "", "", false, false, false },
 		{ "10.0.0.0/8,::1/128", "", "", false, true, false },
 		{ "", "127.0.0.1/32,::/1", "tcp", false, false, true },
-		{ "", "::8/125", "udp", true, false, false },
-		{ "::2/128", "", "17", true, false, false },
+		{ "", "::/125", "udp", false, true, false },
+		{ "127.0.0.0/8,::2/128", "", "17", true, false, false },
 	};
 	struct live *l = live_enter();
 
@@ -396,7 +408,7 @@ START_TEST(errors)
 	ck_refused(l, "network_namespace_path", "/run/netns/nosuch");
 	l = live_new();
 	l->conf.record = "/nosuch/file";
-	ck_refused(l, "", "/nosuch/file");
+	ck_refused(l, "record", "cannot record to /nosuch/file");
 	l = live_new();
 	ck_assert_int_eq(seteuid(65534), 0);
 	ck_refused(l, "", "needs CAP_NET_ADMIN (root)");
@@ -436,6 +448,7 @@ main(void)
 	tcase_add_loop_test(t, filters, 0, 6);
 	tcase_add_test(t, recording);
 	tcase_add_test(t, polling);
+	tcase_add_test(t, useless);
 	tcase_add_loop_test(t, settings, 0, 4);
 	tcase_add_test(t, times_of_the_kernel);
 	tcase_add_test(t, old_entries);

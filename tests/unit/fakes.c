@@ -385,6 +385,8 @@ keep_close(void *sink)
 
 	pthread_mutex_lock(&b->lock);
 	b->closes++;
+	if (b->close)
+		b->close(b);
 	pthread_mutex_unlock(&b->lock);
 }
 

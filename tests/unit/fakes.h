@@ -45,6 +45,7 @@ struct box {
 	enum ctf_sent (*deliver)(struct box *, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken);
 	int (*open)(struct box *);
+	void (*close)(struct box *);
 	void *arg; /* the test's */
 };
 

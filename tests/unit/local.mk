@@ -376,7 +376,8 @@ CORE_TESTS = tests/unit/test_sink \
 	tests/unit/test_setup \
 	tests/unit/test_cli \
 	tests/unit/test_background \
-	tests/unit/test_encoder
+	tests/unit/test_encoder \
+	tests/unit/test_daemon
 check_PROGRAMS += $(CORE_TESTS)
 TESTS += $(CORE_TESTS)
 tests_unit_test_sink_SOURCES = tests/unit/test_sink.c
@@ -419,7 +420,11 @@ tests_unit_test_encoder_SOURCES = tests/unit/test_encoder.c
 tests_unit_test_encoder_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_encoder_LDADD = $(WITH_FAKES)
 tests_unit_test_encoder_DEPENDENCIES = $(FAKES_DEPS)
+tests_unit_test_daemon_SOURCES = tests/unit/test_daemon.c
+tests_unit_test_daemon_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_daemon_LDADD = $(WITH_FAKES)
+tests_unit_test_daemon_DEPENDENCIES = $(FAKES_DEPS)
 # modtest.so calls back into the core.
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic
-tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup
+tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
 endif

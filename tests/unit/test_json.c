@@ -199,6 +199,23 @@ START_TEST(long_texts)
 }
 END_TEST
 
+/* As long as an option may be, and each character escaped. */
+START_TEST(long_device)
+{
+	char name[256], options[400], want[600];
+	struct plug *p;
+
+	memset(name, '\\', 255);
+	name[255] = '\0';
+	snprintf(options, sizeof(options), "timestamp=0\ndevice=%s\n", name);
+	p = plug_new(&ctf_plugin_json, options);
+	snprintf(want, sizeof(want), "{\"dvc\": \"%s%s\", \"orig", name, name);
+	plug_rec(p, AF_INET, CTF_DESTROY, 0);
+	ck_assert_int_eq(strncmp(sample_line(p), want, strlen(want)), 0);
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(bad_options)
 {
 	struct ctf_err err = { .msg = "" };
@@ -228,6 +245,7 @@ main(void)
 	tcase_add_test(t, gaps);
 	tcase_add_test(t, random_texts);
 	tcase_add_test(t, long_texts);
+	tcase_add_test(t, long_device);
 	tcase_add_test(t, bad_options);
 	suite_add_tcase(s, t);
 	return sample_run(s);

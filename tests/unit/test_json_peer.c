@@ -213,6 +213,19 @@ START_TEST(tcp_refused)
 }
 END_TEST
 
+/* The system forbids it today: no mistake in the configuration. */
+START_TEST(forbidden)
+{
+	struct plug *p = plug_new(&ctf_plugin_json, "mode=udp\nhost=255.255.255.255\n");
+	int e = 0;
+
+	ck_assert_int_eq(ctf_plugin_json.open(plug_sink(p), &e, &err), -1);
+	ck_assert_int_eq(e, EHOSTUNREACH);
+	ck_assert_ptr_nonnull(strstr(err.msg, "255.255.255.255 port 12345"));
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(udp)
 {
 	int l = listener(SOCK_DGRAM, "udp");
@@ -295,6 +308,7 @@ main(void)
 	tcase_add_test(t, tcp_reset);
 	tcase_add_test(t, tcp_closed);
 	tcase_add_test(t, tcp_refused);
+	tcase_add_test(t, forbidden);
 	tcase_add_test(t, udp);
 	tcase_add_test(t, unix_socket);
 	tcase_add_test(t, interrupted);

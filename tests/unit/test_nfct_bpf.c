@@ -121,17 +121,15 @@ wanted(const struct nfct_filter *f, const struct flow *w)
 		return true;
 	if (f->nprotos && !f->protos[w->proto])
 		return false;
-	if (w->no_ip)
+	if (w->no_ip || (w->family != AF_INET && w->family != AF_INET6))
 		return true;
 	for (int dir = 0; dir < NFCT_DIRS; dir++) {
-		bool named = false, found = false;
+		bool found = false;
 
 		for (unsigned i = 0; i < f->n[dir]; i++)
-			if (f->list[dir][i].family == w->family) {
-				named = true;
-				found |= in_prefix(&f->list[dir][i], w->ip[dir]);
-			}
-		if (named && !found)
+			found |= f->list[dir][i].family == w->family &&
+				 in_prefix(&f->list[dir][i], w->ip[dir]);
+		if (f->n[dir] && !found)
 			return false;
 	}
 	return true;

@@ -14,10 +14,12 @@
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
 char *__real_strdup(const char *s);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 char *__wrap_strdup(const char *s);
 
 /* Allocations left until one fails; far below 0: none does. */
@@ -45,6 +47,12 @@ void *
 __wrap_realloc(void *p, size_t n)
 {
 	return fails() ? NULL : __real_realloc(p, n);
+}
+
+void *
+__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+	return fails() ? NULL : __real_reallocarray(p, n, size);
 }
 
 char *
@@ -103,6 +111,8 @@ build_once(long n)
 		ck_assert_int_eq(ret, 0);
 	if (!failed || (!ret && !diag.errors))
 		ck_assert_uint_eq(graph_live_stacks(&s.graph), 5);
+	if (ret && s.conf) /* for the file itself, conf_load() says so */
+		ck_assert_uint_gt(diag.errors, 0);
 	diag_log(&diag);
 	diag_free(&diag);
 	setup_free(&s);

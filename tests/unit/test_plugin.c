@@ -44,6 +44,7 @@ START_TEST(every_plugin_is_sound)
 
 	for (unsigned i = 0; (p = plugin_nth(set, i)); i++) {
 		ck_assert_uint_eq(p->abi, CTF_ABI);
+		ck_assert_int_eq(plugin_check(p, NULL), 0);
 		ck_assert_int_ne(p->doc[0], '\0');
 		for (const struct ctf_opt *o = p->opts; o && o->name; o++) {
 			ck_assert_uint_lt(o->off, p->conf_size);
@@ -54,6 +55,40 @@ START_TEST(every_plugin_is_sound)
 		for (const struct ctf_port *q = p->writes; q && q->name; q++)
 			ck_assert_uint_lt(q->off, p->size);
 	}
+}
+END_TEST
+
+static enum ctf_verdict
+pass(void *self, struct ctf_rec *r, struct ctf_batch *b)
+{
+	return CTF_PASS;
+}
+
+static const struct ctf_port unknown_writes[] = { { "no.such", 0, 0, NULL }, { 0 } };
+
+static const struct {
+	struct ctf_plugin p;
+	const char *says;
+} unsound[] = {
+	{ { .role = CTF_FILTER, .doc = "x", .apply = pass }, "without a name" },
+	{ { .role = CTF_FILTER, .name = "X", .doc = "x" }, "X lacks a callback" },
+	{ { .role = CTF_INPUT, .name = "X", .doc = "x" }, "X lacks a callback" },
+	{ { .role = CTF_OUTPUT, .name = "X", .doc = "x" }, "X lacks a callback" },
+	{ { .role = 9, .name = "X", .doc = "x", .apply = pass }, "X lacks a callback" },
+	{ { .role = CTF_FILTER,
+	    .name = "X",
+	    .doc = "x",
+	    .apply = pass,
+	    .writes = unknown_writes },
+	  "X writes no.such" },
+};
+
+START_TEST(unsound_plugins)
+{
+	struct ctf_err err;
+
+	ck_assert_int_eq(plugin_check(&unsound[_i].p, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.msg, unsound[_i].says));
 }
 END_TEST
 
@@ -152,6 +187,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, linked_in_by_name);
 	tcase_add_test(t, every_plugin_is_sound);
+	tcase_add_loop_test(t, unsound_plugins, 0, (int)(sizeof(unsound) / sizeof(*unsound)));
 	tcase_add_test(t, ulogd2_paths_mean_ours);
 	tcase_add_test(t, foreign_files_are_not_run);
 	tcase_add_test(t, damaged_modules);

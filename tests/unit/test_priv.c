@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -195,6 +196,40 @@ START_TEST(groups)
 }
 END_TEST
 
+/* As in a container: root without CAP_NET_ADMIN can still become somebody else. */
+static void
+child_without_net_admin(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+	struct priv p;
+
+	EXPECT(priv_lookup("nobody", &p) == 0);
+	EXPECT(syscall(SYS_capget, &head, data) == 0);
+	data[0].effective &= ~(1u << CAP_NET_ADMIN);
+	data[0].permitted &= ~(1u << CAP_NET_ADMIN);
+	EXPECT(syscall(SYS_capset, &head, data) == 0);
+	EXPECT(priv_drop(&p) == 0);
+	EXPECT(geteuid() == p.uid);
+	EXPECT(status("CapEff", 16) == 0 && status("CapPrm", 16) == 0);
+	_exit(0);
+}
+
+START_TEST(without_net_admin)
+{
+	pid_t pid;
+	int st;
+
+	if (geteuid() != 0)
+		return;
+	pid = fork();
+	if (pid == 0)
+		child_without_net_admin();
+	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
+	ck_assert_int_eq(st, 0);
+}
+END_TEST
+
 START_TEST(without_rights_it_fails)
 {
 	struct priv p;
@@ -227,6 +262,7 @@ main(void)
 	tcase_add_loop_test(t, unknown, 0, (int)(sizeof(nobodies) / sizeof(*nobodies)));
 	tcase_add_test(t, drop);
 	tcase_add_test(t, groups);
+	tcase_add_test(t, without_net_admin);
 	tcase_add_test(t, without_rights_it_fails);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -29,6 +29,7 @@ struct play {
 	uint64_t gap[NUMBERS]; /* count of the gap frame with that number */
 	uint64_t distinct, last_number, last_id, input_lost;
 	uint64_t taken; /* in this session: up to that number */
+	uint64_t begun; /* the frame that was given, but not taken; 0: none */
 };
 
 static uint64_t
@@ -82,13 +83,6 @@ take_frame(struct box *b, const struct ctf_frame *f)
 	}
 }
 
-static void
-new_session(struct play *p)
-{
-	if (p->settles) /* repeats are allowed from here on */
-		p->last_number = p->last_id = 0;
-}
-
 static enum ctf_sent
 faulty(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *ret_taken)
 {
@@ -99,6 +93,9 @@ faulty(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *re
 	*ret_taken = 0;
 	if (p->stuck)
 		return CTF_AGAIN;
+	if (p->begun) /* half of it may have been sent: it must come next */
+		ck_assert_uint_eq(f[0]->number, p->begun);
+	p->begun = take < n ? f[take]->number : 0;
 	if (what >= 95)
 		usleep(3000);
 	for (unsigned i = 0; i < take; i++)
@@ -112,12 +109,26 @@ faulty(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *re
 		return CTF_SENT;
 	if (what < 60)
 		return CTF_AGAIN;
-	if (what < 72) {
-		new_session(p);
+	if (what < 72)
 		return CTF_RETRY;
-	}
 	/* A gap frame that nobody can take is only logged: no promise then. */
-	return what < 82 && take < n && f[take]->recs ? CTF_POISON : CTF_SENT;
+	if (what >= 82 || take == n || !f[take]->recs)
+		return CTF_SENT;
+	p->begun = 0;
+	return CTF_POISON;
+}
+
+/* As with TCP, it is known only now what had arrived; the rest comes again. */
+static void
+faulty_close(struct box *b)
+{
+	struct play *p = b->arg;
+
+	if (p->taken > b->settled)
+		b->settled += draw(&p->fate, p->taken - b->settled + 1);
+	p->begun = 0;
+	if (p->settles)
+		p->last_number = p->last_id = 0;
 }
 
 static int
@@ -183,6 +194,7 @@ start(struct rig *g, struct play *p, uint64_t seed)
 	g->box.arg = p;
 	g->box.deliver = faulty;
 	g->box.open = faulty_open;
+	g->box.close = faulty_close;
 	snprintf(text, sizeof(text),
 		 "[global]\nstack=a:LIVE,k:%s\n[a]\n%%B\n[k]\n%%B\nreconnect=10ms\nqueue=64K\n"
 		 "frame=%u\nsync=%u\n",

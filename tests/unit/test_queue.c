@@ -89,6 +89,7 @@ END_TEST
 
 START_TEST(drop_spares_what_is_being_delivered)
 {
+	const struct ctf_frame *given[GROUP];
 	struct queue q = { .limit = 1 << 20 };
 	struct qframe *f;
 
@@ -103,6 +104,20 @@ START_TEST(drop_spares_what_is_being_delivered)
 	/* 4 was handed out: it may have been sent in part. */
 	ck_assert_uint_eq(claim(&q, 4), 2);
 	queue_taken(&q, 0);
+	f = queue_drop(&q);
+	ck_assert_uint_eq(f->f.number, 5);
+	queue_unshift(&q, f);
+	/* And so may be the one at which a delivery stopped. */
+	ck_assert_uint_eq(claim(&q, 4), 2);
+	queue_taken(&q, 1);
+	ck_assert_ptr_null(queue_drop(&q));
+	queue_rewind(&q);
+	f = queue_drop(&q); /* in a new session another one comes first */
+	ck_assert_uint_eq(f->f.number, 2);
+	free(f);
+	ck_assert_uint_eq(queue_claim(&q, given), 4);
+	queue_taken(&q, 2); /* 1 and 3 */
+	queue_settle(&q, UINT64_MAX);
 	f = queue_drop(&q);
 	ck_assert_uint_eq(f->f.number, 5);
 	free(f);
@@ -179,6 +194,7 @@ START_TEST(random_against_model)
 
 			queue_taken(&q, k);
 			taken += k;
+			begun = k < claimed ? model[taken] : begun;
 			claimed = 0;
 		} else if (what == 4 && taken) {
 			unsigned k = (unsigned)rand() % taken;

@@ -5,6 +5,8 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <signal.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "pump.h"
@@ -152,6 +154,54 @@ START_TEST(a_gap_stands_behind_what_came_before)
 }
 END_TEST
 
+/* ---- ctf_wait() ---- */
+
+static void
+on_usr1(int sig)
+{
+}
+
+struct waiter {
+	struct sink sink;
+	struct ctf_ctx ctx;
+	int ret;
+	uint64_t ms;
+};
+
+static void *
+wait_300(void *arg)
+{
+	struct waiter *w = arg;
+	uint64_t since = clock_ms();
+
+	w->ret = ctf_wait(&w->ctx, -1, 0, 300);
+	w->ms = clock_ms() - since;
+	return NULL;
+}
+
+/* The change of the user comes as a signal, too. */
+START_TEST(a_signal_does_not_end_a_wait)
+{
+	struct waiter w = { .sink.intr = eventfd(0, EFD_CLOEXEC) };
+	struct sigaction sa = { .sa_handler = on_usr1 };
+	pthread_t t;
+
+	w.ctx.sink = &w.sink;
+	sigaction(SIGUSR1, &sa, NULL);
+	ck_assert_int_eq(pthread_create(&t, NULL, wait_300, &w), 0);
+	usleep(50000);
+	pthread_kill(t, SIGUSR1);
+	pthread_join(t, NULL);
+	ck_assert_int_eq(w.ret, 0);
+	ck_assert_uint_ge(w.ms, 299);
+	ck_assert_uint_le(w.ms, 2000);
+	eventfd_write(w.sink.intr, 1); /* but this is the core's */
+	ck_assert_int_eq(ctf_wait(&w.ctx, -1, 0, 10000), -EINTR);
+	ck_assert_int_eq(ctf_wait(&w.ctx, -1, 0, 0), -EINTR);
+	close(w.sink.intr);
+}
+END_TEST
+
 /* ---- what a full queue makes of gaps and coverage ---- */
 
 /* A rig whose output takes nothing, with a queue that is always too full. */
@@ -238,6 +288,8 @@ static enum ctf_sent
 take_then_break(struct box *b, const struct ctf_frame *const *f, unsigned n,
 		unsigned *ret_taken)
 {
+	if (n < 4)
+		return CTF_AGAIN; /* not all of them yet */
 	for (unsigned i = 0; i < n; i++)
 		box_keep(b, f[i]);
 	*ret_taken = n;
@@ -282,6 +334,27 @@ START_TEST(a_queue_holds_two_frames_at_least)
 	rig_start(&g, ONE "queue=64K\nframe=65536\n", 0);
 	ck_assert_uint_ge(g.s.graph.sinks->queue.limit, 2 * 65536);
 	rig_stop(&g);
+}
+END_TEST
+
+START_TEST(many_outputs)
+{
+	enum { N = 150 };
+	char text[N * 64], *p = text + sprintf(text, "[global]\n");
+	struct rig g;
+
+	for (int i = 0; i < N; i++)
+		p += sprintf(p, "stack=a:FEED,k%d:KEEP\n", i);
+	p += sprintf(p, "[a]\n%%B\n");
+	for (int i = 0; i < N; i++)
+		p += sprintf(p, "[k%d]\n%%B\n", i);
+	box_init(&g.box);
+	rig_start(&g, text, 0);
+	rig_feed(&g, 20);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.nkept, N * 20);
+	ck_assert_uint_eq(g.box.opens, N);
+	ck_assert_uint_eq(g.box.closes, N);
 }
 END_TEST
 
@@ -360,6 +433,8 @@ tests(void)
 	tcase_add_test(t, dropped_coverage_is_no_gap);
 	tcase_add_test(t, what_may_have_arrived_is_at_most_lost);
 	tcase_add_test(t, a_queue_holds_two_frames_at_least);
+	tcase_add_test(t, a_signal_does_not_end_a_wait);
+	tcase_add_test(t, many_outputs);
 	tcase_add_test(t, an_input_that_does_not_start_opens_no_output);
 	tcase_add_test(t, an_input_nobody_takes_is_stopped);
 	tcase_add_test(t, a_stopped_input_is_not_called);

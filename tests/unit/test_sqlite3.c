@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "sqlite3_help.h"
 
@@ -285,8 +286,8 @@ END_TEST
 
 START_TEST(reserved_names)
 {
-	static const char *const names[] = { "meta", "Gaps", "coverage", "progress",
-					     "sqlite_x" };
+	static const char *const names[] = { "meta",     "Gaps",     "coverage",
+					     "progress", "sqlite_x", "ctflow_rows" };
 	struct ctf_err err;
 	char options[256];
 
@@ -294,6 +295,48 @@ START_TEST(reserved_names)
 		snprintf(options, sizeof(options), "db=%s\ntable=%s\n", db_path(), names[i]);
 		ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
 		ck_assert_ptr_nonnull(strstr(err.msg, names[i]));
+	}
+}
+END_TEST
+
+/* Names are the same to SQLite whatever their case. */
+START_TEST(case_of_names)
+{
+	struct plug *p = db_plug("flows", "");
+
+	flows_put(p, 0, 3);
+	deliver_ok(p);
+	plug_free(p);
+	p = db_plug("FLOWS", "");
+	flows_put(p, 2, 5);
+	deliver_ok(p);
+	ck_query("SELECT count(*) FROM flows", "5");
+	plug_free(p);
+}
+END_TEST
+
+/* What is not ours is left alone, and the table is refused. */
+START_TEST(names_in_the_way)
+{
+	static const char *const make[] = {
+		"CREATE TABLE meta(k TEXT PRIMARY KEY, v)",
+		"CREATE TABLE Meta(key, value)",
+		"CREATE TABLE gaps(a)",
+		"CREATE VIEW Coverage AS SELECT 1",
+		"CREATE TABLE ctflow_rows(a)",
+		"CREATE TABLE t(a); CREATE INDEX Flows ON t(a)",
+		"CREATE TABLE t(ct_id INT); CREATE VIEW flows AS SELECT * FROM t",
+	};
+	struct ctf_err err;
+	char options[256];
+
+	snprintf(options, sizeof(options), "db=%s\ntable=flows\n", db_path());
+	for (unsigned i = 0; i < sizeof(make) / sizeof(*make); i++) {
+		unlink(db_path());
+		db_exec(make[i]);
+		ck_assert_msg(plug_try(&ctf_plugin_sqlite3, options, &err) < 0, "%s", make[i]);
+		ck_assert_msg(strstr(err.msg, db_path()) && strstr(err.msg, "flows"), "%s",
+			      err.msg);
 	}
 }
 END_TEST
@@ -384,6 +427,8 @@ main(void)
 				 view_and_tables_come_back,
 				 two_outputs_in_one_file,
 				 reserved_names,
+				 case_of_names,
+				 names_in_the_way,
 				 range_uses_the_key,
 				 gaps,
 				 coverage };

@@ -100,6 +100,22 @@ START_TEST(never_negative)
 }
 END_TEST
 
+/* A view with a trigger takes rows as a table does. */
+START_TEST(view_with_trigger)
+{
+	struct plug *p;
+
+	db_exec("CREATE TABLE t(id INT); CREATE VIEW v(ct_id) AS SELECT id FROM t;"
+		" CREATE TRIGGER r INSTEAD OF INSERT ON v BEGIN"
+		" INSERT INTO t VALUES(new.ct_id); END");
+	p = db_plug("V", "");
+	flows_put(p, 0, 3);
+	deliver_ok(p);
+	ck_query("SELECT * FROM t", "0\n1\n2");
+	plug_free(p);
+}
+END_TEST
+
 /* 0 only where ulogd2 prints it. */
 START_TEST(absent)
 {
@@ -328,10 +344,18 @@ END_TEST
 int
 main(void)
 {
-	const TTest *tests[] = { as_ulogd2,     never_negative,       absent,
-				 every_event,   declared_types,       unknown_columns_are_named,
-				 refused_rows,  table_replaced,       exactly_once,
-				 gaps_stay_out, probe_leaves_no_trace };
+	const TTest *tests[] = { as_ulogd2,
+				 never_negative,
+				 view_with_trigger,
+				 absent,
+				 every_event,
+				 declared_types,
+				 unknown_columns_are_named,
+				 refused_rows,
+				 table_replaced,
+				 exactly_once,
+				 gaps_stay_out,
+				 probe_leaves_no_trace };
 
 	return tests_run("sqlite3_foreign", tests, sizeof(tests) / sizeof(*tests));
 }

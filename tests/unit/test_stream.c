@@ -36,6 +36,7 @@ START_TEST(disk_full)
 		fill_disk(room);
 		ck_assert_int_eq(stream_deliver(&s, list, FRAMES, &taken, &err), CTF_RETRY);
 		ck_assert_ptr_nonnull(strstr(err.msg, "No space left"));
+		ck_assert_ptr_nonnull(strstr(err.msg, path));
 		ck_assert_uint_eq(strlen(content(path)), room);
 		ck_assert(strncmp(content(path), all, room) == 0);
 		stream_close(&s);

@@ -86,7 +86,7 @@ START_TEST(shared_pipe)
 	int p[2];
 
 	ck_assert_int_eq(pipe(p), 0);
-	stream_use(&s, p[1], STREAM_SHARED);
+	stream_use(&s, p[1], STREAM_SHARED, "test");
 	check_sleeping_reader(p[0]);
 	close(p[0]);
 }
@@ -98,7 +98,7 @@ START_TEST(socket_peer)
 	int p[2];
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, p), 0);
-	stream_use(&s, p[1], STREAM_SOCKET);
+	stream_use(&s, p[1], STREAM_SOCKET, "test");
 	check_sleeping_reader(p[0]);
 	close(p[0]);
 	ck_assert_int_eq(stream_deliver(&s, list, 1, &taken, &err), CTF_RETRY);
@@ -171,7 +171,7 @@ START_TEST(terminal)
 	/* nobody looks at it: no blocking, however it was opened */
 	make_big(1 << 20);
 	ck_assert_int_eq(stream_deliver(&s, list, 1, &taken, &err), CTF_AGAIN);
-	stream_use(&s, dup(tty), STREAM_SHARED);
+	stream_use(&s, dup(tty), STREAM_SHARED, "test");
 	ck_assert_int_eq(stream_deliver(&s, list, 1, &taken, &err), CTF_AGAIN);
 	close(tty);
 	close(pty);
