@@ -26,7 +26,7 @@ struct out_conf {
 	uint64_t reconnect; /* ms */
 	bool gaps;
 };
-enum out_overflow { OVERFLOW_DROP_OLD, OVERFLOW_BLOCK };
+enum out_overflow { OVERFLOW_AUTO, OVERFLOW_DROP_OLD, OVERFLOW_BLOCK };
 extern const struct ctf_opt out_opts[];
 
 /* An id with its plugin and its parsed options. */

@@ -14,9 +14,10 @@
 const struct ctf_opt out_opts[] = {
 	{ "queue", CTF_OSIZE, offsetof(struct out_conf, queue), 64 * 1024, UINT64_C(1) << 40,
 	  "64M", NULL, "bytes kept in memory while the output is away or slow" },
-	{ "overflow", CTF_OENUM, offsetof(struct out_conf, overflow), 0, 0, "drop-old",
-	  "drop-old|block",
-	  "when the queue is full: drop the oldest, counted as a gap; or wait (REPLAY only)" },
+	{ "overflow", CTF_OENUM, offsetof(struct out_conf, overflow), 0, 0, "auto",
+	  "auto|drop-old|block",
+	  "when the queue is full: drop-old drops the oldest, counted as a gap; block lets the "
+	  "input wait, which only REPLAY can for long; auto: block for REPLAY, else drop-old" },
 	{ "reconnect", CTF_OMSEC, offsetof(struct out_conf, reconnect), 10, 3600 * 1000, "1",
 	  NULL, "first delay before opening again; doubles up to a minute" },
 	{ "gaps", CTF_OBOOL, offsetof(struct out_conf, gaps), 0, 0, "yes", NULL,

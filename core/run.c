@@ -48,40 +48,32 @@ on_seal(void *arg)
 
 /* ---- full queues ---- */
 
+/* A live input may wait while its socket is half empty, a replay for ever. */
 static bool
-any_over(const struct input *in)
+may_wait(const struct input *in, const struct sink *s)
 {
-	for (unsigned i = 0; i < in->nstacks; i++)
-		if (!in->stacks[i]->dead && sink_over(in->stacks[i]->enc->sink))
-			return true;
-	return false;
+	if (plugin(in)->backlog)
+		return plugin(in)->backlog(in->ctx.obj) < 50;
+	return s->inst->out.overflow != OVERFLOW_DROP_OLD;
 }
 
-/* A replay waits for ever; a live input while its socket is half empty. */
-static bool
-may_wait(const struct input *in)
-{
-	return !plugin(in)->backlog || plugin(in)->backlog(in->ctx.obj) < 50;
-}
-
-static void
-drop_over(const struct input *in)
-{
-	for (unsigned i = 0; i < in->nstacks; i++)
-		if (sink_over(in->stacks[i]->enc->sink))
-			sink_drop(in->stacks[i]->enc->sink);
-}
-
-/* Which of the three: go on, wait, or drop and go on.  True: wait. */
+/* Drops where it must; true: the input is to wait. */
 static bool
 must_pause(const struct input *in)
 {
-	if (!any_over(in))
-		return false;
-	if (may_wait(in))
-		return true;
-	drop_over(in);
-	return false;
+	bool wait = false;
+
+	for (unsigned i = 0; i < in->nstacks; i++) {
+		struct sink *s = in->stacks[i]->enc->sink;
+
+		if (in->stacks[i]->dead || !sink_over(s))
+			continue;
+		if (may_wait(in, s))
+			wait = true;
+		else
+			sink_drop(s);
+	}
+	return wait;
 }
 
 static void
@@ -342,9 +334,11 @@ run_log_counters(const struct run *r)
 		ctx_log_counters(&in->ctx);
 	for (const struct filter *f = g->filters; f; f = f->next)
 		ctx_log_counters(&f->ctx);
-	for (const struct sink *s = g->sinks; s; s = s->next) {
+	for (struct sink *s = g->sinks; s; s = s->next) {
 		for (const struct encoder *e = s->encoders; e; e = e->next)
 			ctx_log_counters(&e->ctx);
 		ctx_log_counters(&s->ctx);
+		if (s->running)
+			sink_log_state(s);
 	}
 }

@@ -69,6 +69,22 @@ sink_push(struct sink *s, struct qframe *f)
 	s->dirty = true;
 }
 
+void
+sink_log_state(struct sink *s)
+{
+	static const char *const words[] = { "down", "up", "stalled" };
+	uint64_t recs, bytes;
+	enum sink_state state;
+
+	pthread_mutex_lock(&s->lock);
+	state = s->state;
+	recs = s->queue.recs;
+	bytes = s->queue.bytes;
+	pthread_mutex_unlock(&s->lock);
+	ctf_log(&s->ctx, CTF_NOTICE, "output is %s, %llu flows in %llu bytes are queued",
+		words[state], (unsigned long long)recs, (unsigned long long)bytes);
+}
+
 bool
 sink_over(struct sink *s)
 {

@@ -54,6 +54,8 @@ void sink_free(struct sink *);
 
 /* Main thread.  The frame belongs to the queue afterwards. */
 void sink_push(struct sink *, struct qframe *);
+/* One log line: up, stalled or down, and what is queued. */
+void sink_log_state(struct sink *);
 /* Wakes the worker if it waits for what was pushed. */
 void sink_kick(struct sink *);
 /* More is queued than allowed. */

@@ -9,6 +9,25 @@
 #include "rig.h"
 
 #define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
+/* Asked to, a replay drops instead. */
+START_TEST(a_replay_may_drop)
+{
+	struct rig g;
+	uint64_t lost = 0;
+
+	box_init(&g.box);
+	g.box.answer = CTF_AGAIN;
+	g.box.answers = 10;
+	rig_start(&g, ONE "queue=64K\noverflow=drop-old\n", 0);
+	rig_feed(&g, 20000);
+	rig_stop(&g);
+	for (unsigned i = 0; i < g.box.ngaps; i++)
+		lost += g.box.gaps[i].count;
+	ck_assert_uint_gt(lost, 0);
+	ck_assert_uint_eq(g.box.nkept + lost, 20000);
+}
+END_TEST
+
 #define LIVE_FULL "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\nqueue=64K\nframe=512\n"
 
 START_TEST(a_replay_waits_for_a_full_output)
@@ -187,6 +206,7 @@ tests(void)
 	TCase *t = tcase_create("full");
 
 	tcase_add_test(t, a_replay_waits_for_a_full_output);
+	tcase_add_test(t, a_replay_may_drop);
 	tcase_add_test(t, a_live_input_drops_the_oldest_and_says_so);
 	tcase_add_test(t, a_live_input_waits_while_its_socket_has_room);
 	tcase_add_test(t, gaps_off_only_counts);
