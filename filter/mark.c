@@ -21,7 +21,7 @@ static const struct ctf_opt opts[] = {
 };
 
 static const struct ctf_port reads[] = {
-	{ "ct.mark", CTF_OPTIONAL, offsetof(struct mark, mark) },
+	{ "ct.mark", CTF_REQUIRED, offsetof(struct mark, mark) },
 	{ NULL },
 };
 
@@ -39,18 +39,13 @@ setup(void *self, struct ctf_err *err)
 	return 0;
 }
 
-/*
- * The kernel leaves the mark out when it is 0.  Where nothing upstream knows
- * marks at all everything passes, as in ulogd2.
- */
+/* The kernel leaves the mark out when it is 0. */
 static enum ctf_verdict
 apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 {
 	const struct mark *f = self;
 	const struct conf *c = f->obj.conf;
 
-	if (f->mark == CTF_NONE)
-		return CTF_PASS;
 	return (ctf_num_or(r, f->mark, 0) & c->mask) == c->mark ? CTF_PASS : CTF_DROP;
 }
 

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define UDP_MESSAGE 512u   /* ulogd2's default; also what RFC 7011 10.3.3 advises */
+#define UDP_MESSAGE 512u   /* ulogd2's default */
 #define UDP_MOST 65507u    /* IPv4: 65535 less IP and UDP header */
 #define TCP_MESSAGE 65535u /* what the length field can say */
 

@@ -14,15 +14,22 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define BURST 32u       /* datagrams in one system call */
-#define REFUSALS_MAX 3u /* for one datagram; then it counts as sent */
+#define BURST 32u /* datagrams in one system call */
+#define TRIES 3u  /* for one datagram refused; then it counts as sent */
+
+/* What was sent may not have arrived, and templates may have been in it. */
+static void
+announce_again(struct ipfix_sink *s)
+{
+	for (unsigned i = 0; i < s->domains; i++)
+		s->domain[i].again = true;
+}
 
 static void
 refused(struct ipfix_sink *s)
 {
 	ctf_count(s->refused, 1);
-	for (unsigned i = 0; i < s->domains; i++)
-		s->domain[i].again = true;
+	announce_again(s);
 	if (!s->said_refused)
 		ctf_log(s->o.ctx, CTF_WARNING,
 			"the collector's host refuses the port: what is sent now is lost");
@@ -41,6 +48,9 @@ judge(struct ipfix_sink *s, int error, struct ctf_err *err)
 	case -ECONNREFUSED:
 		refused(s);
 		return CTF_SENT;
+	case -EMSGSIZE: /* a router, of an earlier one */
+		announce_again(s);
+		return CTF_SENT;
 	case -EAGAIN:
 		r = ctf_wait(s->o.ctx, s->fd, POLLOUT, -1);
 		return r < 0 ? CTF_AGAIN : CTF_SENT;
@@ -51,25 +61,33 @@ judge(struct ipfix_sink *s, int error, struct ctf_err *err)
 	return CTF_RETRY;
 }
 
-/* One datagram; *ret_error is set when its size was the problem. */
+static bool
+fits(const struct ipfix_sink *s, uint32_t len)
+{
+	return len <= transport_path_payload(s->fd);
+}
+
+/* One datagram; *ret_too_large is set when its size was the problem. */
 static enum ctf_sent
 send_one(struct ipfix_sink *s, struct iovec *iov, size_t n, bool *ret_too_large,
 	 struct ctf_err *err)
 {
-	for (unsigned refusals = 0; refusals < REFUSALS_MAX;) {
+	uint32_t len = (uint32_t)(iov[0].iov_len + (n > 1 ? iov[1].iov_len : 0));
+
+	for (unsigned tries = 0; tries < TRIES;) {
 		ssize_t r = transport_sendv(s->fd, iov, n);
 		enum ctf_sent sent;
 
 		if (r >= 0)
 			return CTF_SENT;
-		if (r == -EMSGSIZE) {
+		if (r == -EMSGSIZE && !fits(s, len)) {
 			*ret_too_large = true;
 			return CTF_SENT;
 		}
 		sent = judge(s, (int)r, err);
 		if (sent != CTF_SENT)
 			return sent;
-		refusals += r == -ECONNREFUSED;
+		tries += r == -ECONNREFUSED || r == -EMSGSIZE;
 	}
 	return CTF_SENT;
 }
@@ -121,11 +139,11 @@ announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *
 		at += (uint32_t)iov.iov_len;
 		if (!too_large)
 			continue;
-		if (!shrink(s, (uint32_t)iov.iov_len))
-			return poison(err, (uint32_t)iov.iov_len);
-		if (ipfix_announce(s, d, l, s->limit))
-			return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
 		at = 0;
+		if (!shrink(s, (uint32_t)iov.iov_len))
+			r = poison(err, (uint32_t)iov.iov_len);
+		else if (ipfix_announce(s, d, l, s->limit))
+			return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
 	}
 	if (r != CTF_SENT)
 		d->announced = false;
@@ -279,8 +297,11 @@ step(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n,
 	}
 	if (sent != -EMSGSIZE)
 		return judge(s, sent, err);
-	if (f->len <= s->limit && !shrink(s, f->len))
-		return poison(err, f->len);
+	if (f->len <= s->limit) {
+		announce_again(s);
+		if (!fits(s, f->len) && !shrink(s, f->len))
+			return poison(err, f->len);
+	}
 	r = split(s, f, err);
 	*ret_taken = r == CTF_SENT;
 	return r;

@@ -75,6 +75,8 @@ sq_fail(const struct sq_sink *s, struct ctf_err *err, int rc, const char *doing)
 	/* The last call may have been a successful rollback. */
 	if (!s->db || sqlite3_errcode(s->db) != (rc & 0xff))
 		why = rc == SQLITE_FORMAT ? "a frame that is none of ours" : sqlite3_errstr(rc);
+	else if (sqlite3_extended_errcode(s->db) == SQLITE_READONLY_DIRECTORY)
+		why = "its folder, where the journal has to be, is not writable";
 	if (sys && ((rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_IOERR))
 		return ctf_fail(err, errno_of(rc), "%s: %s: %s (%s)", SQ_CONF(s)->db, doing,
 				why, strerror(sys));
@@ -282,9 +284,9 @@ size_of(const char *path, const char *suffix)
 }
 
 /*
- * (No connection of this process is open yet: closing the file below would
- * drop its locks.)  Reading a database in WAL mode makes -shm and -wal files unless they are
- * there, or SQLite is told that nobody writes.
+ * Reading a database in WAL mode makes -shm and -wal files unless they are
+ * there, or SQLite is told that nobody writes.  (No connection of this process
+ * is open yet: closing the file here would drop its locks.)
  */
 static const char *
 read_mode(const char *path)

@@ -6,3 +6,6 @@ dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_chec
 TESTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
 dist_check_SCRIPTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
 EXTRA_DIST += tests/interop/collectors.py
+
+# Beside the real ulogd2, where it is installed: part of make soak.
+dist_check_SCRIPTS += tests/interop/test_ulogd2.py

@@ -100,6 +100,23 @@ START_TEST(overrun_beside_another)
 }
 END_TEST
 
+/* Where other events are heard, too, a drop need not be a flow. */
+START_TEST(overrun_of_other_events)
+{
+	struct live *l = live_enter();
+
+	l->conf.buffer_size = 16384;
+	l->conf.reliable = l->conf.hash_enable = false;
+	live_start(l);
+	lab_udp_flows(MANY, 4000, 10000);
+	lab_flush();
+	live_read(l, 50);
+	ck_assert_uint_ge(l->ctx.ngaps, 1);
+	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
+	live_free(l);
+}
+END_TEST
+
 START_TEST(buffer_grows)
 {
 	struct live *l = live_enter();
@@ -117,6 +134,28 @@ START_TEST(buffer_grows)
 	ck_assert(live_said(l, "receive buffer grown to 32768 bytes (65536"));
 	ck_assert(live_said(l, "receive buffer grown to 100000 bytes (200000"));
 	ck_assert(live_said(l, "may not grow"));
+	live_free(l);
+}
+END_TEST
+
+/* With reliable delivery nothing says ENOBUFS; the retries do, at each tick. */
+START_TEST(buffer_grows_for_retries)
+{
+	struct live *l = live_enter();
+
+	l->conf.buffer_size = 1000000;
+	l->conf.buffer_maxsize = 16384;
+	live_start(l);
+	ck_assert_uint_eq(l->self.buffer, 16384);
+	ck_assert(live_said(l, "is above netlink_socket_buffer_maxsize"));
+	l->conf.buffer_maxsize = 32768;
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->self.buffer, 16384);
+	lab_udp_flows(MANY, 4000, 10000);
+	lab_flush();
+	ck_assert_uint_eq(live_read(l, 1200), MANY);
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->self.buffer, 32768);
 	live_free(l);
 }
 END_TEST
@@ -185,7 +224,9 @@ live_loss_tests(TCase *t)
 	tcase_add_test(t, reliable_keeps_all);
 	tcase_add_test(t, overrun_is_a_gap);
 	tcase_add_test(t, overrun_beside_another);
+	tcase_add_test(t, overrun_of_other_events);
 	tcase_add_test(t, buffer_grows);
+	tcase_add_test(t, buffer_grows_for_retries);
 	tcase_add_test(t, drain_waits);
 	tcase_add_test(t, drain_now);
 	tcase_add_test(t, drain_idle);

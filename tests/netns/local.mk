@@ -33,3 +33,4 @@ soak: all $(check_PROGRAMS)
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \
 		$(srcdir)/tests/netns/test_stalled.py && \
 		$(srcdir)/tests/interop/test_collectors.py || exit 1; done
+	$(srcdir)/tests/interop/test_ulogd2.py

@@ -4,6 +4,7 @@
  * namespace of its own.  Needs root; without it exit code 77 (skipped), or a
  * failure where CI=true promises that it is there.
  */
+#include "ct_msg.h"
 #include "live.h"
 
 #include <check.h>
@@ -104,14 +105,14 @@ END_TEST
 START_TEST(groups)
 {
 	static const struct {
-		unsigned mask, hash, records;
-	} t[] = {
-		{ 5, 1, 2 }, { 4, 1, 2 }, { 5, 0, 4 }, { 4, 0, 2 }, { 1, 0, 2 }, { 255, 1, 2 }
-	};
+		unsigned mask, hash, poll, records;
+	} t[] = { { 5, 1, 0, 2 }, { 4, 1, 0, 2 }, { 5, 0, 0, 4 },  { 4, 0, 0, 2 },
+		  { 1, 0, 0, 2 }, { 1, 0, 9, 4 }, { 255, 1, 0, 2 } };
 	struct live *l = live_enter();
 
 	l->conf.event_mask = t[_i].mask;
 	l->conf.hash_enable = t[_i].hash;
+	l->conf.poll = t[_i].poll * 1000;
 	live_start(l);
 	lab_udp_flows(2, 4000, 5000);
 	lab_flush();
@@ -314,11 +315,43 @@ START_TEST(times_of_the_kernel)
 }
 END_TEST
 
+/* Two messages in one batch: the text of the first is still that of the first. */
+START_TEST(texts)
+{
+	static const char *const helper[] = { "ftp", "tftp" };
+	struct live *l = live_enter();
+	struct msg m;
+	int fd[2];
+
+	live_start(l);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fd), 0);
+	ck_assert_int_eq(dup2(fd[1], l->self.fd), l->self.fd);
+	for (unsigned i = 0; i < 2; i++) {
+		size_t nest;
+
+		msg_begin(&m, MSG_NEW, MSG_CREATED, 0, AF_INET);
+		nest = msg_nest(&m, CTA_HELP);
+		msg_put(&m, CTA_HELP_NAME, helper[i], strlen(helper[i]) + 1);
+		msg_end(&m, nest);
+		ck_assert_int_eq(send(fd[0], m.p, m.len, 0), (ssize_t)m.len);
+	}
+	ck_assert_uint_eq(live_read(l, 0), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const union ctf_val *v = &live_rec(l, i)->v[l->self.in.f.helper];
+
+		ck_assert_uint_eq(v->s.len, strlen(helper[i]));
+		ck_assert_mem_eq(v->s.p, helper[i], v->s.len);
+	}
+	live_free(l);
+}
+END_TEST
+
 START_TEST(old_entries)
 {
+	static const int events[] = { 2, 0 };
 	struct live *l = live_enter();
 
-	lab_sysctl("nf_conntrack_events", 2);
+	lab_sysctl("nf_conntrack_events", events[_i]);
 	lab_udp_flows(3, 4000, 5000);
 	live_start(l);
 	ck_assert_uint_ge(live_count(l, "unreported"), 3);
@@ -442,7 +475,7 @@ main(void)
 		return ci && strcmp(ci, "true") == 0 ? 1 : 77;
 	}
 	tcase_add_test(t, values);
-	tcase_add_loop_test(t, groups, 0, 6);
+	tcase_add_loop_test(t, groups, 0, 7);
 	tcase_add_test(t, updates);
 	live_loss_tests(t);
 	tcase_add_loop_test(t, filters, 0, 6);
@@ -451,7 +484,8 @@ main(void)
 	tcase_add_test(t, useless);
 	tcase_add_loop_test(t, settings, 0, 4);
 	tcase_add_test(t, times_of_the_kernel);
-	tcase_add_test(t, old_entries);
+	tcase_add_test(t, texts);
+	tcase_add_loop_test(t, old_entries, 0, 2);
 	tcase_add_test(t, other_namespace);
 	tcase_add_test(t, coverage);
 	tcase_add_test(t, errors);

@@ -130,6 +130,12 @@ TESTS += tests/unit/test_json
 endif
 
 if HAVE_CHECK
+check_PROGRAMS += tests/unit/test_text_outputs
+tests_unit_test_text_outputs_SOURCES = tests/unit/test_text_outputs.c tests/unit/sample.h
+tests_unit_test_text_outputs_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_text_outputs_LDADD = $(WITH_PLUG)
+tests_unit_test_text_outputs_DEPENDENCIES = $(PLUG_DEPS)
+TESTS += tests/unit/test_text_outputs
 check_PROGRAMS += tests/unit/test_json_peer
 tests_unit_test_json_peer_SOURCES = tests/unit/test_json_peer.c tests/unit/sample.h
 tests_unit_test_json_peer_CPPFLAGS = $(UNIT_CPPFLAGS)

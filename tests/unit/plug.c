@@ -346,6 +346,12 @@ aside(struct plug *p, struct qframe *q, enum ctf_put put)
 	return put;
 }
 
+bool
+plug_sync(const struct plug *p)
+{
+	return p->enc->sync;
+}
+
 enum ctf_put
 plug_gap(struct plug *p, const struct ctf_gap *gap)
 {

@@ -43,6 +43,8 @@ enum ctf_put plug_coverage(struct plug *, const struct ctf_coverage *);
 /* Seals the open frame and queues it; NULL when there was none. */
 const struct ctf_frame *plug_seal(struct plug *);
 const struct ctf_layout *plug_layout(struct plug *);
+/* Whether it asked for a frame a batch. */
+bool plug_sync(const struct plug *);
 
 /*
  * Opens the sink if need be and delivers what is queued until all is taken or

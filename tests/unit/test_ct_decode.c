@@ -104,6 +104,10 @@ START_TEST(headers)
 	ck_assert_uint_eq(rig_num(&rig, "ct.nsid"), 5);
 	ck_assert(!rig_has(&rig, "flow.start.sec"));
 
+	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, RX, 0), 1);
+	ck_assert(rig_has(&rig, "ct.nsid"));
+	ck_assert_uint_eq(rig_num(&rig, "ct.nsid"), 0);
+
 	msg_begin(&m, MSG_DESTROY, 0, 0, AF_INET);
 	ck_assert_int_eq(decode(), 1);
 	ck_assert_int_eq(rig.rec.event, CTF_DESTROY);

@@ -83,6 +83,8 @@ static const struct end ends[] = {
 	{ IPPROTO_TCP, 9, 0, -1, 0, 900, 120, "exact", 1 },
 	{ IPPROTO_SCTP, 4, ASSURED, -1, 0, 900, 210, "exact", 1 },
 	{ IPPROTO_SCTP, 1, ASSURED, -1, 0, 900, 10, "exact", 3 },
+	{ IPPROTO_SCTP, 5, ASSURED, -1, 0, 900, 3, "exact", 3 },
+	{ IPPROTO_SCTP, 6, ASSURED, -1, 0, 900, 3, "exact", 3 },
 	{ IPPROTO_SCTP, 7, ASSURED, -1, 0, 900, 3, "exact", 3 },
 	{ IPPROTO_SCTP, 8, 0, -1, 0, 900, 30, "exact", 1 },
 	{ IPPROTO_DCCP, 7, ASSURED, -1, 0, 900, 240, "exact", 3 },
@@ -193,6 +195,21 @@ START_TEST(own_timeouts)
 }
 END_TEST
 
+/* Either may have been in force instead of the state's own 120 s. */
+START_TEST(shorter_timeouts)
+{
+	static const char *const name[] = { "nf_conntrack_tcp_timeout_max_retrans",
+					    "nf_conntrack_tcp_timeout_unacknowledged" };
+	static const struct end e = { IPPROTO_TCP, 4, ASSURED, -1, 0, 900, 50, "bound", 1 };
+
+	ck_assert_int_eq(ct_times_set(&rig.in.t, name[_i], 50), 0);
+	build(&e);
+	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, RX, -1), 1);
+	ck_assert_uint_eq(rig_num(&rig, "flow.last.ns"), START + (900 - 50) * SEC);
+	check_kind("bound");
+}
+END_TEST
+
 START_TEST(huge_timeouts)
 {
 	ck_assert_int_eq(ct_times_set(&rig.in.t, "nf_conntrack_udp_timeout", UINT32_MAX), 0);
@@ -239,6 +256,7 @@ main(void)
 	tcase_add_loop_test(tc, ends_of_flows, 0, sizeof(ends) / sizeof(*ends));
 	tcase_add_test(tc, grain);
 	tcase_add_test(tc, own_timeouts);
+	tcase_add_loop_test(tc, shorter_timeouts, 0, 2);
 	tcase_add_test(tc, huge_timeouts);
 	tcase_add_test(tc, new_flow);
 	suite_add_tcase(s, tc);

@@ -213,7 +213,6 @@ START_TEST(test_orderly_end)
 	peer_start(&peer, 2);
 	p = exporter(&peer, "mtu=1000\n");
 	flows(p, 0, 50, -1);
-	peer.session[0].read_max = 0;
 	deliver(p);
 	sleep_us(50000);
 	shutdown(((struct ipfix_sink *)plug_sink(p))->fd, SHUT_WR); /* ends the reader */
@@ -235,7 +234,7 @@ END_TEST
 /* A closed session is noticed while there is nothing to send. */
 START_TEST(test_idle)
 {
-	struct peer peer = { .session = { { .read_max = 100 } } };
+	struct peer peer = { 0 };
 	struct ctf_err err = { 0 };
 	struct plug *p;
 
@@ -244,6 +243,7 @@ START_TEST(test_idle)
 	flows(p, 0, 1, -1);
 	deliver(p);
 	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(p), &err), CTF_SENT);
+	shutdown(((struct ipfix_sink *)plug_sink(p))->fd, SHUT_WR); /* ends the reader */
 	peer_await(&peer, 1);
 	sleep_us(20000);
 	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(p), &err), CTF_RETRY);

@@ -2,8 +2,13 @@
 /* IPFIX over UDP: datagrams, templates again in time, refusals, a small path. */
 #include <arpa/inet.h>
 #include <check.h>
+#include <linux/icmp.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -255,6 +260,83 @@ START_TEST(test_too_large)
 }
 END_TEST
 
+/* A network of our own, so that what we tell it stays there. */
+static bool
+own_network(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	if (unshare(CLONE_NEWNET) < 0)
+		return false;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &lo), 0);
+	close(fd);
+	return true;
+}
+
+/* What a router says of a datagram that does not fit the next link. */
+static void
+router_says(const struct fixture *x, uint16_t mtu)
+{
+	struct sockaddr_in from, to = { .sin_family = AF_INET };
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+		struct udphdr udp;
+	} m = { .icmp = { .type = ICMP_DEST_UNREACH, .code = ICMP_FRAG_NEEDED },
+		.ip = { .version = 4, .ihl = 5, .protocol = IPPROTO_UDP } };
+	int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
+	socklen_t len = sizeof(from);
+	uint16_t words[sizeof(m) / 2];
+	uint32_t sum = 0;
+
+	getsockname(((struct ipfix_sink *)plug_sink(x->plug))->fd, (struct sockaddr *)&from,
+		    &len);
+	to.sin_addr.s_addr = m.ip.saddr = m.ip.daddr = htonl(INADDR_LOOPBACK);
+	m.icmp.un.frag.mtu = htons(mtu);
+	m.ip.tot_len = htons(1400);
+	m.udp.source = from.sin_port;
+	m.udp.dest = htons(x->port);
+	memcpy(words, &m, sizeof(m));
+	for (unsigned i = 0; i < sizeof(m) / 2; i++)
+		sum += words[i];
+	sum = (sum >> 16) + (sum & 0xffff);
+	m.icmp.checksum = (uint16_t) ~(sum + (sum >> 16));
+	ck_assert_int_eq(sendto(fd, &m, sizeof(m), 0, (struct sockaddr *)&to, sizeof(to)),
+			 sizeof(m));
+	close(fd);
+}
+
+/* That comes late, with a datagram that does fit, and the templates are gone. */
+START_TEST(test_path_shrinks)
+{
+	struct fixture x;
+	unsigned once;
+
+	if (!own_network())
+		return;
+	start(&x, "mtu=1400\n");
+	flows(&x, 0, 17);
+	deliver(&x);
+	once = x.walk.announcements;
+	for (unsigned i = 0; i < 3; i++) {
+		router_says(&x, 600);
+		sink(&x)->domain[0].announced_ms -= 2000;
+		flows(&x, 17 + 5 * i, 22 + 5 * i);
+		deliver(&x);
+	}
+	flows(&x, 32, 100);
+	x.largest = 0;
+	deliver(&x);
+	expect(&x, 100);
+	ck_assert_uint_gt(x.walk.announcements, once);
+	ck_assert_uint_le(x.largest, 572);
+	ck_assert_uint_gt(x.largest, 400);
+	end(&x);
+}
+END_TEST
+
 START_TEST(test_ipv6)
 {
 	struct fixture x = { 0 };
@@ -285,6 +367,7 @@ main(void)
 	tcase_add_test(t, test_refused);
 	tcase_add_test(t, test_small_path);
 	tcase_add_test(t, test_too_large);
+	tcase_add_test(t, test_path_shrinks);
 	tcase_add_test(t, test_ipv6);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);

@@ -269,11 +269,13 @@ START_TEST(unix_socket)
 	char dir[] = "/tmp/test_json.XXXXXX";
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	struct plug *p = plug_new(&ctf_plugin_json, "mode=unix\nfile=/nonexistent/sock\n");
-	int l = unix_listener(dir, &sun);
+	int l = unix_listener(dir, &sun), e = 0;
 
 	make_lines(p, 0, 1, 1);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
 	ck_assert_ptr_nonnull(strstr(err.msg, "/nonexistent/sock: No such file"));
+	ck_assert_int_eq(ctf_plugin_json.open(plug_sink(p), &e, &err), -1);
+	ck_assert_int_eq(e, ECONNREFUSED); /* it may come yet */
 	plug_free(p);
 	peer_breaks(l, plug_new(&ctf_plugin_json, options));
 	close(l);

@@ -297,6 +297,60 @@ START_TEST(not_events)
 }
 END_TEST
 
+START_TEST(only_these_events)
+{
+	struct pcap_writer *w;
+	struct msg m;
+
+	ck_assert_int_eq(pcap_writer_open(path, &w, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		msg_begin(&m, i == 2 ? MSG_DESTROY : MSG_NEW, i == 0 ? MSG_CREATED : 0, 0,
+			  AF_INET);
+		ck_assert_int_eq(pcap_writer_put(w, T0, -1, m.p, m.len), 0);
+	}
+	ck_assert_int_eq(pcap_writer_close(w), 0);
+	start("event_mask=5");
+	ck_assert_int_eq(next_batch(), CTF_READ_END);
+	ck_assert_uint_eq(in->batch.n, 2);
+	ck_assert_int_eq(batch_rec(&in->batch, 0)->event, CTF_NEW);
+	ck_assert_int_eq(batch_rec(&in->batch, 1)->event, CTF_DESTROY);
+	ck_assert_uint_eq(counter("other"), 1);
+}
+END_TEST
+
+/* The reader's buffer is used again for the next message, the text is not lost. */
+START_TEST(text_lives_as_long_as_the_batch)
+{
+	static const char *const names[] = { "ftp", "sip", "tftp" };
+	struct pcap_writer *w;
+	struct msg m;
+	ctf_ref f = 0;
+
+	ck_assert_int_eq(pcap_writer_open(path, &w, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t nest;
+
+		msg_begin(&m, MSG_NEW, MSG_CREATED, 0, AF_INET);
+		nest = msg_nest(&m, CTA_HELP);
+		msg_put(&m, CTA_HELP_NAME, names[i], strlen(names[i]) + 1);
+		msg_end(&m, nest);
+		ck_assert_int_eq(pcap_writer_put(w, T0, -1, m.p, m.len), 0);
+	}
+	ck_assert_int_eq(pcap_writer_close(w), 0);
+	start("");
+	ck_assert_int_eq(next_batch(), CTF_READ_END);
+	ck_assert_uint_eq(in->batch.n, 3);
+	while (strcmp(in->slots[f]->name, "ct.helper") != 0)
+		f++;
+	for (unsigned i = 0; i < 3; i++) {
+		const union ctf_val *v = &batch_rec(&in->batch, i)->v[f];
+
+		ck_assert_uint_eq(v->s.len, strlen(names[i]));
+		ck_assert_mem_eq(v->s.p, names[i], v->s.len);
+	}
+}
+END_TEST
+
 START_TEST(no_such_file)
 {
 	unlink(path);
@@ -319,6 +373,8 @@ main(void)
 	tcase_add_test(tc, recorded_speed);
 	tcase_add_test(tc, truncated);
 	tcase_add_test(tc, not_events);
+	tcase_add_test(tc, only_these_events);
+	tcase_add_test(tc, text_lives_as_long_as_the_batch);
 	tcase_add_test(tc, no_such_file);
 	suite_add_tcase(s, tc);
 	srunner_run_all(sr, CK_ENV);

@@ -158,6 +158,42 @@ START_TEST(icmp)
 }
 END_TEST
 
+/* 0 is not unknown, and no number turns negative. */
+START_TEST(edges)
+{
+	static const char *const zero[] = { "ct.mark",        "ct.zone",       "ct.nsid",
+					    "ct.id",          "ct.status",     "ct.tcp.state",
+					    "orig.l4.sport",  "orig.l4.dport", "icmpv6.type",
+					    "orig.raw.pktlen" };
+	struct plug *p = db_plug("flows", "");
+
+	plug_rec(p, AF_INET6, CTF_DESTROY, T0);
+	plug_ip(p, "orig.ip.saddr", "::");
+	plug_ip(p, "orig.ip.daddr", "ff02::1");
+	plug_ip(p, "reply.ip.saddr", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	plug_ip(p, "reply.ip.daddr", "::");
+	plug_num(p, "orig.ip.protocol", 58);
+	for (unsigned i = 0; i < sizeof(zero) / sizeof(*zero); i++)
+		plug_num(p, zero[i], 0);
+	plug_num(p, "orig.raw.pktcount", UINT64_MAX);
+	plug_num(p, "reply.raw.pktlen", INT64_MAX);
+	plug_num(p, "flow.start.ns", 1);
+	plug_num(p, "flow.last.ns", UINT64_C(4102444800000001000)); /* in 2100 */
+	plug_num(p, "flow.destroy.ns", INT64_MAX);
+	ck_assert_int_eq(plug_encode(p), CTF_OK);
+	deliver_ok(p);
+	ck_query(
+		"SELECT start_ns, start, end, destroy_ns, src, dst, nat_src, nat_dst FROM "
+		"flows",
+		"1|1970-01-01T00:00:00.000000Z|2100-01-01T00:00:00.000001Z|9223372036854775807|"
+		"::|ff02::1||ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+	ck_query("SELECT mark, zone, nsid, id, status, tcp_state, sport, dport, icmp_type,"
+		 " orig_bytes, orig_packets, reply_bytes, reply_packets FROM flows",
+		 "0|0|0|0|0|0|0|0|0|0|9223372036854775807|9223372036854775807|");
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(finished_flows_only)
 {
 	struct plug *p = db_plug("flows", "");
@@ -419,6 +455,7 @@ main(void)
 				 unknown_is_null,
 				 nat,
 				 icmp,
+				 edges,
 				 finished_flows_only,
 				 repeats_refused,
 				 out_of_order,

@@ -241,6 +241,34 @@ START_TEST(not_writable)
 }
 END_TEST
 
+/* As with -u and a folder of root's. */
+START_TEST(folder_not_writable)
+{
+	bool root = geteuid() == 0;
+	struct ctf_err err;
+	char folder[160];
+	struct plug *p;
+
+	snprintf(folder, sizeof(folder), "%s", db_path());
+	*strrchr(folder, '/') = '\0';
+	db_exec("CREATE TABLE t(ct_id INT)");
+	p = db_plug("t", "");
+	flow_put(p, 1);
+	deliver_ok(p);
+	flow_put(p, 2);
+	plug_seal(p);
+	ck_assert_int_eq(chmod(folder, 0555), 0);
+	ck_assert(!root || setresuid(65534, 65534, 0) == 0);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_assert_msg(strstr(err.msg, "folder") && strstr(err.msg, db_path()), "%s", err.msg);
+	ck_assert(!root || setresuid(0, 0, 0) == 0);
+	ck_assert_int_eq(chmod(folder, 0755), 0);
+	deliver_ok(p);
+	ck_query("SELECT * FROM t", "1\n2");
+	plug_free(p);
+}
+END_TEST
+
 /* libcheck's own file must not end in half a message: what it would say goes away. */
 static void
 reports_silence(void)
@@ -442,8 +470,9 @@ main(void)
 {
 	const TTest *tests[] = {
 		locked_delays_only, locked_at_start, reader_meanwhile, bad_paths,
-		spoiled_meanwhile,  corrupt_pages,   not_writable,     full_disk,
-		file_moved,         killed,          broken_frame,     random_frames
+		spoiled_meanwhile,  corrupt_pages,   not_writable,     folder_not_writable,
+		full_disk,          file_moved,      killed,           broken_frame,
+		random_frames
 	};
 
 	return tests_run("sqlite3_fault", tests, sizeof(tests) / sizeof(*tests));

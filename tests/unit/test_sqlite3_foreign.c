@@ -341,6 +341,33 @@ START_TEST(probe_leaves_no_trace)
 }
 END_TEST
 
+/* The columns are known although another process is writing, whatever the name. */
+START_TEST(probe_beside_a_writer)
+{
+	static const char *const suffix[] = { "", "?mode=rw#%41" };
+	struct ctf_err err;
+	char options[256];
+	sqlite3 *writer;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *path = db_beside(suffix[i]);
+
+		ck_assert_int_eq(sqlite3_open(path, &writer), SQLITE_OK);
+		ck_assert_int_eq(sqlite3_exec(writer,
+					      "PRAGMA journal_mode=WAL;"
+					      "CREATE TABLE t(ct_id INT, nonsense INT)",
+					      NULL, NULL, NULL),
+				 SQLITE_OK);
+		snprintf(options, sizeof(options), "db=\"%s\"\ntable=t\n", path);
+		ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
+		ck_assert_msg(strstr(err.msg, "nonsense"), "%s", err.msg);
+		sqlite3_close(writer);
+		ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
+		ck_assert_msg(strstr(err.msg, "nonsense"), "%s", err.msg);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -355,7 +382,8 @@ main(void)
 				 table_replaced,
 				 exactly_once,
 				 gaps_stay_out,
-				 probe_leaves_no_trace };
+				 probe_leaves_no_trace,
+				 probe_beside_a_writer };
 
 	return tests_run("sqlite3_foreign", tests, sizeof(tests) / sizeof(*tests));
 }
