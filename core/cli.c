@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <ctflow/plugin.h>
+
 #include "cli.h"
 
 static const struct option longopts[] = {
@@ -38,6 +40,21 @@ cli_usage(const char *argv0)
 	       argv0);
 }
 
+/* 0 is "not given", as with ulogd2. */
+static void
+take_level(struct cli *c)
+{
+	char *end;
+	long n = strtol(optarg, &end, 0);
+
+	if (end == optarg || *end || n < 0 || n > CTF_FATAL) {
+		fprintf(stderr, "-l %s: a level is 0 to %d\n", optarg, CTF_FATAL);
+		c->what = CLI_BAD;
+		return;
+	}
+	c->loglevel = (int)n;
+}
+
 static void
 take(struct cli *c, int opt)
 {
@@ -49,7 +66,7 @@ take(struct cli *c, int opt)
 		c->verbose = true;
 		break;
 	case 'l':
-		c->loglevel = atoi(optarg);
+		take_level(c);
 		break;
 	case 'c':
 		c->conf = optarg;
@@ -91,6 +108,8 @@ cli_parse(int argc, char **argv, struct cli *ret_cli)
 			return;
 		default:
 			take(ret_cli, opt);
+			if (ret_cli->what == CLI_BAD)
+				return;
 		}
 	}
 }

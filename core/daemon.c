@@ -55,6 +55,8 @@ on_signal(void *arg)
 		case SIGUSR1:
 			run_log_counters(&d->run);
 			break;
+		default: /* ulogd2 survives them, too */
+			log_notice("signal %u received, which does nothing", si.ssi_signo);
 		}
 	}
 }
@@ -63,7 +65,7 @@ on_signal(void *arg)
 static int
 catch_signals(struct daemon *d)
 {
-	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 };
+	static const int sigs[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM };
 	sigset_t set;
 
 	signal(SIGPIPE, SIG_IGN);

@@ -45,7 +45,7 @@ encoder_ready(struct encoder *e, struct ctf_err *err)
 	e->layout = (struct ctf_layout){ layout_id(pl->name, &f), f.len, f.p };
 	e->records = ctf_counter_new(&e->ctx, "records");
 	e->skipped = ctf_counter_new(&e->ctx, "skipped");
-	e->too_large = ctf_counter_new(&e->ctx, "too_large");
+	e->not_encoded = ctf_counter_new(&e->ctx, "not_encoded");
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #include "diag.h"
 #include "plugin.h"
 
-#define STACK_MAX 16u  /* members of one stack */
+#define STACK_MAX 64u  /* members of one stack */
 #define STREAM_MAX 64u /* open frames of one encoder */
 #define BATCH_RECS 64u /* records of a batch: bits of a stack's mask */
 
@@ -93,7 +93,7 @@ struct encoder {
 	struct open_frame open[STREAM_MAX];
 	unsigned nopen, last;
 	uint64_t n_records, n_skipped; /* of this batch */
-	ctf_counter *records, *skipped, *too_large;
+	ctf_counter *records, *skipped, *not_encoded;
 };
 
 struct stack {
@@ -125,6 +125,9 @@ struct plan {
 	struct inst *insts;
 	struct stack *stacks;
 };
+
+/* Of a field and the plugin that wants it. */
+#define FIELD_MISSING "cannot find key `%s' in stack: no plugin before %s gives it"
 
 int plan_make(const struct conf *, struct plugin_set *, struct diag *, struct plan *ret_plan);
 void plan_free(struct plan *);

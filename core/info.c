@@ -9,7 +9,7 @@
 
 const struct ctf_opt global_opts[] = {
 	{ "logfile", CTF_OTEXT, offsetof(struct global_conf, logfile), 0, 0, "", NULL,
-	  "syslog, stdout, or a file; without it syslog" },
+	  "syslog, stdout, stderr, or a file; without it syslog" },
 	{ "loglevel", CTF_OUINT, offsetof(struct global_conf, loglevel), 0, 8, "5", NULL,
 	  "1 debug, 3 info, 5 notice, 6 warning, 7 error, 8 fatal" },
 	{ "stop_timeout", CTF_OMSEC, offsetof(struct global_conf, stop_timeout), 0, 86400000,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,10 +23,11 @@ static struct {
 	pthread_mutex_t lock;
 	atomic_int level;
 	bool verbose, starting;
+	bool copy;  /* stderr is another file than the destination */
 	int stream; /* STDOUT_FILENO, STDERR_FILENO, or 0: neither */
 	int fd;     /* -1: not a file */
 	char *path; /* of fd */
-} out = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = CTF_NOTICE, .fd = -1 };
+} out = { .lock = PTHREAD_MUTEX_INITIALIZER, .level = CTF_NOTICE, .fd = -1, .copy = true };
 
 static int
 syslog_priority(enum ctf_level level)
@@ -95,8 +97,7 @@ emit(enum ctf_level level, char *line, size_t len, const char *text)
 		write_all(out.stream, line, len);
 	else if (out.fd >= 0)
 		write_all(out.fd, line, len);
-	if (out.stream != STDERR_FILENO &&
-	    (out.verbose || (out.starting && level >= CTF_ERROR)))
+	if (out.copy && (out.verbose || (out.starting && level >= CTF_ERROR)))
 		write_all(STDERR_FILENO, line, len);
 	if (!out.stream && out.fd < 0) {
 		line[len - 1] = '\0';
@@ -320,6 +321,16 @@ open_file(const char *path, int *ret_fd, char **ret_path)
 	return 0;
 }
 
+/* On a terminal, or with 2>&1, a copy would say everything twice. */
+static bool
+is_stderr(int fd)
+{
+	struct stat a, b;
+
+	return fd >= 0 && fstat(fd, &a) == 0 && fstat(STDERR_FILENO, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 /* Takes fd and path over. */
 static void
 switch_to(int fd, char *path, int stream, bool openlog_too)
@@ -333,6 +344,7 @@ switch_to(int fd, char *path, int stream, bool openlog_too)
 	out.fd = fd;
 	out.path = path;
 	out.stream = stream;
+	out.copy = !is_stderr(stream ? stream : fd);
 	if (openlog_too)
 		openlog("ctflowd", LOG_PID, LOG_DAEMON);
 	else if (fd < 0 && !stream)

@@ -152,10 +152,6 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 		return -EINVAL;
 	}
 	*colon = '\0';
-	if (st->n == STACK_MAX) {
-		diag_error(diag, file, st->line, "more than %u plugins in stack", STACK_MAX);
-		return -EINVAL;
-	}
 	pl = plugin_find(set, colon + 1, &err);
 	if (!pl) {
 		err.file = file;
@@ -164,9 +160,9 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 		return -ENOENT;
 	}
 	ret = inst_get(plan, token, pl, diag, &st->member[st->n]);
-	if (ret)
-		return ret;
-	return st->member[st->n++]->bad ? -EINVAL : 0;
+	if (!ret)
+		st->n++;
+	return ret;
 }
 
 static int
@@ -190,26 +186,74 @@ check_order(const struct stack *st, const char *file, struct diag *diag)
 	return 0;
 }
 
-/* All members are looked at, so that every mistake is said. */
+static bool
+written_before(const struct stack *st, unsigned pos, const char *field)
+{
+	while (pos-- > 0)
+		for (const struct ctf_port *w = st->member[pos]->plugin->writes; w && w->name;
+		     w++)
+			if (strcmp(w->name, field) == 0)
+				return true;
+	return false;
+}
+
+/*
+ * The fields of a stack that will not be wired, because an option of a member
+ * is wrong: what else is wrong with it is to be said as well.
+ */
+static void
+check_reads(const struct stack *st, const char *file, struct diag *diag)
+{
+	for (unsigned i = 0; i < st->n; i++) {
+		const struct ctf_plugin *pl = st->member[i]->plugin;
+
+		for (const struct ctf_port *r = pl->reads; r && r->name; r++)
+			if (!(r->flags & CTF_OPTIONAL) && !written_before(st, i, r->name)) {
+				diag_error(diag, file, st->line, FIELD_MISSING, r->name,
+					   pl->name);
+				return;
+			}
+	}
+}
+
+/* Splits the text into members; all are looked at, so that every mistake is said. */
+static int
+add_members(struct plan *plan, struct stack *st, char *text, struct plugin_set *set,
+	    struct diag *diag)
+{
+	char *save = NULL;
+	int ret = 0;
+
+	for (char *t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save)) {
+		if (st->n == STACK_MAX) {
+			diag_error(diag, plan->conf->file, st->line,
+				   "more than %u plugins in stack", STACK_MAX);
+			return -E2BIG;
+		}
+		if (add_member(plan, st, t, set, diag))
+			ret = -EINVAL;
+	}
+	if (!ret && st->n == 0) {
+		diag_error(diag, plan->conf->file, st->line, "empty stack");
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
 static void
 parse_stack(struct plan *plan, struct stack *st, struct plugin_set *set, struct diag *diag)
 {
-	char *text = strdup(st->text), *save = NULL;
+	char *text = strdup(st->text);
 
-	if (!text) {
-		st->bad = true;
-		return;
-	}
-	for (char *t = strtok_r(text, ",", &save); t; t = strtok_r(NULL, ",", &save))
-		if (add_member(plan, st, t, set, diag))
-			st->bad = true;
+	st->bad = !text || add_members(plan, st, text, set, diag) ||
+		  check_order(st, plan->conf->file, diag);
 	free(text);
-	if (!st->bad && st->n == 0) {
-		diag_error(diag, plan->conf->file, st->line, "empty stack");
-		st->bad = true;
-	}
-	if (!st->bad && check_order(st, plan->conf->file, diag))
-		st->bad = true;
+	if (st->bad)
+		return;
+	for (unsigned i = 0; i < st->n; i++)
+		st->bad |= st->member[i]->bad;
+	if (st->bad)
+		check_reads(st, plan->conf->file, diag);
 }
 
 int
@@ -276,7 +320,9 @@ plan_print(FILE *f, const struct plan *plan)
 			continue;
 		for (struct inst *x = in; x && n < 2 * STACK_MAX; x = same_id(x->next, in->id))
 			n += inst_sets(x, sets + n);
-		fprintf(f, "\n[%s]\n", in->id);
+		fprintf(f, "\n[");
+		conf_print_word(f, in->id);
+		fprintf(f, "]\n");
 		opt_print(f, sets, n);
 	}
 }

@@ -77,7 +77,7 @@ count_in(struct ctf_frame *f, const struct ctf_rec *r)
 static void
 give_up(struct encoder *e, const struct ctf_rec *r, const char *why)
 {
-	ctf_count(e->too_large, 1);
+	ctf_count(e->not_encoded, 1);
 	sink_lose(e->sink, e, r, why);
 }
 

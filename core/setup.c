@@ -48,13 +48,7 @@ parse_global(struct setup *s, const struct conf_section *global, struct diag *di
 {
 	static const char *const also[] = { "plugin", "stack", NULL };
 	struct opt_set set = { global_opts, &s->global, also };
-	int ret;
-
-	if (!global) {
-		diag_error(diag, s->conf->file, 0, "section \"global\" not found");
-		return -ENOENT;
-	}
-	ret = opt_parse(&set, 1, global, "global", s->conf->file, diag);
+	int ret = opt_parse(&set, 1, global, "global", s->conf->file, diag);
 	s->global_parsed = ret == 0;
 	return ret;
 }
@@ -73,7 +67,7 @@ open_log(const struct setup *s)
 	return 0;
 }
 
-/* Problems of the file are collected and said together. */
+/* Problems of the file are collected and said together, whatever comes first. */
 static int
 load(struct setup *s, const char *path, int loglevel, bool with_log, struct diag *diag)
 {
@@ -83,19 +77,22 @@ load(struct setup *s, const char *path, int loglevel, bool with_log, struct diag
 	if (conf_load(path, &s->conf, diag))
 		return 1;
 	global = conf_find(s->conf, "global");
-	if (parse_global(s, global, diag))
+	if (!global) {
+		diag_error(diag, s->conf->file, 0, "section \"global\" not found");
 		return 1;
-	log_set_level(loglevel ? loglevel : (int)s->global.loglevel);
-	code = with_log ? open_log(s) : 0;
-	if (code)
-		return code;
+	}
+	code = parse_global(s, global, diag) ? 1 : 0;
+	if (!code) {
+		log_set_level(loglevel ? loglevel : (int)s->global.loglevel);
+		code = with_log ? open_log(s) : 0;
+	}
 	load_plugins(s, global, diag);
 	if (plan_make(s->conf, s->plugins, diag, &s->plan))
 		return 1;
 	if (!s->plan.stacks)
 		diag_error(diag, s->conf->file, global->line, "no stack= line");
 	s->no_stack = graph_build(&s->plan, diag, &s->graph) != 0;
-	return 0;
+	return code;
 }
 
 int

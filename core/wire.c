@@ -119,9 +119,7 @@ ctf_want(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
 			*ret_field = port_field(p);
 		return 0;
 	}
-	return ctf_fail(err, ENOENT,
-			"cannot find key `%s' in stack: no plugin before %s gives it", name,
-			ctx->inst->plugin->name);
+	return ctf_fail(err, ENOENT, FIELD_MISSING, name, ctx->inst->plugin->name);
 }
 
 /* The i-th of ulogd2's keys that a plugin upstream writes, or NULL. */

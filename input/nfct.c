@@ -49,7 +49,8 @@ static const struct ctf_opt opts[] = {
 	{ "sysctl", CTF_OENUM, AT(sysctl), 0, 0, "auto", NFCT_POLICIES,
 	  "nf_conntrack_timestamp, _acct and _events: auto turns the first on and warns" },
 	{ "record", CTF_OTEXT, AT(record), 0, 0, "", NULL,
-	  "write every message received to this pcap file, for REPLAY" },
+	  "write every message received to this pcap file, begun anew at each start, for "
+	  "REPLAY" },
 	{ "network_namespace_path", CTF_OTEXT, AT(netns), 0, 0, "", NULL,
 	  "listen in this network namespace, e.g. /run/netns/NAME" },
 	{ NULL },

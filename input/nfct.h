@@ -73,6 +73,13 @@ nfct_ctx(const struct nfct *s)
 	return s->in.obj.ctx;
 }
 
+/* Whether the kernel keeps what it could not deliver: the ends of flows alone. */
+static inline bool
+nfct_keeps(const struct nfct *s)
+{
+	return nfct_conf(s)->reliable && s->mask & CTF_DESTROY;
+}
+
 /* nfct_start.c */
 int nfct_start(void *self, struct ctf_err *err);
 void nfct_stop(void *self);
@@ -83,7 +90,7 @@ bool nfct_drain(void *self, bool now);
 void nfct_overrun(struct nfct *s, uint64_t now);
 /* The queue is empty: if there was an overrun it is over, and now a gap. */
 void nfct_overrun_end(struct nfct *s);
-/* Every now and then: deliveries the kernel has to repeat. */
+/* Every now and then: deliveries the kernel has to repeat, or will not. */
 void nfct_count_retries(struct nfct *s, uint64_t now);
 /* The end: whatever the kernel still keeps for us will be lost. */
 void nfct_lose_dying(struct nfct *s);

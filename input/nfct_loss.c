@@ -3,9 +3,10 @@
  * nfct_loss.c - what did not arrive, counted and said.
  *
  * The socket's drop counter grows with each event that found no room.  With
- * reliable delivery the kernel tries again, so growth only means that it had
- * to; without, it means loss.  An overrun makes the kernel refuse everything
- * until the queue is empty, so its gap ends when we have read all.
+ * reliable delivery the kernel keeps the ends of flows and tries again, so
+ * growth only means that it had to; without, or for other events, it means
+ * loss.  An overrun makes the kernel refuse everything until the queue is
+ * empty, so its gap ends when we have read all.
  */
 #include "nfct.h"
 #include "nfct_diag.h"
@@ -129,7 +130,16 @@ nfct_count_retries(struct nfct *s, uint64_t now)
 		s->calm_ns = now;
 		return;
 	}
-	ctf_count(s->retries, n);
+	if (nfct_keeps(s)) {
+		ctf_count(s->retries, n);
+	} else { /* a flow's next packet may bring its NEW, if there is one */
+		ctf_count(s->lost, n);
+		report(s, "overrun", s->calm_ns, n, CTF_AT_MOST);
+		s->calm_ns = now;
+		if (may_say(s, now))
+			ctf_log(nfct_ctx(s), CTF_WARNING,
+				"up to %u events lost: the receive buffer was full", n);
+	}
 	if (nfct_conf(s)->buffer_maxsize)
 		grow(s);
 }
@@ -141,7 +151,7 @@ nfct_lose_dying(struct nfct *s)
 	bool done = false;
 
 	/* an older dump may still be under way: the first round ends it */
-	for (int round = 0; round < 2 && nfct_conf(s)->reliable; round++) {
+	for (int round = 0; round < 2; round++) {
 		if (round == 1 && nfct_req_dying(&s->req) < 0)
 			return;
 		do

@@ -316,9 +316,9 @@ nfct_drain(void *self, bool now)
 
 	if (s->left)
 		return true;
-	if (!now && nfct_conf(s)->reliable && !dying_is_empty(s))
+	if (!now && nfct_keeps(s) && !dying_is_empty(s))
 		return false;
-	if (now)
+	if (now && nfct_keeps(s))
 		nfct_lose_dying(s);
 	nfct_events_leave(s->fd, s->mask);
 	s->left = true;

@@ -138,6 +138,39 @@ START_TEST(buffer_grows)
 }
 END_TEST
 
+/* The kernel keeps ends; of flows that are only heard to begin it keeps nothing. */
+START_TEST(beginnings_are_lost)
+{
+	struct live *l = live_enter();
+	struct ctf_err err;
+	int fd;
+
+	l->conf.buffer_size = 16384;
+	l->conf.hash_enable = false;
+	l->conf.event_mask = CTF_NEW;
+	live_start(l);
+	lab_udp_flows(MANY, 4000, 10000);
+	ck_assert_uint_lt(live_read(l, 100), MANY);
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
+	ck_assert_uint_ge(l->ctx.gap[0].count + l->n, MANY);
+	ck_assert_uint_eq(live_count(l, "lost"), l->ctx.gap[0].count);
+	ck_assert(l->ctx.gap[0].from_ns < l->ctx.gap[0].to_ns);
+	ck_assert(live_said(l, "events lost"));
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	/* ends the kernel keeps for somebody else do not keep us */
+	ck_assert_int_eq(nfct_events_open(true, NULL, 0, &fd, &err), 0);
+	ck_assert_int_gt(nfct_events_buffer(fd, 4096), 0);
+	ck_assert_int_eq(nfct_events_join(fd, CTF_DESTROY, &err), 0);
+	lab_flush();
+	ck_assert(ctf_plugin_nfct.drain(&l->self, false));
+	close(fd);
+	live_free(l);
+}
+END_TEST
+
 /* With reliable delivery nothing says ENOBUFS; the retries do, at each tick. */
 START_TEST(buffer_grows_for_retries)
 {
@@ -225,6 +258,7 @@ live_loss_tests(TCase *t)
 	tcase_add_test(t, overrun_is_a_gap);
 	tcase_add_test(t, overrun_beside_another);
 	tcase_add_test(t, overrun_of_other_events);
+	tcase_add_test(t, beginnings_are_lost);
 	tcase_add_test(t, buffer_grows);
 	tcase_add_test(t, buffer_grows_for_retries);
 	tcase_add_test(t, drain_waits);

@@ -51,6 +51,11 @@ static const struct {
 	{ "-c", CLI_BAD }, /* without its argument */
 	{ "-x -h", CLI_BAD },
 	{ "-n -x", CLI_BAD },
+	{ "-l 8", CLI_RUN },
+	{ "-l 0", CLI_RUN },
+	{ "-l 9", CLI_BAD },
+	{ "-l foo", CLI_BAD },
+	{ "-l 3x -h", CLI_BAD },
 };
 
 START_TEST(what_to_do)

@@ -101,6 +101,21 @@ START_TEST(wiring)
 }
 END_TEST
 
+/* Ids that are words only between quotes. */
+START_TEST(odd_ids)
+{
+	char *text = config_text("[global]\nstack=\"a:FEED,a b:KEEP\"\nstack=a:FEED,x]y:KEEP\n"
+				 "[\"a b\"]\nframe=77\n[\"x]y\"]\nframe=78\n");
+	char *again = config_text(text);
+
+	has(text, "\n[\"a b\"]\nbox=0\nframe=77\n");
+	has(text, "\n[\"x]y\"]\nbox=0\nframe=78\n");
+	ck_assert_str_eq(text, again);
+	free(again);
+	free(text);
+}
+END_TEST
+
 START_TEST(one_section_for_two_plugins)
 {
 	char *text = config_text(confs[4]);
@@ -186,6 +201,7 @@ main(void)
 			    (int)(sizeof(confs) / sizeof(*confs)));
 	tcase_add_test(t, options_in_force);
 	tcase_add_test(t, wiring);
+	tcase_add_test(t, odd_ids);
 	tcase_add_test(t, one_section_for_two_plugins);
 	tcase_add_test(t, a_plugin);
 	tcase_add_test(t, man);

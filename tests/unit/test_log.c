@@ -279,6 +279,23 @@ divert(int fd, const char *name)
 	return old;
 }
 
+/* 2>&1, or a terminal: a copy would say it twice. */
+START_TEST(one_file_for_both)
+{
+	int out = divert(1, path), err = dup(2);
+
+	dup2(1, 2);
+	log_set_starting(true);
+	log_set_verbose(true);
+	log_open("stdout");
+	log_errorx("once");
+	log_set_starting(false);
+	dup2(out, 1);
+	dup2(err, 2);
+	ck_assert_str_eq(texts(path), "<7> once\n");
+}
+END_TEST
+
 START_TEST(to_stdout_and_stderr)
 {
 	int out = divert(1, path), err = divert(2, aside);
@@ -439,6 +456,7 @@ main(void)
 	tcase_add_test(t, reopen);
 	tcase_add_test(t, reopen_fails);
 	tcase_add_test(t, to_syslog);
+	tcase_add_test(t, one_file_for_both);
 	tcase_add_test(t, to_stdout_and_stderr);
 	tcase_add_test(t, to_stderr);
 	tcase_add_test(t, limit);

@@ -196,7 +196,7 @@ START_TEST(a_record_too_large_is_counted)
 	box_init(&g.box);
 	rig_start(&g, ONE "frame=4\n", 0);
 	rig_feed(&g, 3);
-	ck_assert_uint_eq(atomic_load(g.s.graph.sinks->encoders->too_large), 3);
+	ck_assert_uint_eq(atomic_load(g.s.graph.sinks->encoders->not_encoded), 3);
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.nkept, 0);
 }

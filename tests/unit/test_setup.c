@@ -209,6 +209,23 @@ START_TEST(plugins_by_name_and_by_file)
 }
 END_TEST
 
+/* Whatever comes first, the rest of the file is looked at as well. */
+START_TEST(a_bad_global_hides_nothing)
+{
+	struct setup s;
+
+	ck_assert_int_eq(
+		load(&s, "[global]\nloglevel=99\nstack=l:LOGEMU,r:REPLAY\n"
+			 "stack=r:REPLAY,l:LOGEMU\n[r]\nfile=none.pcap\n[l]\nsync=maybe\n"),
+		1);
+	ck_assert(logged("setup.conf:2: loglevel=99"));
+	ck_assert(logged("setup.conf:3: l:LOGEMU: first plugin in stack"));
+	ck_assert(logged("setup.conf:4: cannot find key `print'"));
+	ck_assert(logged("setup.conf:8: sync=maybe"));
+	unload(&s);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -222,6 +239,7 @@ main(void)
 	tcase_add_test(t, a_good_file);
 	tcase_add_test(t, one_bad_stack);
 	tcase_add_loop_test(t, bad_files, 0, (int)(sizeof(bad) / sizeof(*bad)));
+	tcase_add_test(t, a_bad_global_hides_nothing);
 	tcase_add_test(t, no_file);
 	tcase_add_test(t, a_log_that_cannot_be_opened);
 	tcase_add_test(t, the_level_of_the_command_line_wins);
