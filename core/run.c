@@ -249,13 +249,26 @@ is_fed(const struct sink *s)
 	return false;
 }
 
-static void
-start_sinks(struct graph *g)
+static int
+start_sink(struct run *r, struct sink *s)
 {
+	struct loop_fd *watch;
+	int ret = sink_start(s);
+
+	/* Should this fail, a gap of its making waits for the next frame. */
+	if (!ret && loop_add(r->loop, s->poke, sink_poked, s, &watch))
+		ctf_log(&s->ctx, CTF_WARNING, "no memory to be told of losses at once");
+	return ret;
+}
+
+static void
+start_sinks(struct run *r)
+{
+	struct graph *g = r->graph;
 	uint64_t deadline;
 
 	for (struct sink *s = g->sinks; s; s = s->next) {
-		int ret = is_fed(s) ? sink_start(s) : 0;
+		int ret = is_fed(s) ? start_sink(r, s) : 0;
 
 		if (ret) {
 			ctf_fail(&s->why, -ret, "no thread: %s", strerror(-ret));
@@ -293,7 +306,7 @@ run_start(struct run *r)
 	g->run = r;
 	for (struct input *in = g->inputs; in; in = in->next)
 		start_input(r, in);
-	start_sinks(g);
+	start_sinks(r);
 	for (struct input *in = g->inputs; in; in = in->next)
 		if (!input_alive(in))
 			run_stop_input(in);

@@ -30,7 +30,7 @@ sink_new(struct inst *inst)
 	if (!s)
 		return NULL;
 	s->inst = inst;
-	s->fd = s->kick = s->intr = -1;
+	s->fd = s->kick = s->intr = s->poke = -1;
 	if (ctx_init(&s->ctx, inst, inst->plugin->sink_size)) {
 		free(s);
 		return NULL;
@@ -54,6 +54,8 @@ sink_free(struct sink *s)
 		close(s->kick);
 	if (s->intr >= 0)
 		close(s->intr);
+	if (s->poke >= 0)
+		close(s->poke);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->cond);
 	ctx_free(&s->ctx);
@@ -67,6 +69,17 @@ sink_push(struct sink *s, struct qframe *f)
 	queue_push(&s->queue, f);
 	pthread_mutex_unlock(&s->lock);
 	s->dirty = true;
+}
+
+void
+sink_poked(void *sink)
+{
+	struct sink *s = sink;
+	eventfd_t n;
+
+	eventfd_read(s->poke, &n);
+	s->dirty = true;
+	sink_kick(s);
 }
 
 void

@@ -42,6 +42,7 @@ struct sink {
 	pthread_t thread;
 	bool running;   /* main: the thread was made */
 	int kick, intr; /* eventfds: look again; return at once */
+	int poke;       /* eventfd to the main thread: a gap is to be made */
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	bool said_down, draining;
@@ -56,6 +57,8 @@ void sink_free(struct sink *);
 void sink_push(struct sink *, struct qframe *);
 /* One log line: up, stalled or down, and what is queued. */
 void sink_log_state(struct sink *);
+/* The loop, when the worker has poked: makes the gap. */
+void sink_poked(void *sink);
 /* Wakes the worker if it waits for what was pushed. */
 void sink_kick(struct sink *);
 /* More is queued than allowed. */

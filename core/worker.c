@@ -233,6 +233,7 @@ drop_poison(struct sink *s, const struct ctf_err *err)
 	pthread_mutex_unlock(&s->lock);
 	if (!f)
 		return;
+	eventfd_write(s->poke, 1);
 	ctf_count(s->poisoned, f->f.recs);
 	log_msg_limit(&s->poison_log, CTF_ERROR,
 		      "%s:%s: frame %llu with %u flows cannot be delivered: %s", s->inst->id,
@@ -321,7 +322,8 @@ sink_start(struct sink *s)
 
 	s->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->intr = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->kick < 0 || s->intr < 0)
+	s->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (s->kick < 0 || s->intr < 0 || s->poke < 0)
 		return -errno;
 	ret = pthread_create(&s->thread, NULL, worker, s);
 	s->running = ret == 0;

@@ -3,9 +3,8 @@ dist_noinst_SCRIPTS += tests/bench/run
 EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 	tests/bench/recvloop.c
 
-# "make tests/bench/bench_decode", then run it on a recording.
-EXTRA_PROGRAMS += tests/bench/bench_decode
-tests_bench_bench_decode_SOURCES = tests/bench/bench_decode.c
-tests_bench_bench_decode_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_bench_bench_decode_LDADD = $(UNIT_LDADD)
-tests_bench_bench_decode_DEPENDENCIES = $(UNIT_DEPS)
+# What decoding and encoding a record costs: "make tests/bench/bench_decode",
+# then run it on a recording; bench_ipfix needs none.
+EXTRA_PROGRAMS = tests/bench/bench_decode tests/bench/bench_ipfix
+tests_bench_bench_decode_LDADD = $(WHOLE_LIBS)
+tests_bench_bench_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)

@@ -6,9 +6,7 @@ if BUILTIN_NFCT
 check_PROGRAMS += tests/netns/test_nfct_live
 tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/live.c \
 	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c
-tests_netns_test_nfct_live_CPPFLAGS = $(UNIT_CPPFLAGS)
-tests_netns_test_nfct_live_LDADD = libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
-tests_netns_test_nfct_live_DEPENDENCIES = libplugins.a libctflow.a
+tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
 TESTS += tests/netns/test_nfct_live
 endif
 endif
@@ -21,7 +19,7 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \
 	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 check_PROGRAMS += tests/netns/flood
-tests_netns_flood_SOURCES = tests/netns/flood.c
+tests_netns_flood_LDADD =
 TESTS += $(NETNS_TESTS)
 dist_check_SCRIPTS += $(NETNS_TESTS)
 EXTRA_DIST += $(NETNS_MODULES)

@@ -7,7 +7,6 @@
 #include "ct_msg.h"
 #include "live.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -17,6 +16,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "unit.h"
 
 #define MSEC UINT64_C(1000000)
 
@@ -461,19 +462,10 @@ allowed(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	const char *ci = getenv("CI");
-	Suite *s = suite_create("nfct_live");
-	TCase *t = tcase_create("live");
-	SRunner *r;
-	int failed;
-
-	if (!allowed()) {
-		fprintf(stderr, "needs root, network namespaces and nft\n");
-		return ci && strcmp(ci, "true") == 0 ? 1 : 77;
-	}
+	tcase_set_timeout(t, 20);
 	tcase_add_test(t, values);
 	tcase_add_loop_test(t, groups, 0, 7);
 	tcase_add_test(t, updates);
@@ -489,12 +481,17 @@ main(void)
 	tcase_add_test(t, other_namespace);
 	tcase_add_test(t, coverage);
 	tcase_add_test(t, errors);
-	tcase_set_timeout(t, 20);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_set_fork_status(r, CK_FORK); /* a namespace each */
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	const char *ci = getenv("CI");
+
+	if (!allowed()) {
+		fprintf(stderr, "needs root, network namespaces and nft\n");
+		return ci && strcmp(ci, "true") == 0 ? 1 : 77;
+	}
+	setenv("CK_FORK", "yes", 1); /* a namespace each */
+	return unit_main("nfct_live", add_tests);
 }

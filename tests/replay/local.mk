@@ -1,4 +1,5 @@
 # Recordings through the whole daemon (run.sh); gen.py makes some of them.
 TESTS += tests/replay/run.sh
 dist_check_SCRIPTS += tests/replay/run.sh
-EXTRA_DIST += tests/replay/gen.py tests/replay/data tests/replay/golden
+EXTRA_DIST += tests/replay/gen.py tests/replay/data tests/replay/golden \
+	tests/replay/ulogd-samples

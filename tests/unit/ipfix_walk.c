@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #define RECORD 79u  /* template 256 without own elements */
 #define FLOW_ID 64u /* the low half of flowId in it */
@@ -95,4 +96,34 @@ void
 walk_free(struct walk *w)
 {
 	free(w->ids);
+}
+
+void
+walk_expect(const struct walk *w, unsigned from, unsigned to)
+{
+	ck_assert_uint_eq(w->records, to - from);
+	for (size_t i = 0; i < w->records; i++)
+		ck_assert_uint_eq(w->ids[i], from + i);
+}
+
+uint64_t
+walk_flows(struct plug *p, unsigned from, unsigned to, int nsid)
+{
+	for (; from < to; from++) {
+		plug_rec(p, AF_INET, CTF_DESTROY, UINT64_C(1700000000000000000) + from);
+		plug_ip(p, "orig.ip.saddr", "10.0.0.1");
+		plug_ip(p, "orig.ip.daddr", "10.0.0.2");
+		plug_num(p, "orig.ip.protocol", 17);
+		plug_num(p, "orig.raw.pktlen", 1);
+		plug_num(p, "orig.raw.pktcount", 1);
+		plug_num(p, "reply.raw.pktlen", 1);
+		plug_num(p, "reply.raw.pktcount", 1);
+		plug_num(p, "flow.start.ns", UINT64_C(1700000000000000000));
+		plug_num(p, "flow.last.ns", UINT64_C(1700000001000000000));
+		plug_num(p, "ct.id", from);
+		if (nsid >= 0)
+			plug_num(p, "ct.nsid", (unsigned)nsid);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+	}
+	return plug_seal(p)->number;
 }

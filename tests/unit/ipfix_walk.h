@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ipfix_walk.h - what went over the wire, message by message. */
+/* ipfix_walk.h - flows to send, and what went over the wire, message by message. */
 #ifndef IPFIX_WALK_H
 #define IPFIX_WALK_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "plug.h"
 
 #define WALK_DOMAINS 8u
 
@@ -27,5 +29,13 @@ struct walk {                             /* one session; begins zeroed */
  */
 void walk_bytes(struct walk *, const uint8_t *bytes, size_t len);
 void walk_free(struct walk *);
+/* The flowIds from..to-1, each once, in order. */
+void walk_expect(const struct walk *, unsigned from, unsigned to);
+
+/*
+ * Flows with these ids; nsid < 0: of the own namespace.  Returns the number of
+ * the last frame.
+ */
+uint64_t walk_flows(struct plug *, unsigned from, unsigned to, int nsid);
 
 #endif

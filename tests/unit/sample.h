@@ -91,16 +91,4 @@ sample_line(struct plug *p)
 	return buf;
 }
 
-static inline int
-sample_run(Suite *s)
-{
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
-}
-
 #endif

@@ -134,22 +134,9 @@ db_exec(const char *sql)
 	sqlite3_close(db);
 }
 
-int
-tests_run(const char *suite, const TTest *const *tests, size_t n)
+void
+db_fixture(TCase *t)
 {
-	Suite *s = suite_create(suite);
-	TCase *tc = tcase_create(suite);
-	SRunner *r;
-	int failed;
-
-	tcase_add_checked_fixture(tc, dir_make, dir_remove);
-	tcase_set_timeout(tc, 20);
-	for (size_t i = 0; i < n; i++)
-		tcase_add_test(tc, tests[i]);
-	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	tcase_add_checked_fixture(t, dir_make, dir_remove);
+	tcase_set_timeout(t, 20);
 }

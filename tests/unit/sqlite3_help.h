@@ -27,8 +27,8 @@ void db_exec(const char *sql);
 /* Rows of the answer, "a|b\nc|d"; NULLs are empty.  Valid until the next call. */
 const char *db_query(const char *sql);
 
-/* Each test in a folder of its own; main()'s result. */
-int tests_run(const char *name, const TTest *const *tests, size_t n);
+/* Each test in a folder of its own. */
+void db_fixture(TCase *);
 
 #define ck_query(sql, want) ck_assert_str_eq(db_query(sql), want)
 

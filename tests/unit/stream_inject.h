@@ -149,20 +149,4 @@ content(const char *file)
 	return buf;
 }
 
-static int
-run(const char *name, TCase *t)
-{
-	Suite *suite = suite_create(name);
-	SRunner *r;
-	int failed;
-
-	tcase_set_timeout(t, 20);
-	suite_add_tcase(suite, t);
-	r = srunner_create(suite);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
-}
-
 #endif

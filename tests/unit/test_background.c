@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "background.h"
+#include "unit.h"
 
 /* The exit code of a process that goes into the background and then calls fn(). */
 static int
@@ -155,23 +156,19 @@ START_TEST(open_descriptors_stay)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("background");
-	TCase *t = tcase_create("background");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, the_caller_gets_the_code);
 	tcase_add_test(t, death_is_an_error);
 	tcase_add_test(t, the_terminal);
 	tcase_add_test(t, in_the_foreground_nothing_happens);
 	tcase_add_test(t, closed_descriptors);
 	tcase_add_test(t, open_descriptors_stay);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("background", add_tests);
 }

@@ -3,6 +3,7 @@
 
 #include "batch.h"
 #include "graph.h"
+#include "unit.h"
 
 START_TEST(records_begin_empty)
 {
@@ -81,20 +82,16 @@ START_TEST(filters_memory_grows_and_stays)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("batch");
-	TCase *t = tcase_create("batch");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, records_begin_empty);
 	tcase_add_test(t, room_is_bounded_and_kept);
 	tcase_add_test(t, filters_memory_grows_and_stays);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("batch", add_tests);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "unit.h"
 
 static struct cli
 parse(const char *line)
@@ -100,20 +101,16 @@ START_TEST(defaults)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_loop_test(t, what_to_do, 0, COUNT(words));
+	tcase_add_test(t, arguments);
+	tcase_add_test(t, defaults);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("cli");
-	TCase *t = tcase_create("cli");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
-	tcase_add_loop_test(t, what_to_do, 0, (int)(sizeof(words) / sizeof(*words)));
-	tcase_add_test(t, arguments);
-	tcase_add_test(t, defaults);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_main("cli", add_tests);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "conf.h"
+#include "unit.h"
 
 struct parsed {
 	struct conf *conf;
@@ -360,16 +361,9 @@ START_TEST(diag_list)
 }
 END_TEST
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof(*(a))))
-
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("conf");
-	TCase *t = tcase_create("conf");
-	SRunner *sr;
-	int failed;
-
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, grammar, 0, COUNT(words));
 	tcase_add_loop_test(t, no_section, 0, COUNT(missing));
@@ -383,10 +377,10 @@ main(void)
 	tcase_add_test(t, load_errors);
 	tcase_add_test(t, load);
 	tcase_add_test(t, diag_list);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("conf", add_tests);
 }

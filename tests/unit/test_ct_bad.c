@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "ct_random.h"
+#include "unit.h"
 
 static struct rig rig;
 static struct msg m;
@@ -186,25 +187,21 @@ START_TEST(damage)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_loop_test(t, wrong_lengths, 0, COUNT(places));
+	tcase_add_test(t, addresses_of_the_other_family);
+	tcase_add_test(t, headers);
+	tcase_add_test(t, lengths_inside);
+	tcase_add_test(t, unwanted_is_skipped);
+	tcase_add_test(t, damage);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("ct_bad");
-	TCase *tc = tcase_create("ct_bad");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_loop_test(tc, wrong_lengths, 0, sizeof(places) / sizeof(*places));
-	tcase_add_test(tc, addresses_of_the_other_family);
-	tcase_add_test(tc, headers);
-	tcase_add_test(tc, lengths_inside);
-	tcase_add_test(tc, unwanted_is_skipped);
-	tcase_add_test(tc, damage);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("ct_bad", add_tests);
 }

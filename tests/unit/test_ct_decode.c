@@ -6,6 +6,7 @@
 
 #include "ct_msg.h"
 #include "field.h"
+#include "unit.h"
 
 #define RX UINT64_C(1700000009500000000)
 #define START UINT64_C(1700000000123456789)
@@ -390,39 +391,28 @@ START_TEST(last_padding)
 }
 END_TEST
 
-static Suite *
-suite(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("ct_decode");
-	TCase *tc = tcase_create("attributes");
-
-	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, ports_are_fields);
-	tcase_add_test(tc, headers);
-	tcase_add_test(tc, other_messages);
-	tcase_add_loop_test(tc, tuples, 0, 2 * sizeof(l4s) / sizeof(*l4s));
-	tcase_add_test(tc, icmp);
-	tcase_add_test(tc, master);
-	tcase_add_test(tc, zones);
-	tcase_add_test(tc, numbers);
-	tcase_add_test(tc, counters_of_old_kernels);
-	tcase_add_test(tc, texts);
-	tcase_add_test(tc, tcp_info);
-	tcase_add_test(tc, sctp_and_dccp_info);
-	tcase_add_test(tc, unknown_is_skipped);
-	tcase_add_test(tc, last_padding);
-	suite_add_tcase(s, tc);
-	return s;
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, ports_are_fields);
+	tcase_add_test(t, headers);
+	tcase_add_test(t, other_messages);
+	tcase_add_loop_test(t, tuples, 0, 2 * COUNT(l4s));
+	tcase_add_test(t, icmp);
+	tcase_add_test(t, master);
+	tcase_add_test(t, zones);
+	tcase_add_test(t, numbers);
+	tcase_add_test(t, counters_of_old_kernels);
+	tcase_add_test(t, texts);
+	tcase_add_test(t, tcp_info);
+	tcase_add_test(t, sctp_and_dccp_info);
+	tcase_add_test(t, unknown_is_skipped);
+	tcase_add_test(t, last_padding);
 }
 
 int
 main(void)
 {
-	SRunner *sr = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("ct_decode", add_tests);
 }

@@ -13,6 +13,7 @@
 
 #include "ct_random.h"
 #include "pcap.h"
+#include "unit.h"
 
 #define ROUNDS 4000u
 
@@ -308,21 +309,17 @@ START_TEST(any_demand)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, random_messages);
+	tcase_add_test(t, recorded_messages);
+	tcase_add_test(t, any_demand);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("ct_diff");
-	TCase *tc = tcase_create("ct_diff");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, random_messages);
-	tcase_add_test(tc, recorded_messages);
-	tcase_add_test(tc, any_demand);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("ct_diff", add_tests);
 }

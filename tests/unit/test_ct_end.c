@@ -5,6 +5,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 #include "ct_msg.h"
+#include "unit.h"
 
 #define SEC UINT64_C(1000000000)
 #define RX (UINT64_C(1700001000) * SEC + 5)
@@ -243,25 +244,21 @@ START_TEST(new_flow)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, times_table);
+	tcase_add_loop_test(t, ends_of_flows, 0, COUNT(ends));
+	tcase_add_test(t, grain);
+	tcase_add_test(t, own_timeouts);
+	tcase_add_loop_test(t, shorter_timeouts, 0, 2);
+	tcase_add_test(t, huge_timeouts);
+	tcase_add_test(t, new_flow);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("ct_end");
-	TCase *tc = tcase_create("ct_end");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, times_table);
-	tcase_add_loop_test(tc, ends_of_flows, 0, sizeof(ends) / sizeof(*ends));
-	tcase_add_test(tc, grain);
-	tcase_add_test(tc, own_timeouts);
-	tcase_add_loop_test(tc, shorter_timeouts, 0, 2);
-	tcase_add_test(tc, huge_timeouts);
-	tcase_add_test(tc, new_flow);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("ct_end", add_tests);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "graph.h"
+#include "unit.h"
 
 static const struct ctf_plugin plugin = { .name = "PLUG" };
 static const int conf = 42;
@@ -150,23 +151,19 @@ START_TEST(now_is_in_ns)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("ctx");
-	TCase *t = tcase_create("ctx");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, objects_are_zeroed_and_bound);
 	tcase_add_test(t, log_lines_are_prefixed);
 	tcase_add_test(t, counters_are_printed_if_they_count);
 	tcase_add_test(t, very_many_counters);
 	tcase_add_test(t, errors_blame_the_line_of_the_option);
 	tcase_add_test(t, now_is_in_ns);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("ctx", add_tests);
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "unit.h"
 
 #define HEAD "[global]\nlogfile=\"%s/log\"\nloglevel=3\nstop_timeout=60\n"
 #define REPLAY "[r]\nfile=\"%s/in.pcap\"\nstop_at_end=no\n"
@@ -289,15 +290,9 @@ START_TEST(a_full_stdout)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("daemon");
-	TCase *t = tcase_create("daemon");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, term_ends_it);
@@ -305,11 +300,12 @@ main(void)
 	tcase_add_test(t, the_caller_of_d_gets_the_code);
 	tcase_add_test(t, a_second_term_ends_it_at_once);
 	tcase_add_test(t, hup_opens_the_log_anew);
-	tcase_add_loop_test(t, calls_that_end_at_once, 0,
-			    (int)(sizeof(calls) / sizeof(*calls)));
+	tcase_add_loop_test(t, calls_that_end_at_once, 0, COUNT(calls));
 	tcase_add_test(t, a_full_stdout);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("daemon", add_tests);
 }

@@ -7,6 +7,7 @@
 #include "fakes.h"
 #include "pump.h"
 #include "sink.h"
+#include "unit.h"
 
 struct conf_fill {
 	uint64_t size, fill;
@@ -158,21 +159,17 @@ START_TEST(frames_as_asked_for)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("encoder");
-	TCase *t = tcase_create("encoder");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, the_id_is_stable);
 	tcase_add_test(t, the_id_changes_with_content_and_name);
 	tcase_add_test(t, a_layout_too_large_refuses_the_stack);
 	tcase_add_test(t, frames_as_asked_for);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("encoder", add_tests);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 
 #include "field.h"
+#include "unit.h"
 
 START_TEST(names_are_unique_and_documented)
 {
@@ -66,20 +67,16 @@ START_TEST(ulogd2_order)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("field");
-	TCase *t = tcase_create("field");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, names_are_unique_and_documented);
 	tcase_add_test(t, elements);
 	tcase_add_test(t, ulogd2_order);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("field", add_tests);
 }

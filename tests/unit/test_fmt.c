@@ -7,6 +7,8 @@
 
 #include <ctflow/plugin.h>
 
+#include "unit.h"
+
 static uint64_t
 rnd(uint64_t *state)
 {
@@ -100,20 +102,16 @@ START_TEST(addresses_v4)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("fmt");
-	TCase *t = tcase_create("fmt");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, numbers);
 	tcase_add_test(t, addresses_v6);
 	tcase_add_test(t, addresses_v4);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("fmt", add_tests);
 }

@@ -4,6 +4,7 @@
  * IPv6 address the first four bytes, as if it were IPv4.
  */
 #include "sample.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_gprint;
 
@@ -108,16 +109,17 @@ START_TEST(long_texts)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("gprint");
-	TCase *t = tcase_create("gprint");
-
 	setenv("TZ", "UTC", 1);
 	tcase_add_test(t, same_as_ulogd2);
 	tcase_add_test(t, no_new_fields);
 	tcase_add_test(t, long_texts);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("gprint", add_tests);
 }

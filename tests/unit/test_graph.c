@@ -6,6 +6,7 @@
 
 #include "fakes.h"
 #include "sink.h"
+#include "unit.h"
 
 static bool
 said(const struct diag *d, const char *what)
@@ -208,26 +209,22 @@ START_TEST(all_mistakes_of_a_file_are_said)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("graph");
-	TCase *t = tcase_create("graph");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, one_input_many_stacks);
 	tcase_add_test(t, equal_pure_filters_are_one);
 	tcase_add_test(t, a_dropping_filter_does_not_divide_them);
 	tcase_add_test(t, demand_runs_backwards);
 	tcase_add_test(t, nearest_producer_wins);
 	tcase_add_test(t, a_bad_stack_leaves_no_trace);
-	tcase_add_loop_test(t, refusals, 0, (int)(sizeof(refused) / sizeof(*refused)));
+	tcase_add_loop_test(t, refusals, 0, COUNT(refused));
 	tcase_add_test(t, block_is_for_replays);
 	tcase_add_test(t, all_mistakes_of_a_file_are_said);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("graph", add_tests);
 }

@@ -6,6 +6,7 @@
 
 #include "fakes.h"
 #include "opt.h"
+#include "unit.h"
 
 /* What -n -v prints, to be freed. */
 static char *
@@ -188,25 +189,20 @@ START_TEST(man)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("info");
-	TCase *t = tcase_create("info");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
-	tcase_add_loop_test(t, parses_to_the_same_again, 0,
-			    (int)(sizeof(confs) / sizeof(*confs)));
+	tcase_add_loop_test(t, parses_to_the_same_again, 0, COUNT(confs));
 	tcase_add_test(t, options_in_force);
 	tcase_add_test(t, wiring);
 	tcase_add_test(t, odd_ids);
 	tcase_add_test(t, one_section_for_two_plugins);
 	tcase_add_test(t, a_plugin);
 	tcase_add_test(t, man);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("info", add_tests);
 }

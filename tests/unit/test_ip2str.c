@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* IP2STR: addresses become text; absent ones stay absent. */
 #include "sample.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_ip2str;
 
@@ -55,14 +56,15 @@ START_TEST(v6)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_test(t, v4);
+	tcase_add_test(t, v6);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("ip2str");
-	TCase *t = tcase_create("ip2str");
-
-	tcase_add_test(t, v4);
-	tcase_add_test(t, v6);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+	return unit_main("ip2str", add_tests);
 }

@@ -8,14 +8,13 @@
 
 #include "ipfix_read.h"
 #include "plug.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_ipfix;
 
 #define BASE "oid=7\nhost=\"127.0.0.1\"\n"
 #define PEN "pen=32473\n"
 #define OWN 32473u
-#define COUNT(a) (sizeof(a) / sizeof(*(a)))
-
 /* pieces of flows: field=value, separated by blanks */
 #define TIMES "flow.start.ns=1700000000123999999 flow.last.ns=1700000060456000000 "
 #define COUNTS \
@@ -355,14 +354,9 @@ START_TEST(test_options)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("ipfix");
-	TCase *t = tcase_create("ipfix");
-	SRunner *r = srunner_create(s);
-	int failed;
-
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, test_sample, 0, COUNT(samples));
 	tcase_add_test(t, test_mixed);
@@ -373,9 +367,10 @@ main(void)
 	tcase_add_test(t, test_gap);
 	tcase_add_test(t, test_streams);
 	tcase_add_test(t, test_options);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("ipfix", add_tests);
 }

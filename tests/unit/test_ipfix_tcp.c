@@ -12,6 +12,7 @@
 #include "ipfix_peer.h"
 #include "ipfix_walk.h"
 #include "plug.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_ipfix;
 
@@ -25,32 +26,6 @@ exporter(const struct peer *peer, const char *more)
 	snprintf(options, sizeof(options), "oid=7\nhost=\"127.0.0.1\"\nproto=tcp\nport=%u\n%s",
 		 peer->port, more);
 	return plug_new(&ctf_plugin_ipfix, options);
-}
-
-/*
- * Flows with the ids from..to-1; nsid < 0: of the own namespace.  Returns the
- * number of the last frame.
- */
-static uint64_t
-flows(struct plug *p, unsigned from, unsigned to, int nsid)
-{
-	for (; from < to; from++) {
-		plug_rec(p, AF_INET, CTF_DESTROY, UINT64_C(1700000000000000000) + from);
-		plug_ip(p, "orig.ip.saddr", "10.0.0.1");
-		plug_ip(p, "orig.ip.daddr", "10.0.0.2");
-		plug_num(p, "orig.ip.protocol", 17);
-		plug_num(p, "orig.raw.pktlen", 1);
-		plug_num(p, "orig.raw.pktcount", 1);
-		plug_num(p, "reply.raw.pktlen", 1);
-		plug_num(p, "reply.raw.pktcount", 1);
-		plug_num(p, "flow.start.ns", UINT64_C(1700000000000000000));
-		plug_num(p, "flow.last.ns", UINT64_C(1700000001000000000));
-		plug_num(p, "ct.id", from);
-		if (nsid >= 0)
-			plug_num(p, "ct.nsid", (unsigned)nsid);
-		ck_assert_int_eq(plug_encode(p), CTF_OK);
-	}
-	return plug_seal(p)->number;
 }
 
 static void
@@ -97,7 +72,7 @@ open_small(struct plug *p)
 {
 	int small = 4096;
 
-	flows(p, 0, 1, -1);
+	walk_flows(p, 0, 1, -1);
 	deliver(p);
 	ck_assert_int_eq(setsockopt(((struct ipfix_sink *)plug_sink(p))->fd, SOL_SOCKET,
 				    SO_SNDBUF, &small, sizeof(small)),
@@ -111,15 +86,6 @@ walk(struct walk *w, const struct session *s)
 	walk_bytes(w, s->bytes, s->len);
 }
 
-/* The ids from..to-1, each once, in order. */
-static void
-expect(const struct walk *w, unsigned from, unsigned to)
-{
-	ck_assert_uint_eq(w->records, to - from);
-	for (size_t i = 0; i < w->records; i++)
-		ck_assert_uint_eq(w->ids[i], from + i);
-}
-
 /* ---- tests -------------------------------------------------------------------------- */
 
 START_TEST(test_session)
@@ -130,15 +96,15 @@ START_TEST(test_session)
 
 	peer_start(&peer, 1);
 	p = exporter(&peer, "mtu=600\n");
-	flows(p, 0, 100, -1);
+	walk_flows(p, 0, 100, -1);
 	deliver(p);
-	flows(p, 100, 110, 3);
-	flows(p, 110, 111, -1);
+	walk_flows(p, 100, 110, 3);
+	walk_flows(p, 110, 111, -1);
 	deliver(p);
 	plug_free(p);
 	peer_await(&peer, 1);
 	walk(&w, &peer.session[0]);
-	expect(&w, 0, 111);
+	walk_expect(&w, 0, 111);
 	ck_assert_uint_eq(w.rest, 0);
 	ck_assert_uint_eq(w.domains, 2);
 	ck_assert_uint_eq(w.domain[0].id, 7);
@@ -161,9 +127,9 @@ START_TEST(test_always_never)
 
 	peer_start(&peer, 1);
 	p = exporter(&peer, options[_i]);
-	flows(p, 0, 10, -1);
+	walk_flows(p, 0, 10, -1);
 	deliver(p);
-	flows(p, 10, 20, -1);
+	walk_flows(p, 10, 20, -1);
 	deliver(p);
 	plug_free(p);
 	peer_await(&peer, 1);
@@ -171,7 +137,7 @@ START_TEST(test_always_never)
 		struct walk w;
 
 		walk(&w, &peer.session[0]);
-		expect(&w, 0, 20);
+		walk_expect(&w, 0, 20);
 		ck_assert_uint_eq(w.announcements, announcements[_i]);
 		walk_free(&w);
 	} else {
@@ -191,12 +157,12 @@ START_TEST(test_slow_reader)
 	peer_start(&peer, 1);
 	p = exporter(&peer, "");
 	open_small(p);
-	flows(p, 1, 20000, -1);
+	walk_flows(p, 1, 20000, -1);
 	deliver(p);
 	plug_free(p);
 	peer_await(&peer, 1);
 	walk(&w, &peer.session[0]);
-	expect(&w, 0, 20000);
+	walk_expect(&w, 0, 20000);
 	ck_assert_uint_eq(w.rest, 0);
 	walk_free(&w);
 	peer_end(&peer);
@@ -212,19 +178,19 @@ START_TEST(test_orderly_end)
 
 	peer_start(&peer, 2);
 	p = exporter(&peer, "mtu=1000\n");
-	flows(p, 0, 50, -1);
+	walk_flows(p, 0, 50, -1);
 	deliver(p);
 	sleep_us(50000);
 	shutdown(((struct ipfix_sink *)plug_sink(p))->fd, SHUT_WR); /* ends the reader */
 	peer_await(&peer, 1);
-	flows(p, 50, 90, -1);
+	walk_flows(p, 50, 90, -1);
 	deliver(p);
 	plug_free(p);
 	peer_await(&peer, 2);
 	walk(&a, &peer.session[0]);
 	walk(&b, &peer.session[1]);
-	expect(&a, 0, 50);
-	expect(&b, 50, 90);
+	walk_expect(&a, 0, 50);
+	walk_expect(&b, 50, 90);
 	walk_free(&a);
 	walk_free(&b);
 	peer_end(&peer);
@@ -240,7 +206,7 @@ START_TEST(test_idle)
 
 	peer_start(&peer, 1);
 	p = exporter(&peer, "");
-	flows(p, 0, 1, -1);
+	walk_flows(p, 0, 1, -1);
 	deliver(p);
 	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(p), &err), CTF_SENT);
 	shutdown(((struct ipfix_sink *)plug_sink(p))->fd, SHUT_WR); /* ends the reader */
@@ -268,15 +234,15 @@ die_midway(bool reset)
 	peer_start(&peer, 2);
 	p = exporter(&peer, "mtu=1400\n");
 	open_small(p);
-	deliver_all(p, flows(p, 1, 12000, -1));
+	deliver_all(p, walk_flows(p, 1, 12000, -1));
 	plug_free(p);
 	peer_await(&peer, 2);
 	walk(&a, &peer.session[0]);
 	walk(&b, &peer.session[1]);
 	ck_assert_uint_gt(a.records, 100);
-	expect(&a, 0, (unsigned)a.records);
+	walk_expect(&a, 0, (unsigned)a.records);
 	ck_assert_uint_gt(b.records, 100);
-	expect(&b, b.ids[0], 12000);
+	walk_expect(&b, b.ids[0], 12000);
 	ck_assert_uint_eq(b.rest, 0);
 	/* a reset may also overtake the acknowledgement of what was read */
 	ck_assert_int_le(labs((long)b.ids[0] - (long)a.records) * 79, 65536);
@@ -309,9 +275,9 @@ START_TEST(test_new_session)
 	peer_start(&peer, 2);
 	p = exporter(&peer, "");
 	s = plug_sink(p);
-	flows(p, 0, 10, -1);
+	walk_flows(p, 0, 10, -1);
 	deliver(p);
-	flows(p, 10, 20, -1);
+	walk_flows(p, 10, 20, -1);
 	if (_i) {
 		s->begun = 4711;
 		s->begun_done = 5;
@@ -343,7 +309,7 @@ START_TEST(test_interrupt)
 	peer_listen(&peer, 0);
 	p = exporter(&peer, "");
 	open_small(p);
-	flows(p, 1, 10000, -1);
+	walk_flows(p, 1, 10000, -1);
 	plug_interrupt(p);
 	r = plug_deliver(p, &err);
 	ck_assert_int_eq(r, CTF_AGAIN);
@@ -366,7 +332,7 @@ START_TEST(test_refused)
 	port = peer.port;
 	close(peer.fd);
 	p = exporter(&peer, "");
-	flows(p, 0, 10, -1);
+	walk_flows(p, 0, 10, -1);
 	ck_assert_int_ne(plug_deliver(p, &err), CTF_SENT);
 	ck_assert_ptr_nonnull(strstr(err.msg, "127.0.0.1"));
 	restart(p);
@@ -376,7 +342,7 @@ START_TEST(test_refused)
 	plug_free(p);
 	peer_await(&peer, 1);
 	walk(&w, &peer.session[0]);
-	expect(&w, 0, 10);
+	walk_expect(&w, 0, 10);
 	walk_free(&w);
 	peer_end(&peer);
 }
@@ -395,14 +361,9 @@ START_TEST(test_no_such_host)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("ipfix_tcp");
-	TCase *t = tcase_create("tcp");
-	SRunner *r = srunner_create(s);
-	int failed;
-
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_session);
 	tcase_add_loop_test(t, test_always_never, 0, 2);
@@ -415,9 +376,10 @@ main(void)
 	tcase_add_test(t, test_interrupt);
 	tcase_add_test(t, test_refused);
 	tcase_add_test(t, test_no_such_host);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("ipfix_tcp", add_tests);
 }

@@ -16,6 +16,7 @@
 #include "ipfix.h"
 #include "ipfix_walk.h"
 #include "plug.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_ipfix;
 
@@ -77,23 +78,7 @@ sink(struct fixture *x)
 static void
 flows(struct fixture *x, unsigned from, unsigned to)
 {
-	struct plug *p = x->plug;
-
-	for (; from < to; from++) {
-		plug_rec(p, AF_INET, CTF_DESTROY, UINT64_C(1700000000000000000) + from);
-		plug_ip(p, "orig.ip.saddr", "10.0.0.1");
-		plug_ip(p, "orig.ip.daddr", "10.0.0.2");
-		plug_num(p, "orig.ip.protocol", 17);
-		plug_num(p, "orig.raw.pktlen", 1);
-		plug_num(p, "orig.raw.pktcount", 1);
-		plug_num(p, "reply.raw.pktlen", 1);
-		plug_num(p, "reply.raw.pktcount", 1);
-		plug_num(p, "flow.start.ns", UINT64_C(1700000000000000000));
-		plug_num(p, "flow.last.ns", UINT64_C(1700000001000000000));
-		plug_num(p, "ct.id", from);
-		ck_assert_int_eq(plug_encode(p), CTF_OK);
-	}
-	plug_seal(p);
+	walk_flows(x->plug, from, to, -1);
 }
 
 /* Sends what is there and reads what arrived. */
@@ -117,9 +102,7 @@ deliver(struct fixture *x)
 static void
 expect(const struct fixture *x, unsigned to)
 {
-	ck_assert_uint_eq(x->walk.records, to);
-	for (unsigned i = 0; i < to; i++)
-		ck_assert_uint_eq(x->walk.ids[i], i);
+	walk_expect(&x->walk, 0, to);
 }
 
 START_TEST(test_session)
@@ -352,14 +335,9 @@ START_TEST(test_ipv6)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("ipfix_udp");
-	TCase *t = tcase_create("udp");
-	SRunner *r = srunner_create(s);
-	int failed;
-
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_session);
 	tcase_add_test(t, test_refresh);
@@ -369,9 +347,10 @@ main(void)
 	tcase_add_test(t, test_too_large);
 	tcase_add_test(t, test_path_shrinks);
 	tcase_add_test(t, test_ipv6);
-	suite_add_tcase(s, t);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("ipfix_udp", add_tests);
 }

@@ -4,6 +4,7 @@
  * offset out of the time where it is 0.  Then: any bytes make valid JSON.
  */
 #include "sample.h"
+#include "unit.h"
 
 #include <time.h>
 
@@ -231,12 +232,9 @@ START_TEST(bad_options)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("json");
-	TCase *t = tcase_create("json");
-
 	setenv("TZ", "UTC", 1);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, same_as_ulogd2);
@@ -247,6 +245,10 @@ main(void)
 	tcase_add_test(t, long_texts);
 	tcase_add_test(t, long_device);
 	tcase_add_test(t, bad_options);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("json", add_tests);
 }

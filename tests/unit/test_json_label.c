@@ -5,10 +5,9 @@
  */
 #define ctf_want_nth test_want_nth
 #define ctf_frames test_frames
-#undef CTF_BUILTIN
 #include "../../output/json.c"
 
-#include <check.h>
+#include "unit.h"
 
 static const struct ctf_field fields[] = {
 	{ "raw.label", CTF_U8, CTF_F_ULOGD, 0, 0, 0, NULL, "" },
@@ -68,19 +67,14 @@ START_TEST(labels)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_test(t, labels);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("json_label");
-	TCase *t = tcase_create("json_label");
-	SRunner *r;
-	int failed;
-
-	tcase_add_test(t, labels);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+	return unit_main("json_label", add_tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* JSON to TCP, UDP and unix sockets: whole lines, and peers that go away. */
 #include "sample.h"
+#include "unit.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -298,12 +299,9 @@ START_TEST(interrupted)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("json_peer");
-	TCase *t = tcase_create("json_peer");
-
 	signal(SIGPIPE, SIG_IGN);
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, tcp);
@@ -314,6 +312,10 @@ main(void)
 	tcase_add_test(t, udp);
 	tcase_add_test(t, unix_socket);
 	tcase_add_test(t, interrupted);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("json_peer", add_tests);
 }

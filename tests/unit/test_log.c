@@ -13,6 +13,7 @@
 
 #include "diag.h"
 #include "log.h"
+#include "unit.h"
 
 static char dir[32], path[64], aside[64];
 
@@ -70,6 +71,8 @@ __syslog_chk(int priority, int flag, const char *fmt, ...)
 static void
 setup(void)
 {
+	log_close(); /* as a program begins */
+	memset(&sys, 0, sizeof(sys));
 	strcpy(dir, "/tmp/test_log.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/log", dir);
@@ -439,14 +442,9 @@ START_TEST(fail)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("log");
-	TCase *t = tcase_create("log");
-	SRunner *sr;
-	int failed;
-
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, levels);
 	tcase_add_test(t, errno_is_said_and_kept);
@@ -464,10 +462,10 @@ main(void)
 	tcase_add_test(t, threads);
 	tcase_add_test(t, diagnostics);
 	tcase_add_test(t, fail);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("log", add_tests);
 }

@@ -4,6 +4,7 @@
  * becomes of them in files.
  */
 #include "sample.h"
+#include "unit.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -163,18 +164,19 @@ START_TEST(broken_files)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("logemu");
-	TCase *t = tcase_create("logemu");
-
 	setenv("TZ", "UTC", 1);
 	tcase_add_test(t, same_as_ulogd2);
 	tcase_add_test(t, times);
 	tcase_add_test(t, odd_texts);
 	tcase_add_test(t, appends);
 	tcase_add_test(t, broken_files);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("logemu", add_tests);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "unit.h"
 
 struct seen {
 	struct loop *loop;
@@ -111,20 +112,16 @@ START_TEST(timers)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("loop");
-	TCase *t = tcase_create("loop");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, readable_paused_deleted);
 	tcase_add_test(t, a_callback_may_delete_itself_and_others);
 	tcase_add_test(t, timers);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("loop", add_tests);
 }

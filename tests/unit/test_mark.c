@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* MARK: (ct.mark & mask) == mark; an absent mark is 0. */
 #include "sample.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_mark;
 
@@ -60,15 +61,16 @@ START_TEST(bad_values)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("mark");
-	TCase *t = tcase_create("mark");
-
 	tcase_add_test(t, defaults);
 	tcase_add_test(t, masked);
 	tcase_add_test(t, bad_values);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("mark", add_tests);
 }

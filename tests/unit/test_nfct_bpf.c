@@ -18,6 +18,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "nfct_bpf.h"
+#include "unit.h"
 
 static struct sock_filter prog[NFCT_BPF_MAX];
 
@@ -463,24 +464,19 @@ START_TEST(too_long)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("nfct_bpf");
-	TCase *t = tcase_create("filter");
-	SRunner *r;
-	int failed;
-
 	tcase_add_test(t, lists);
-	tcase_add_loop_test(t, list_errors, 0, sizeof(bad_lists) / sizeof(*bad_lists));
+	tcase_add_loop_test(t, list_errors, 0, COUNT(bad_lists));
 	tcase_add_loop_test(t, proto_errors, 0, 6);
 	tcase_add_test(t, too_long);
 	tcase_add_test(t, judges_agree);
 	tcase_set_timeout(t, 60);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("nfct_bpf", add_tests);
 }

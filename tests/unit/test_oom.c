@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "unit.h"
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
@@ -131,18 +132,6 @@ END_TEST
 
 /* ---- from a file, as the daemon does ---- */
 
-/* An empty capture, for REPLAY to find. */
-static void
-write_pcap(const char *path)
-{
-	static const uint32_t head[6] = { 0xa1b23c4d, 4 << 16 | 2, 0, 0, 65535, 253 };
-	FILE *f = fopen(path, "w");
-
-	ck_assert_ptr_nonnull(f);
-	fwrite(head, sizeof(head), 1, f);
-	fclose(f);
-}
-
 static bool
 load_once(const char *path, long n)
 {
@@ -174,7 +163,7 @@ START_TEST(loading)
 	ck_assert_ptr_nonnull(f);
 	fputs(text, f);
 	fclose(f);
-	write_pcap("oom.pcap");
+	unit_empty_pcap("oom.pcap");
 	while (load_once("oom.conf", n))
 		n++;
 	unlink("oom.conf");
@@ -268,23 +257,18 @@ START_TEST(running)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("oom");
-	TCase *t = tcase_create("oom");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	log_open("stderr");
 	log_set_level(CTF_FATAL + 1);
-	suite_add_tcase(s, t);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, building);
 	tcase_add_test(t, loading);
 	tcase_add_test(t, running);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("oom", add_tests);
 }

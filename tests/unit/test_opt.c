@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "opt.h"
+#include "unit.h"
 
 struct sample {
 	bool sync;
@@ -424,16 +425,9 @@ START_TEST(describe)
 }
 END_TEST
 
-#define COUNT(a) ((int)(sizeof(a) / sizeof(*(a))))
-
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("opt");
-	TCase *t = tcase_create("opt");
-	SRunner *sr;
-	int failed;
-
 	tcase_add_loop_test(t, good_values, 0, COUNT(numbers));
 	tcase_add_loop_test(t, bad_values, 0, COUNT(problems));
 	tcase_add_loop_test(t, print, 0, COUNT(round_trips));
@@ -446,10 +440,10 @@ main(void)
 	tcase_add_test(t, lines_of_options);
 	tcase_add_test(t, nearest);
 	tcase_add_test(t, describe);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("opt", add_tests);
 }

@@ -11,6 +11,7 @@
 
 #include "ct_msg.h"
 #include "pcap.h"
+#include "unit.h"
 
 static char path[] = "/tmp/test_pcap.XXXXXX";
 static struct ctf_err err;
@@ -402,27 +403,23 @@ START_TEST(unwritable)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_loop_test(t, either_order, 0, 4);
+	tcase_add_test(t, truncated);
+	tcase_add_test(t, not_a_recording);
+	tcase_add_test(t, impossible_length);
+	tcase_add_test(t, odd_packets);
+	tcase_add_test(t, written_is_read);
+	tcase_add_test(t, large_packets);
+	tcase_add_test(t, full_disk);
+	tcase_add_test(t, unwritable);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("pcap");
-	TCase *tc = tcase_create("pcap");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, either_order, 0, 4);
-	tcase_add_test(tc, truncated);
-	tcase_add_test(tc, not_a_recording);
-	tcase_add_test(tc, impossible_length);
-	tcase_add_test(tc, odd_packets);
-	tcase_add_test(tc, written_is_read);
-	tcase_add_test(tc, large_packets);
-	tcase_add_test(tc, full_disk);
-	tcase_add_test(tc, unwritable);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("pcap", add_tests);
 }

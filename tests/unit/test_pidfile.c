@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "pidfile.h"
+#include "unit.h"
 
 #define PATH "test.pid"
 
@@ -82,22 +83,17 @@ START_TEST(no_such_folder)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("pidfile");
-	TCase *t = tcase_create("pidfile");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	log_open("stderr");
-	suite_add_tcase(s, t);
 	tcase_add_test(t, written_locked_removed);
 	tcase_add_test(t, stale_is_replaced);
 	tcase_add_test(t, the_lock_outlives_the_parent);
 	tcase_add_test(t, no_such_folder);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("pidfile", add_tests);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "plugin.h"
+#include "unit.h"
 
 static struct plugin_set *set;
 
@@ -175,25 +176,21 @@ START_TEST(a_module_is_loaded)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("plugin");
-	TCase *t = tcase_create("plugin");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, linked_in_by_name);
 	tcase_add_test(t, every_plugin_is_sound);
-	tcase_add_loop_test(t, unsound_plugins, 0, (int)(sizeof(unsound) / sizeof(*unsound)));
+	tcase_add_loop_test(t, unsound_plugins, 0, COUNT(unsound));
 	tcase_add_test(t, ulogd2_paths_mean_ours);
 	tcase_add_test(t, foreign_files_are_not_run);
 	tcase_add_test(t, damaged_modules);
 	tcase_add_test(t, a_module_is_loaded);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("plugin", add_tests);
 }

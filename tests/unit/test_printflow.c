@@ -4,6 +4,7 @@
  * ICMP, which ulogd2 exchanges.
  */
 #include "sample.h"
+#include "unit.h"
 
 extern const struct ctf_plugin ctf_plugin_printflow;
 
@@ -166,15 +167,16 @@ START_TEST(longest_line)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("printflow");
-	TCase *t = tcase_create("printflow");
-
 	tcase_add_test(t, samples);
 	tcase_add_test(t, protocols);
 	tcase_add_test(t, longest_line);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("printflow", add_tests);
 }

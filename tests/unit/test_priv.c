@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "priv.h"
+#include "unit.h"
 
 START_TEST(lookup)
 {
@@ -249,23 +250,19 @@ START_TEST(without_rights_it_fails)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("priv");
-	TCase *t = tcase_create("priv");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, lookup);
-	tcase_add_loop_test(t, unknown, 0, (int)(sizeof(nobodies) / sizeof(*nobodies)));
+	tcase_add_loop_test(t, unknown, 0, COUNT(nobodies));
 	tcase_add_test(t, drop);
 	tcase_add_test(t, groups);
 	tcase_add_test(t, without_net_admin);
 	tcase_add_test(t, without_rights_it_fails);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("priv", add_tests);
 }

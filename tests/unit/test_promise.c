@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "rig.h"
+#include "unit.h"
 
 #define IDS 65536u
 #define STEPS 40
@@ -301,22 +302,17 @@ START_TEST(an_output_that_never_moves_again)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("promise");
-	TCase *t = tcase_create("promise");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	log_open("stderr");
 	log_set_level(CTF_FATAL + 1);
-	suite_add_tcase(s, t);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, fed_is_delivered_or_in_a_gap);
 	tcase_add_test(t, an_output_that_never_moves_again);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("promise", add_tests);
 }

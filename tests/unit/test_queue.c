@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "queue.h"
+#include "unit.h"
 
 static struct qframe *
 frame(uint32_t recs)
@@ -222,15 +223,9 @@ START_TEST(random_against_model)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("queue");
-	TCase *t = tcase_create("queue");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, in_order_and_settled);
 	tcase_add_test(t, groups_end_at_fixed_numbers);
 	tcase_add_test(t, rewind_delivers_the_unsettled_again);
@@ -238,8 +233,10 @@ main(void)
 	tcase_add_test(t, unshift_into_empty);
 	tcase_add_test(t, bytes_are_counted);
 	tcase_add_test(t, random_against_model);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("queue", add_tests);
 }

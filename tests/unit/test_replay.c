@@ -13,6 +13,7 @@
 #include "graph.h"
 #include "log.h"
 #include "pcap.h"
+#include "unit.h"
 
 #define T0 UINT64_C(1700000000000000000)
 #define FIELDS 120
@@ -359,26 +360,22 @@ START_TEST(no_such_file)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, all_of_it);
+	tcase_add_test(t, go_on_at_the_end);
+	tcase_add_test(t, recorded_speed);
+	tcase_add_test(t, truncated);
+	tcase_add_test(t, not_events);
+	tcase_add_test(t, only_these_events);
+	tcase_add_test(t, text_lives_as_long_as_the_batch);
+	tcase_add_test(t, no_such_file);
+}
+
 int
 main(void)
 {
-	Suite *s = suite_create("replay");
-	TCase *tc = tcase_create("replay");
-	SRunner *sr = srunner_create(s);
-	int failed;
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, all_of_it);
-	tcase_add_test(tc, go_on_at_the_end);
-	tcase_add_test(tc, recorded_speed);
-	tcase_add_test(tc, truncated);
-	tcase_add_test(tc, not_events);
-	tcase_add_test(tc, only_these_events);
-	tcase_add_test(tc, text_lives_as_long_as_the_batch);
-	tcase_add_test(tc, no_such_file);
-	suite_add_tcase(s, tc);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return unit_main("replay", add_tests);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "rig.h"
+#include "unit.h"
 
 #define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 
@@ -245,11 +246,9 @@ START_TEST(hup_reopens)
 }
 END_TEST
 
-static TCase *
-tests(void)
+static void
+add_tests(TCase *t)
 {
-	TCase *t = tcase_create("run");
-
 	tcase_add_test(t, all_is_delivered_in_order);
 	tcase_add_test(t, an_open_frame_is_sealed_within_a_second);
 	tcase_add_test(t, sync_seals_after_each_batch);
@@ -265,20 +264,10 @@ tests(void)
 	tcase_add_test(t, the_end_of_a_replay_is_the_end);
 	tcase_add_test(t, an_input_that_fails_is_told);
 	tcase_add_test(t, hup_reopens);
-	return t;
 }
 
 int
 main(void)
 {
-	Suite *s = suite_create("run");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	log_open("stderr");
-	suite_add_tcase(s, tests());
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_main("run", add_tests);
 }

@@ -7,21 +7,10 @@
 #include <unistd.h>
 
 #include "setup.h"
+#include "unit.h"
 
 #define GOOD "stack=r:REPLAY,i:IP2STR,p:PRINTFLOW,l:LOGEMU\n"
 #define SECTIONS "[r]\nfile=setup.pcap\n[l]\nfile=none.txt\n"
-
-/* An empty capture, for REPLAY to find. */
-static void
-write_pcap(const char *path)
-{
-	static const uint32_t head[6] = { 0xa1b23c4d, 4 << 16 | 2, 0, 0, 65535, 253 };
-	FILE *f = fopen(path, "w");
-
-	ck_assert_ptr_nonnull(f);
-	fwrite(head, sizeof(head), 1, f);
-	fclose(f);
-}
 
 static void
 write_conf(const char *text)
@@ -31,7 +20,7 @@ write_conf(const char *text)
 	ck_assert_ptr_nonnull(f);
 	fputs(text, f);
 	fclose(f);
-	write_pcap("setup.pcap");
+	unit_empty_pcap("setup.pcap");
 }
 
 /* Whether the log of what was said has that text. */
@@ -226,27 +215,23 @@ START_TEST(a_bad_global_hides_nothing)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("setup");
-	TCase *t = tcase_create("setup");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	suite_add_tcase(s, t);
 	tcase_add_test(t, the_path_of_the_file);
 	tcase_add_test(t, a_good_file);
 	tcase_add_test(t, one_bad_stack);
-	tcase_add_loop_test(t, bad_files, 0, (int)(sizeof(bad) / sizeof(*bad)));
+	tcase_add_loop_test(t, bad_files, 0, COUNT(bad));
 	tcase_add_test(t, a_bad_global_hides_nothing);
 	tcase_add_test(t, no_file);
 	tcase_add_test(t, a_log_that_cannot_be_opened);
 	tcase_add_test(t, the_level_of_the_command_line_wins);
 	tcase_add_test(t, plugin_lines_that_fail_are_warnings);
 	tcase_add_test(t, plugins_by_name_and_by_file);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+}
+
+int
+main(void)
+{
+	return unit_main("setup", add_tests);
 }

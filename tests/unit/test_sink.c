@@ -11,6 +11,7 @@
 
 #include "pump.h"
 #include "rig.h"
+#include "unit.h"
 
 #define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 #define LIVE "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\nqueue=64K\nframe=512\n"
@@ -417,11 +418,9 @@ START_TEST(a_stopped_input_is_not_called)
 }
 END_TEST
 
-static TCase *
-tests(void)
+static void
+add_tests(TCase *t)
 {
-	TCase *t = tcase_create("sink");
-
 	tcase_add_test(t, delays_double_up_to_a_minute);
 	tcase_add_test(t, delays_are_spread);
 	tcase_add_test(t, a_mistake_that_comes_late_is_retried);
@@ -438,20 +437,10 @@ tests(void)
 	tcase_add_test(t, an_input_that_does_not_start_opens_no_output);
 	tcase_add_test(t, an_input_nobody_takes_is_stopped);
 	tcase_add_test(t, a_stopped_input_is_not_called);
-	return t;
 }
 
 int
 main(void)
 {
-	Suite *s = suite_create("sink");
-	SRunner *r = srunner_create(s);
-	int failed;
-
-	log_open("stderr");
-	suite_add_tcase(s, tests());
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? 1 : 0;
+	return unit_main("sink", add_tests);
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sqlite3_help.h"
+#include "unit.h"
 
 START_TEST(flow_v4)
 {
@@ -448,27 +449,32 @@ START_TEST(coverage)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	db_fixture(t);
+	tcase_add_test(t, flow_v4);
+	tcase_add_test(t, unknown_is_null);
+	tcase_add_test(t, nat);
+	tcase_add_test(t, icmp);
+	tcase_add_test(t, edges);
+	tcase_add_test(t, finished_flows_only);
+	tcase_add_test(t, repeats_refused);
+	tcase_add_test(t, out_of_order);
+	tcase_add_test(t, known_again);
+	tcase_add_test(t, newer_version_refused);
+	tcase_add_test(t, view_and_tables_come_back);
+	tcase_add_test(t, two_outputs_in_one_file);
+	tcase_add_test(t, reserved_names);
+	tcase_add_test(t, case_of_names);
+	tcase_add_test(t, names_in_the_way);
+	tcase_add_test(t, range_uses_the_key);
+	tcase_add_test(t, gaps);
+	tcase_add_test(t, coverage);
+}
+
 int
 main(void)
 {
-	const TTest *tests[] = { flow_v4,
-				 unknown_is_null,
-				 nat,
-				 icmp,
-				 edges,
-				 finished_flows_only,
-				 repeats_refused,
-				 out_of_order,
-				 known_again,
-				 newer_version_refused,
-				 view_and_tables_come_back,
-				 two_outputs_in_one_file,
-				 reserved_names,
-				 case_of_names,
-				 names_in_the_way,
-				 range_uses_the_key,
-				 gaps,
-				 coverage };
-
-	return tests_run("sqlite3", tests, sizeof(tests) / sizeof(*tests));
+	return unit_main("sqlite3", add_tests);
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sqlite3_help.h"
+#include "unit.h"
 
 static double
 seconds(void)
@@ -465,15 +466,27 @@ START_TEST(random_frames)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	db_fixture(t);
+	tcase_add_test(t, locked_delays_only);
+	tcase_add_test(t, locked_at_start);
+	tcase_add_test(t, reader_meanwhile);
+	tcase_add_test(t, bad_paths);
+	tcase_add_test(t, spoiled_meanwhile);
+	tcase_add_test(t, corrupt_pages);
+	tcase_add_test(t, not_writable);
+	tcase_add_test(t, folder_not_writable);
+	tcase_add_test(t, full_disk);
+	tcase_add_test(t, file_moved);
+	tcase_add_test(t, killed);
+	tcase_add_test(t, broken_frame);
+	tcase_add_test(t, random_frames);
+}
+
 int
 main(void)
 {
-	const TTest *tests[] = {
-		locked_delays_only, locked_at_start, reader_meanwhile, bad_paths,
-		spoiled_meanwhile,  corrupt_pages,   not_writable,     folder_not_writable,
-		full_disk,          file_moved,      killed,           broken_frame,
-		random_frames
-	};
-
-	return tests_run("sqlite3_fault", tests, sizeof(tests) / sizeof(*tests));
+	return unit_main("sqlite3_fault", add_tests);
 }

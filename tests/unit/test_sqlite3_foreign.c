@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "sqlite3_help.h"
+#include "unit.h"
 
 static const char ulog_ct[] =
 	"CREATE TABLE ulog_ct(flow_start_sec INT UNSIGNED, flow_start_usec INT UNSIGNED,"
@@ -368,22 +369,27 @@ START_TEST(probe_beside_a_writer)
 }
 END_TEST
 
+static void
+add_tests(TCase *t)
+{
+	db_fixture(t);
+	tcase_add_test(t, as_ulogd2);
+	tcase_add_test(t, never_negative);
+	tcase_add_test(t, view_with_trigger);
+	tcase_add_test(t, absent);
+	tcase_add_test(t, every_event);
+	tcase_add_test(t, declared_types);
+	tcase_add_test(t, unknown_columns_are_named);
+	tcase_add_test(t, refused_rows);
+	tcase_add_test(t, table_replaced);
+	tcase_add_test(t, exactly_once);
+	tcase_add_test(t, gaps_stay_out);
+	tcase_add_test(t, probe_leaves_no_trace);
+	tcase_add_test(t, probe_beside_a_writer);
+}
+
 int
 main(void)
 {
-	const TTest *tests[] = { as_ulogd2,
-				 never_negative,
-				 view_with_trigger,
-				 absent,
-				 every_event,
-				 declared_types,
-				 unknown_columns_are_named,
-				 refused_rows,
-				 table_replaced,
-				 exactly_once,
-				 gaps_stay_out,
-				 probe_leaves_no_trace,
-				 probe_beside_a_writer };
-
-	return tests_run("sqlite3_foreign", tests, sizeof(tests) / sizeof(*tests));
+	return unit_main("sqlite3_foreign", add_tests);
 }

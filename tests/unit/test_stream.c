@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Frames to files when writes are short or the disk is full, and over rotation. */
 #include "stream_inject.h"
+#include "unit.h"
 
 START_TEST(short_writes)
 {
@@ -194,11 +195,10 @@ START_TEST(dev_full)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	TCase *t = tcase_create("stream");
-
+	tcase_set_timeout(t, 20);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, short_writes);
 	tcase_add_test(t, disk_full);
@@ -209,5 +209,10 @@ main(void)
 	tcase_add_test(t, torn_tail);
 	tcase_add_test(t, cannot_open);
 	tcase_add_test(t, dev_full);
-	return run("stream", t);
+}
+
+int
+main(void)
+{
+	return unit_main("stream", add_tests);
 }

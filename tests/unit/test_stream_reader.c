@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Frames to FIFOs, sockets, terminals and the standard output: readers that sleep or die. */
 #include "stream_inject.h"
+#include "unit.h"
 
 /* A frame larger than a pipe or socket buffer; its lines are numbered. */
 static void
@@ -178,11 +179,10 @@ START_TEST(terminal)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	TCase *t = tcase_create("stream_reader");
-
+	tcase_set_timeout(t, 20);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, fifo);
 	tcase_add_test(t, shared_pipe);
@@ -190,5 +190,10 @@ main(void)
 	tcase_add_test(t, stdout_pipe_and_socket);
 	tcase_add_test(t, stdout_file);
 	tcase_add_test(t, terminal);
-	return run("stream_reader", t);
+}
+
+int
+main(void)
+{
+	return unit_main("stream_reader", add_tests);
 }

@@ -8,6 +8,7 @@
 #include "field.h"
 #include "opt.h"
 #include "plugin.h"
+#include "unit.h"
 
 static struct plugin_set *set;
 
@@ -165,22 +166,17 @@ START_TEST(callbacks)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("tables");
-	TCase *t = tcase_create("tables");
-	SRunner *sr;
-	int failed;
-
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, options);
 	tcase_add_test(t, ports);
 	tcase_add_test(t, callbacks);
-	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("tables", add_tests);
 }

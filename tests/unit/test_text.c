@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Numbers, addresses, JSON strings and times as the text outputs write them. */
 #include "text.h"
+#include "unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -174,24 +175,19 @@ START_TEST(gap_lines)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("text");
-	TCase *t = tcase_create("text");
-	SRunner *r;
-	int failed;
-
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, json_escapes);
 	tcase_add_test(t, json_of_random_bytes);
 	tcase_add_test(t, iso_time);
 	tcase_add_test(t, labels);
 	tcase_add_test(t, gap_lines);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed != 0;
+}
+
+int
+main(void)
+{
+	return unit_main("text", add_tests);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What LOGEMU, GPRINT and JSON have in common: sync, SIGHUP, gaps. */
 #include "sample.h"
+#include "unit.h"
 
 #include <unistd.h>
 
@@ -130,18 +131,19 @@ START_TEST(gaps)
 }
 END_TEST
 
-int
-main(void)
+static void
+add_tests(TCase *t)
 {
-	Suite *s = suite_create("text_outputs");
-	TCase *t = tcase_create("text_outputs");
-
 	setenv("TZ", "UTC", 1);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, sync_is_honoured, 0, OUTPUTS);
 	tcase_add_test(t, sockets_get_each_batch);
 	tcase_add_loop_test(t, reopened, 0, OUTPUTS);
 	tcase_add_loop_test(t, gaps, 0, OUTPUTS);
-	suite_add_tcase(s, t);
-	return sample_run(s);
+}
+
+int
+main(void)
+{
+	return unit_main("text_outputs", add_tests);
 }

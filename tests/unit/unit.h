@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the main() of a test program is, and what every test may need. */
+#ifndef CTF_TEST_UNIT_H
+#define CTF_TEST_UNIT_H
+
+#include <check.h>
+
+#define COUNT(a) ((int)(sizeof(a) / sizeof(*(a))))
+
+/* Runs what `add` adds; its messages go to stderr.  Returns the exit code. */
+int unit_main(const char *name, void (*add)(TCase *));
+
+/* Writes a capture without a packet, for REPLAY to find. */
+void unit_empty_pcap(const char *path);
+
+#endif
