@@ -220,11 +220,16 @@ void
 ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 {
 	struct input *in = ctx->input;
+	struct ctf_gap g = *gap;
 
+	if (g.from_ns > g.to_ns) { /* the clock was set back meanwhile */
+		g.from_ns = gap->to_ns;
+		g.to_ns = gap->from_ns;
+	}
 	pump_seal(in); /* what came before it, whichever stack it went through */
 	for (unsigned i = 0; i < in->nstacks; i++)
 		if (speaks_for_sink(in, i))
-			sink_gap(in->stacks[i]->enc->sink, in->stacks[i]->enc, gap);
+			sink_gap(in->stacks[i]->enc->sink, in->stacks[i]->enc, &g);
 }
 
 void

@@ -40,6 +40,12 @@ def replay(tmp, stack=TEXT, count=5, more="", **sections):
     return conf(tmp, body)
 
 
+def logged(tmp, word):
+    """The lines of the log with this word."""
+    with open(f"{tmp}/log", encoding="utf-8") as f:
+        return [line for line in f if word in line]
+
+
 def refused(done, *words, code=1):
     """It ended with that code, and one line has all these words."""
     expect(done.code == code, f"exit code {done.code}, not {code}:", done.words)
@@ -69,21 +75,32 @@ def file_is_a_folder(tmp):
 
 
 @suite
-def syntax_no_colon(tmp):
-    path = replay(tmp, stack="r1:REPLAY,emu1")
-    refused(call("-c", path), f"{path}:4", "emu1")
-
-
-@suite
 def syntax_no_global(tmp):
     path = conf(tmp, "[globbal]\nstack=r1:REPLAY\n")
     refused(call("-c", path), path, "global")
 
 
-@suite
-def syntax_key_twice(tmp):
-    path = replay(tmp, more="loglevel=5\n")
-    refused(call("-c", path), f"{path}:5", "loglevel")
+def refuses(name, where, *words, **how):
+    """A check: replay() so changed is refused, by one line with PATH+where and the words."""
+    def check(tmp):
+        path = replay(tmp, **{k: v.replace("TMP", tmp) for k, v in how.items()})
+        refused(call("-c", path), path + where, *words)
+
+    check.__name__ = name
+    suite(check)
+
+
+refuses("syntax_no_colon", ":4", "emu1", stack="r1:REPLAY,emu1")
+refuses("syntax_key_twice", ":5", "loglevel", more="loglevel=5\n")
+refuses("unknown_plugin", ":4", "LOGEMUU", stack="r1:REPLAY,emu1:LOGEMUU")
+refuses("order_output_first", ":4", "first plugin in stack has to be source plugin",
+        stack="emu1:LOGEMU,r1:REPLAY")
+refuses("order_filter_last", ":4", "last plugin in stack has to be output plugin",
+        stack="r1:REPLAY,ip1:IP2STR")
+refuses("missing_field", ":4", "print", stack="r1:REPLAY,emu1:LOGEMU")
+refuses("missing_option", ":5", "file", r1="")
+refuses("wrong_value_range", "", "queue", emu1='file="TMP/out"\nqueue=1')
+refuses("wrong_value_choice", "", "speed", "warp", r1='file="TMP/events.pcap"\nspeed=warp')
 
 
 @suite
@@ -95,52 +112,10 @@ def binary_file(tmp):
 
 
 @suite
-def unknown_plugin(tmp):
-    path = replay(tmp, stack="r1:REPLAY,emu1:LOGEMUU")
-    refused(call("-c", path), f"{path}:4", "LOGEMUU")
-
-
-@suite
-def order_output_first(tmp):
-    path = replay(tmp, stack="emu1:LOGEMU,r1:REPLAY")
-    refused(call("-c", path), f"{path}:4", "first plugin in stack has to be source plugin")
-
-
-@suite
-def order_filter_last(tmp):
-    path = replay(tmp, stack="r1:REPLAY,ip1:IP2STR")
-    refused(call("-c", path), f"{path}:4", "last plugin in stack has to be output plugin")
-
-
-@suite
-def missing_field(tmp):
-    path = replay(tmp, stack="r1:REPLAY,emu1:LOGEMU")
-    refused(call("-c", path), f"{path}:4", "print")
-
-
-@suite
-def missing_option(tmp):
-    path = replay(tmp, r1="")
-    refused(call("-c", path), f"{path}:5", "file")
-
-
-@suite
 def wrong_value_bool(tmp):
     path = replay(tmp, emu1=f'file="{tmp}/out"\nsync=perhaps')
     where = next(i for i, w in enumerate(open(path, encoding="utf-8"), 1) if "perhaps" in w)
     refused(call("-c", path), f"{path}:{where}", "sync", "perhaps")
-
-
-@suite
-def wrong_value_range(tmp):
-    path = replay(tmp, emu1=f'file="{tmp}/out"\nqueue=1')
-    refused(call("-c", path), path, "queue")
-
-
-@suite
-def wrong_value_choice(tmp):
-    path = replay(tmp, r1=f'file="{tmp}/events.pcap"\nspeed=warp')
-    refused(call("-c", path), path, "speed", "warp")
 
 
 @suite
@@ -156,8 +131,7 @@ def unknown_key_is_a_warning(tmp):
     path = replay(tmp, emu1=f'file="{tmp}/out"\nsnyc=1')
     done = call("-c", path)
     expect(done.code == 0, done.words)
-    with open(f"{tmp}/log", encoding="utf-8") as f:
-        said = [w for w in f if "snyc" in w]
+    said = logged(tmp, "snyc")
     expect(len(said) == 1 and "sync" in said[0].replace("snyc", ""), "no hint:", said)
     expect(lines(f"{tmp}/out") == 5, "flows not written")
 
@@ -172,7 +146,8 @@ def several_problems_at_once(tmp):
 
 @suite
 def logfile_cannot_be_opened(tmp):
-    path = conf(tmp, f'[global]\nlogfile="{tmp}/no/log"\nstack="{TEXT}"\n[r1]\n[emu1]\n')
+    with open(replay(tmp), encoding="utf-8") as f:
+        path = conf(tmp, f.read().replace(f"{tmp}/log", f"{tmp}/no/log"))
     refused(call("-c", path), f"{tmp}/no/log", "No such file", code=2)
 
 
@@ -251,8 +226,7 @@ def replay_not_a_recording(tmp):
 def replay_truncated(tmp):
     path = recording.write(f"{tmp}/cut.pcap", 20, cut=30)
     done = call("-c", replay(tmp, r1=f'file="{path}"'))
-    with open(f"{tmp}/log", encoding="utf-8") as f:
-        said = [w for w in f if path in w]
+    said = logged(tmp, path)
     expect(len(said) == 1 and "ends within" in said[0], "not one line about the end:", said)
     expect(done.code == 1, f"exit code {done.code}")
     expect(lines(f"{tmp}/out") == 19, lines(f"{tmp}/out"), "of 19 whole flows written")
@@ -286,8 +260,7 @@ def foreign_module(tmp):
         with open(path, "wb") as f:
             f.write(b"\x7fELF" + b"\0" * 60)
     done = call("-c", replay(tmp, more=f'plugin="{path}"\n'))
-    with open(f"{tmp}/log", encoding="utf-8") as f:
-        said = [w for w in f if path in w]
+    said = logged(tmp, path)
     expect(done.code == 0, done.words)
     expect(len(said) == 1, "not one line about the file:", said, done.err)
     expect(not os.path.exists(trace), "its constructor was run")

@@ -7,6 +7,9 @@
 #include "run.h"
 #include "sink.h"
 
+/* A setup of one stack; options of KEEP may follow. */
+#define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
+
 struct rig {
 	struct setup s;
 	struct run run;

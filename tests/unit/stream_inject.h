@@ -134,19 +134,4 @@ open_sink(void)
 	return e;
 }
 
-/* Everything in file, as a string. */
-static char *
-content(const char *file)
-{
-	static char buf[4096];
-	FILE *f = fopen(file, "r");
-	size_t n;
-
-	ck_assert_ptr_nonnull(f);
-	n = fread(buf, 1, sizeof(buf) - 1, f);
-	buf[n] = '\0';
-	fclose(f);
-	return buf;
-}
-
 #endif

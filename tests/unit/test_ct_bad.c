@@ -131,7 +131,7 @@ START_TEST(lengths_inside)
 	static const uint16_t lens[] = { 0, 1, 3, 9, 0x7fff, 0xffff };
 	size_t nest;
 
-	for (unsigned i = 0; i < sizeof(lens) / sizeof(*lens); i++) {
+	for (unsigned i = 0; i < COUNT(lens); i++) {
 		msg_begin(&m, MSG_DESTROY, 0, 0, AF_INET);
 		nest = msg_nest(&m, CTA_TIMESTAMP);
 		msg_u32(&m, 7, 0);

@@ -122,7 +122,7 @@ START_TEST(other_messages)
 	static const unsigned types[] = { NLMSG_ERROR, NLMSG_DONE, 0x101, 0x103,
 					  0x105,       0x200,      0x202 };
 
-	for (unsigned i = 0; i < sizeof(types) / sizeof(*types); i++) {
+	for (unsigned i = 0; i < COUNT(types); i++) {
 		msg_begin(&m, types[i], 0, 0, AF_INET);
 		ck_assert_int_eq(decode(), 0);
 		msg_size(&m, NLMSG_HDRLEN); /* need not even be ctnetlink's */

@@ -198,7 +198,7 @@ compare(const void *p, size_t len)
 
 	ck_assert_int_eq(rig_decode(&rig, p, len, 1, -1), 1);
 	ck_assert_int_eq(nfct_nlmsg_parse(p, ct), 0);
-	for (unsigned i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
+	for (unsigned i = 0; i < COUNT(pairs); i++)
 		check_pair(ct, &pairs[i]);
 	check_zones(ct);
 	nfct_destroy(ct);

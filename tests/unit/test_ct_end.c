@@ -174,7 +174,7 @@ START_TEST(grain)
 		{ START - SEC, -1, "bound", START },     /* the clock was set back */
 	};
 
-	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++) {
+	for (unsigned i = 0; i < COUNT(t); i++) {
 		msg_begin(&m, MSG_DESTROY, 0, 0, AF_INET);
 		msg_tuple(&m, CTA_TUPLE_ORIG, "192.0.2.1", "192.0.2.2", IPPROTO_UDP, 1, 2);
 		msg_times(&m, START, t[i].stop);

@@ -33,16 +33,11 @@ static char before[4096]; /* the folder of the tests */
 static void
 setup(void)
 {
-	static const uint32_t pcap[6] = { 0xa1b23c4d, 4 << 16 | 2, 0, 0, 65535, 253 };
-	FILE *f;
-
 	strcpy(dir, "/tmp/ctflow-daemon-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_ptr_nonnull(getcwd(before, sizeof(before)));
 	ck_assert_int_eq(chdir(dir), 0);
-	f = fopen("in.pcap", "w");
-	fwrite(pcap, sizeof(pcap), 1, f);
-	fclose(f);
+	unit_empty_pcap("in.pcap");
 }
 
 static void
@@ -51,7 +46,7 @@ teardown(void)
 	static const char *const files[] = { "log",     "log.1", "out", "conf",
 					     "in.pcap", "pid",   "err" };
 
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+	for (size_t i = 0; i < COUNT(files); i++)
 		unlink(files[i]);
 	ck_assert_int_eq(chdir(before), 0);
 	ck_assert_int_eq(rmdir(dir), 0); /* nothing else was left */
@@ -122,14 +117,7 @@ code_of(pid_t pid)
 static bool
 has(const char *path, const char *text)
 {
-	char all[16384] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	(void)!fread(all, 1, sizeof(all) - 1, f);
-	fclose(f);
-	return strstr(all, text) != NULL;
+	return access(path, R_OK) == 0 && strstr(unit_read(path), text);
 }
 
 static void

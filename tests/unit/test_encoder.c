@@ -84,7 +84,7 @@ id_of(const char *name, const char *options, uint32_t want_len)
 	uint64_t id;
 
 	fakes_add(s.plugins);
-	for (size_t i = 0; i < sizeof(outs) / sizeof(*outs); i++)
+	for (size_t i = 0; i < COUNT(outs); i++)
 		ck_assert_int_eq(plugin_add(s.plugins, &outs[i]), 0);
 	snprintf(text, sizeof(text), "[global]\nstack=a:FEED,o:%s\n[o]\n%s", name, options);
 	ck_assert_int_eq(conf_parse(text, strlen(text), "t.conf", &s.conf, NULL), 0);
@@ -144,7 +144,7 @@ START_TEST(frames_as_asked_for)
 	struct encoder *e;
 
 	fakes_add(s.plugins);
-	for (size_t i = 0; i < sizeof(outs) / sizeof(*outs); i++)
+	for (size_t i = 0; i < COUNT(outs); i++)
 		ck_assert_int_eq(plugin_add(s.plugins, &outs[i]), 0);
 	ck_assert_int_eq(conf_parse(text, sizeof(text) - 1, "t.conf", &s.conf, NULL), 0);
 	ck_assert_int_eq(plan_make(s.conf, s.plugins, NULL, &s.plan), 0);

@@ -36,7 +36,7 @@ START_TEST(elements)
 		{ "ct.mark", 4, 0, 21373 },        { "flow.end.reason", 136, 0, 0 },
 	};
 
-	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++) {
+	for (size_t i = 0; i < COUNT(want); i++) {
 		const struct ctf_field *f = field_find(want[i].name);
 
 		ck_assert_ptr_nonnull(f);
@@ -60,7 +60,7 @@ START_TEST(ulogd2_order)
 		"flow.end.usec",    "oob.family",         "oob.protocol",
 	};
 
-	for (unsigned i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+	for (unsigned i = 0; i < COUNT(keys); i++) {
 		ck_assert_str_eq(field_nth(i)->name, keys[i]);
 		ck_assert(field_nth(i)->flags & CTF_F_ULOGD);
 	}

@@ -9,7 +9,6 @@
 #include "rig.h"
 #include "unit.h"
 
-#define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 /* Asked to, a replay drops instead. */
 START_TEST(a_replay_may_drop)
 {
@@ -117,7 +116,7 @@ END_TEST
 START_TEST(an_input_gap_is_told_once_per_sink)
 {
 	struct rig g;
-	struct ctf_gap gap = { 5, 9, 7, CTF_EXACT, "overrun", "a", -1 };
+	struct ctf_gap gap = { 9, 5, 7, CTF_EXACT, "overrun", "a", -1 }; /* clock set back */
 
 	box_init(&g.box);
 	rig_start(
@@ -130,6 +129,8 @@ START_TEST(an_input_gap_is_told_once_per_sink)
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.ngaps, 1);
 	ck_assert_uint_eq(g.box.gaps[0].count, 7);
+	ck_assert_uint_eq(g.box.gaps[0].from_ns, 5);
+	ck_assert_uint_eq(g.box.gaps[0].to_ns, 9);
 	ck_assert_str_eq(g.box.gaps[0].cause, "overrun");
 	ck_assert_uint_eq(g.box.nkept, 6 + 3);
 	/* what came before the gap is before it */

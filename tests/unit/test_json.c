@@ -36,7 +36,7 @@ take_apart(struct plug *p, const char *line, uint64_t sec)
 		bool skip = false;
 
 		*end = '\0';
-		for (unsigned i = 0; i < sizeof(made) / sizeof(*made); i++)
+		for (unsigned i = 0; i < COUNT(made); i++)
 			skip |= strcmp(name, made[i]) == 0;
 		value += *value == '"';
 		value[strcspn(value, "\"")] = '\0';

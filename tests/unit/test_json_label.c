@@ -20,7 +20,7 @@ int
 ctf_want_nth(struct ctf_ctx *ctx, unsigned i, ctf_ref *ret_ref,
 	     const struct ctf_field **ret_field, struct ctf_err *err)
 {
-	if (i == sizeof(fields) / sizeof(*fields))
+	if (i == COUNT(fields))
 		return 0;
 	*ret_ref = (ctf_ref)i;
 	*ret_field = &fields[i];

@@ -89,20 +89,6 @@ teardown(void)
 	rmdir(dir);
 }
 
-static const char *
-contents(const char *name)
-{
-	static char text[65536];
-	FILE *f = fopen(name, "r");
-	size_t n;
-
-	ck_assert_ptr_nonnull(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	return text;
-}
-
 /* The texts of all lines, whose stamps are checked and left out. */
 static const char *
 texts(const char *name)
@@ -111,7 +97,7 @@ texts(const char *name)
 	struct tm tm;
 	size_t n = 0;
 
-	for (const char *p = contents(name); *p; p = strchr(p, '\n') + 1) {
+	for (const char *p = unit_read(name); *p; p = strchr(p, '\n') + 1) {
 		const char *text = strptime(p, "%a %b %e %H:%M:%S %Y ", &tm);
 		time_t when = timegm(&tm), now = time(NULL);
 
@@ -179,7 +165,7 @@ START_TEST(one_line_each)
 	big[sizeof(big) - 1] = '\0';
 	errno = ENOSPC;
 	log_warn("%s", big);
-	text = strchr(contents(path), '\n') + 1;
+	text = strchr(unit_read(path), '\n') + 1;
 	ck_assert_uint_lt(strlen(text), 4096);
 	ck_assert_ptr_nonnull(strstr(text, "xxx...: No space left on device\n"));
 }

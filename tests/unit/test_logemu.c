@@ -38,7 +38,7 @@ START_TEST(same_as_ulogd2)
 {
 	struct plug *p = plug_new(&ctf_plugin_logemu, "file=/dev/null\n");
 
-	for (unsigned i = 0; i < sizeof(samples) / sizeof(*samples); i++) {
+	for (unsigned i = 0; i < COUNT(samples); i++) {
 		struct sample *s = sample_read(samples[i].file);
 
 		for (unsigned k = 0; k < s->n; k++) {
@@ -69,7 +69,7 @@ START_TEST(times)
 		      { 5 * NS, "Jan  1 00:00:05 " } };
 	struct plug *p = plug_new(&ctf_plugin_logemu, "file=/dev/null\n");
 
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (unsigned i = 0; i < COUNT(cases); i++) {
 		plug_rec(p, AF_INET, CTF_DESTROY, cases[i].ns);
 		plug_text(p, "print", "x \n");
 		ck_assert(strncmp(sample_line(p), cases[i].text, 16) == 0);

@@ -157,12 +157,9 @@ START_TEST(loading)
 		"stack=r:REPLAY,i:IP2STR,p:PRINTFLOW,l:LOGEMU\nstack=r:REPLAY,i:IP2STR,g:"
 		"GPRINT\n"
 		"[r]\nfile=oom.pcap\n[l]\nfile=none.txt\n[g]\nfile=none.txt\n";
-	FILE *f = fopen("oom.conf", "w");
 	long n = 1;
 
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
+	unit_write("oom.conf", text);
 	unit_empty_pcap("oom.pcap");
 	while (load_once("oom.conf", n))
 		n++;

@@ -40,11 +40,9 @@ END_TEST
 
 START_TEST(stale_is_replaced)
 {
-	FILE *f = fopen(PATH, "w");
 	int fd;
 
-	fputs("999999999999\n", f);
-	fclose(f);
+	unit_write(PATH, "999999999999\n");
 	ck_assert_int_eq(pidfile_open(PATH, &fd), 0);
 	ck_assert_int_eq(pidfile_write(fd), 0);
 	ck_assert_int_eq(content(), getpid());

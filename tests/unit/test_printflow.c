@@ -24,7 +24,7 @@ proto_of(const char *value)
 		unsigned proto;
 	} known[] = { { "TCP", 6 }, { "UDP", 17 }, { "ICMP", 1 }, { "ESP", 50 }, { "AH", 51 } };
 
-	for (unsigned i = 0; i < sizeof(known) / sizeof(*known); i++)
+	for (unsigned i = 0; i < COUNT(known); i++)
 		if (strcmp(value, known[i].name) == 0)
 			return known[i].proto;
 	return strtoull(value, NULL, 10);
@@ -40,7 +40,7 @@ set_token(struct plug *p, const char *side, const char *key, const char *value)
 		    { "PKTS", "raw.pktcount" }, { "BYTES", "raw.pktlen" } };
 	char name[64];
 
-	for (unsigned i = 0; i < sizeof(map) / sizeof(*map); i++)
+	for (unsigned i = 0; i < COUNT(map); i++)
 		if (strcmp(key, map[i].key) == 0) {
 			snprintf(name, sizeof(name), "%s.%s", side, map[i].field);
 			sample_value(p, name, value);
@@ -122,7 +122,7 @@ START_TEST(protocols)
 	struct plug *p = plug_new(&ctf_plugin_printflow, "");
 	char want[200];
 
-	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+	for (unsigned i = 0; i < COUNT(cases); i++) {
 		plug_rec(p, AF_INET, CTF_UPDATE, 1);
 		plug_num(p, "orig.ip.protocol", cases[i].proto);
 		plug_num(p, "orig.l4.sport", 1);

@@ -9,8 +9,6 @@
 #include "rig.h"
 #include "unit.h"
 
-#define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
-
 START_TEST(all_is_delivered_in_order)
 {
 	struct rig g;

@@ -15,11 +15,7 @@
 static void
 write_conf(const char *text)
 {
-	FILE *f = fopen("setup.conf", "w");
-
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
+	unit_write("setup.conf", text);
 	unit_empty_pcap("setup.pcap");
 }
 
@@ -27,13 +23,7 @@ write_conf(const char *text)
 static bool
 logged(const char *what)
 {
-	char all[8192] = "";
-	FILE *f = fopen("setup.log", "r");
-
-	ck_assert_ptr_nonnull(f);
-	(void)!fread(all, 1, sizeof(all) - 1, f);
-	fclose(f);
-	return strstr(all, what) != NULL;
+	return strstr(unit_read("setup.log"), what) != NULL;
 }
 
 static int

@@ -13,14 +13,13 @@
 #include "rig.h"
 #include "unit.h"
 
-#define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 #define LIVE "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\nqueue=64K\nframe=512\n"
 
 START_TEST(delays_double_up_to_a_minute)
 {
 	uint64_t d = 0, want[] = { 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000 };
 
-	for (unsigned i = 0; i < sizeof(want) / sizeof(*want); i++)
+	for (unsigned i = 0; i < COUNT(want); i++)
 		ck_assert_uint_eq(d = delay_next(d, 1000), want[i]);
 	/* A first delay above the maximum stays what it is. */
 	ck_assert_uint_eq(delay_next(delay_next(0, 60000), 60000), 60000);

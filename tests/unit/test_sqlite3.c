@@ -119,7 +119,7 @@ START_TEST(nat)
 	};
 	struct plug *p = db_plug("flows", "");
 
-	for (unsigned i = 0; i < sizeof(t) / sizeof(*t); i++)
+	for (unsigned i = 0; i < COUNT(t); i++)
 		nat_flow(p, t[i].family, t[i].ip, t[i].port, i);
 	deliver_ok(p);
 	ck_query("SELECT family, src, dst, nat_src, nat_sport, nat_dst, nat_dport FROM flows"
@@ -174,7 +174,7 @@ START_TEST(edges)
 	plug_ip(p, "reply.ip.saddr", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
 	plug_ip(p, "reply.ip.daddr", "::");
 	plug_num(p, "orig.ip.protocol", 58);
-	for (unsigned i = 0; i < sizeof(zero) / sizeof(*zero); i++)
+	for (unsigned i = 0; i < COUNT(zero); i++)
 		plug_num(p, zero[i], 0);
 	plug_num(p, "orig.raw.pktcount", UINT64_MAX);
 	plug_num(p, "reply.raw.pktlen", INT64_MAX);
@@ -328,7 +328,7 @@ START_TEST(reserved_names)
 	struct ctf_err err;
 	char options[256];
 
-	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+	for (unsigned i = 0; i < COUNT(names); i++) {
 		snprintf(options, sizeof(options), "db=%s\ntable=%s\n", db_path(), names[i]);
 		ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
 		ck_assert_ptr_nonnull(strstr(err.msg, names[i]));
@@ -368,7 +368,7 @@ START_TEST(names_in_the_way)
 	char options[256];
 
 	snprintf(options, sizeof(options), "db=%s\ntable=flows\n", db_path());
-	for (unsigned i = 0; i < sizeof(make) / sizeof(*make); i++) {
+	for (unsigned i = 0; i < COUNT(make); i++) {
 		unlink(db_path());
 		db_exec(make[i]);
 		ck_assert_msg(plug_try(&ctf_plugin_sqlite3, options, &err) < 0, "%s", make[i]);

@@ -214,7 +214,7 @@ START_TEST(refused_rows)
 	struct ctf_err err;
 	struct plug *p;
 
-	for (unsigned i = 0; i < sizeof(how) / sizeof(*how); i++) {
+	for (unsigned i = 0; i < COUNT(how); i++) {
 		db_exec("DROP TABLE IF EXISTS t");
 		db_exec(how[i]);
 		p = db_plug("t", "");

@@ -13,7 +13,7 @@ START_TEST(short_writes)
 		ck_assert_int_eq(open_sink(), 0);
 		ck_assert_int_eq(stream_deliver(&s, list, FRAMES, &taken, &err), CTF_SENT);
 		ck_assert_uint_eq(taken, FRAMES);
-		ck_assert_str_eq(content(path), all);
+		ck_assert_str_eq(unit_read(path), all);
 		stream_close(&s);
 	}
 }
@@ -38,15 +38,15 @@ START_TEST(disk_full)
 		ck_assert_int_eq(stream_deliver(&s, list, FRAMES, &taken, &err), CTF_RETRY);
 		ck_assert_ptr_nonnull(strstr(err.msg, "No space left"));
 		ck_assert_ptr_nonnull(strstr(err.msg, path));
-		ck_assert_uint_eq(strlen(content(path)), room);
-		ck_assert(strncmp(content(path), all, room) == 0);
+		ck_assert_uint_eq(strlen(unit_read(path)), room);
+		ck_assert(strncmp(unit_read(path), all, room) == 0);
 		stream_close(&s);
 		inject.full = false;
 		ck_assert_int_eq(open_sink(), 0);
 		ck_assert_int_eq(stream_deliver(&s, list + taken, FRAMES - taken, &more, &err),
 				 CTF_SENT);
 		ck_assert_uint_eq(taken + more, FRAMES);
-		ck_assert_str_eq(content(path), all);
+		ck_assert_str_eq(unit_read(path), all);
 		stream_close(&s);
 	}
 }
@@ -68,7 +68,7 @@ START_TEST(disk_full_other_writer)
 		inject.full = false;
 		ck_assert_int_eq(stream_deliver(&s, list + taken, FRAMES - taken, &more, &err),
 				 CTF_SENT);
-		snprintf(want, sizeof(want), "%s", content(path));
+		snprintf(want, sizeof(want), "%s", unit_read(path));
 		at = strstr(want, "other\n");
 		ck_assert_ptr_nonnull(at);
 		memmove(at, at + 6, strlen(at + 6) + 1);
@@ -93,7 +93,7 @@ START_TEST(begun_frame_dropped)
 		inject.full = false;
 		ck_assert_int_eq(stream_deliver(&s, list + 1, 2, &taken, &err), CTF_SENT);
 		ck_assert_str_eq(
-			content(path),
+			unit_read(path),
 			other ? "first\nseother\n\nthird\nfourth\nfifth\nsixth, the last\n"
 			      : "first\nse\nthird\nfourth\nfifth\nsixth, the last\n");
 		stream_close(&s);
@@ -118,10 +118,10 @@ START_TEST(rotated_while_full)
 		ck_assert_int_eq(stream_reopen(&s, &err), 0);
 		ck_assert_int_eq(stream_deliver(&s, list + taken, FRAMES - taken, &more, &err),
 				 CTF_SENT);
-		snprintf(both, sizeof(both), "%s", content(old));
+		snprintf(both, sizeof(both), "%s", unit_read(old));
 		/* the new file begins with the line the old one has a part of */
 		*(strrchr(both, '\n') ? strrchr(both, '\n') + 1 : both) = '\0';
-		strcat(both, content(path));
+		strcat(both, unit_read(path));
 		ck_assert_str_eq(both, all);
 		stream_close(&s);
 	}
@@ -141,10 +141,10 @@ START_TEST(reopen_keeps_the_old_file)
 	ck_assert_int_eq(stream_deliver(&s, list, FRAMES, &taken, &err), CTF_SENT);
 	ck_assert_int_eq(rename(moved, dir), 0);
 	snprintf(at, sizeof(at), "%s/log", dir);
-	ck_assert_str_eq(content(at), all);
+	ck_assert_str_eq(unit_read(at), all);
 	ck_assert_int_eq(rename(path, strcat(at, ".1")), 0);
 	ck_assert_int_eq(stream_reopen(&s, &err), 0);
-	ck_assert_str_eq(content(path), "");
+	ck_assert_str_eq(unit_read(path), "");
 }
 END_TEST
 
@@ -152,14 +152,11 @@ END_TEST
 START_TEST(torn_tail)
 {
 	unsigned taken;
-	FILE *f = fopen(path, "w");
-
-	fputs("whole\nha", f);
-	fclose(f);
+	unit_write(path, "whole\nha");
 	ck_assert_int_eq(open_sink(), 0);
 	ck_assert_int_eq(stream_deliver(&s, list, 1, &taken, &err), CTF_SENT);
 	ck_assert_int_eq(stream_deliver(&s, list + 1, 1, &taken, &err), CTF_SENT);
-	ck_assert_str_eq(content(path), "whole\nha\nfirst\nsecond line\nthird\n");
+	ck_assert_str_eq(unit_read(path), "whole\nha\nfirst\nsecond line\nthird\n");
 }
 END_TEST
 

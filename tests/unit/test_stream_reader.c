@@ -150,7 +150,7 @@ START_TEST(stdout_file)
 	open_stdout(fd);
 	ck_assert_int_eq(stream_deliver(&s, list, 1, &taken, &err), CTF_SENT);
 	ck_assert_int_eq(write(fd, "foot\n", 5), 5); /* one offset: nobody overwrites */
-	ck_assert_str_eq(content(path), "head\nfirst\nsecond line\nfoot\n");
+	ck_assert_str_eq(unit_read(path), "head\nfirst\nsecond line\nfoot\n");
 	close(fd);
 }
 END_TEST

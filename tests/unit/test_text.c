@@ -44,7 +44,7 @@ static const struct {
 
 START_TEST(json_escapes)
 {
-	for (unsigned i = 0; i < sizeof(json_cases) / sizeof(*json_cases); i++) {
+	for (unsigned i = 0; i < COUNT(json_cases); i++) {
 		size_t n = json_cases[i].n ? json_cases[i].n : strlen(json_cases[i].in);
 		char got[64];
 

@@ -21,7 +21,6 @@ static const struct {
 			    "\"gap.to\": \"1970-01-01T00:00:02.000Z\", "
 			    "\"gap.cause\": \"overrun\", \"gap.count\": 7, " },
 };
-#define OUTPUTS (sizeof(outputs) / sizeof(*outputs))
 
 static char dir[] = "/tmp/test_text_outputs.XXXXXX", path[64], moved[64], options[128];
 static struct ctf_err err;
@@ -41,19 +40,6 @@ teardown(void)
 	unlink(path);
 	unlink(moved);
 	rmdir(dir);
-}
-
-/* What a file holds, as a string. */
-static const char *
-content(const char *file)
-{
-	static char text[4096];
-	FILE *f = fopen(file, "r");
-
-	ck_assert_msg(f != NULL, "%s is missing", file);
-	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
-	fclose(f);
-	return text;
 }
 
 static void
@@ -104,11 +90,11 @@ START_TEST(reopened)
 	ck_assert_int_eq(outputs[_i].plugin->reopen(plug_sink(p), &err), 0);
 	one_line(p, "third \n");
 	plug_close(p);
-	ck_assert_ptr_nonnull(strstr(content(moved), "first"));
-	ck_assert_ptr_nonnull(strstr(content(moved), "second"));
-	ck_assert_ptr_null(strstr(content(moved), "third"));
-	ck_assert_ptr_nonnull(strstr(content(path), "third"));
-	ck_assert_ptr_null(strstr(content(path), "second"));
+	ck_assert_ptr_nonnull(strstr(unit_read(moved), "first"));
+	ck_assert_ptr_nonnull(strstr(unit_read(moved), "second"));
+	ck_assert_ptr_null(strstr(unit_read(moved), "third"));
+	ck_assert_ptr_nonnull(strstr(unit_read(path), "third"));
+	ck_assert_ptr_null(strstr(unit_read(path), "second"));
 	plug_free(p);
 }
 END_TEST
@@ -126,7 +112,7 @@ START_TEST(gaps)
 	ck_assert_int_eq(plug_gap(p, &gap), CTF_OK);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
 	plug_close(p);
-	ck_assert_ptr_nonnull(strstr(content(path), outputs[_i].gap));
+	ck_assert_ptr_nonnull(strstr(unit_read(path), outputs[_i].gap));
 	plug_free(p);
 }
 END_TEST
@@ -136,10 +122,10 @@ add_tests(TCase *t)
 {
 	setenv("TZ", "UTC", 1);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(t, sync_is_honoured, 0, OUTPUTS);
+	tcase_add_loop_test(t, sync_is_honoured, 0, COUNT(outputs));
 	tcase_add_test(t, sockets_get_each_batch);
-	tcase_add_loop_test(t, reopened, 0, OUTPUTS);
-	tcase_add_loop_test(t, gaps, 0, OUTPUTS);
+	tcase_add_loop_test(t, reopened, 0, COUNT(outputs));
+	tcase_add_loop_test(t, gaps, 0, COUNT(outputs));
 }
 
 int

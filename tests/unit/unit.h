@@ -10,6 +10,9 @@
 /* Runs what `add` adds; its messages go to stderr.  Returns the exit code. */
 int unit_main(const char *name, void (*add)(TCase *));
 
+void unit_write(const char *path, const char *text);
+/* What a file holds, as a string; valid until the next call. */
+const char *unit_read(const char *path);
 /* Writes a capture without a packet, for REPLAY to find. */
 void unit_empty_pcap(const char *path);
 
