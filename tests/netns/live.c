@@ -46,17 +46,6 @@ ctf_log(const struct ctf_ctx *ctx, enum ctf_level level, const char *fmt, ...)
 }
 
 int
-ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-	va_end(ap);
-	return -errnum;
-}
-
-int
 ctf_fail_opt(const struct ctf_ctx *ctx, struct ctf_err *err, const char *name, const char *fmt,
 	     ...)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The stream sink with its source compiled in, so that its system calls can
- * be made to fail; the core is two functions here.
+ * be made to fail; the core is a few functions here.
  */
 #ifndef TEST_STREAM_INJECT_H
 #define TEST_STREAM_INJECT_H
@@ -16,7 +16,6 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int n);
 
 #include <check.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 static struct {
@@ -56,17 +55,6 @@ ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
 	if (inject.interrupt)
 		return -EINTR;
 	return poll(&p, 1, timeout_ms > 20 ? 20 : timeout_ms) > 0 ? p.revents : 0;
-}
-
-int
-ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-	va_end(ap);
-	return -errnum;
 }
 
 /* Without -u there is nobody to give a file to. */
