@@ -170,7 +170,7 @@ end(struct daemon *d, int code)
 		pidfile_remove(d->pidfile ? d->pidfile : d->cli.pidfile, d->pid_fd);
 	free(d->pidfile);
 	if (!clean) {
-		log_errorx("an output does not come to an end, exiting without it");
+		log_errorx("exiting without waiting for outputs that hang");
 		_exit(code);
 	}
 	setup_free(&d->setup);

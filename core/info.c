@@ -125,14 +125,18 @@ print_ceilings(FILE *f, const struct graph *g)
 		batch_free(&b);
 	}
 	for (const struct sink *s = g->sinks; s; s = s->next) {
-		uint64_t open = 0;
+		uint64_t open = 0, group = 0; /* a group in delivery is never dropped */
 
-		for (const struct encoder *e = s->encoders; e; e = e->next)
+		for (const struct encoder *e = s->encoders; e; e = e->next) {
 			open += (uint64_t)e->limit *
 				(e->ctx.inst->plugin->stream ? STREAM_MAX : 1);
-		fprintf(f, "#   %s: queue %llu bytes, open frames %llu bytes\n", s->inst->id,
-			(unsigned long long)s->queue.limit, (unsigned long long)open);
-		sum += s->queue.limit + open;
+			if (group < (uint64_t)e->limit * GROUP)
+				group = (uint64_t)e->limit * GROUP;
+		}
+		fprintf(f, "#   %s: queue %llu bytes, in delivery %llu, open frames %llu\n",
+			s->inst->id, (unsigned long long)s->queue.limit,
+			(unsigned long long)group, (unsigned long long)open);
+		sum += s->queue.limit + group + open;
 	}
 	fprintf(f, "#   together %llu bytes\n", (unsigned long long)sum);
 }

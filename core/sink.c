@@ -203,10 +203,18 @@ push_lost(struct sink *s)
 		queue_push(&s->queue, gap);
 }
 
+static void
+say_room(struct sink *s)
+{
+	ctf_log(&s->ctx, CTF_NOTICE, "queue has room again, %llu flows were dropped",
+		(unsigned long long)s->drop_run);
+	s->drop_run = 0;
+}
+
 void
 sink_kick(struct sink *s)
 {
-	bool wake;
+	bool wake, half;
 
 	if (!s->dirty)
 		return;
@@ -215,9 +223,12 @@ sink_kick(struct sink *s)
 	s->dirty = s->lost_enc != NULL;
 	wake = s->waiting;
 	s->waiting = false;
+	half = s->queue.bytes < s->queue.limit / 2;
 	pthread_mutex_unlock(&s->lock);
 	if (wake)
 		eventfd_write(s->kick, 1);
+	if (s->drop_run && half)
+		say_room(s);
 }
 
 /* Takes the oldest frames out until it fits; what they held goes into sum. */
@@ -266,6 +277,8 @@ sink_drop(struct sink *s)
 	if (!recs)
 		return;
 	ctf_count(s->dropped, recs);
-	log_msg_limit(&s->drop_log, CTF_ERROR, "%s:%s: queue full: %llu flows dropped",
-		      s->inst->id, s->inst->plugin->name, (unsigned long long)recs);
+	s->drop_run += recs;
+	log_msg_limit(&s->drop_log, CTF_ERROR,
+		      "%s:%s: queue full, the oldest are dropped: %llu flows so far",
+		      s->inst->id, s->inst->plugin->name, (unsigned long long)s->drop_run);
 }

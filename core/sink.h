@@ -25,6 +25,7 @@ struct sink {
 	/* main thread only */
 	bool dirty; /* pushed since the last kick */
 	struct log_limit drop_log;
+	uint64_t drop_run; /* flows dropped since there was room */
 
 	/* both, under the mutex */
 	pthread_mutex_t lock;

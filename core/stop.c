@@ -106,11 +106,16 @@ all_done(const struct graph *g)
 static void
 say_lost(struct sink *s)
 {
-	if (!s->queue.recs)
+	uint64_t recs;
+
+	pthread_mutex_lock(&s->lock);
+	recs = s->queue.recs;
+	pthread_mutex_unlock(&s->lock);
+	if (!recs)
 		return;
-	ctf_count(s->dropped, s->queue.recs);
+	ctf_count(s->dropped, recs);
 	ctf_log(&s->ctx, CTF_ERROR, "stopped with %llu flows not delivered, or not known to be",
-		(unsigned long long)s->queue.recs);
+		(unsigned long long)recs);
 }
 
 /* Also those that were given nothing: their thread may have lost something. */
@@ -148,9 +153,11 @@ stop_sinks(struct stop *st)
 			sink_abort(s);
 	deadline = clock_ms() + ABORT_MS;
 	for (struct sink *s = g->sinks; s; s = s->next) {
-		ended &= sink_join(s, deadline);
-		if (!s->running)
-			say_lost(s);
+		if (!sink_join(s, deadline)) {
+			ctf_log(&s->ctx, CTF_ERROR, "does not come to an end");
+			ended = false;
+		}
+		say_lost(s);
 	}
 	return ended;
 }

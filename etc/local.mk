@@ -18,5 +18,7 @@ uninstall-local:
 	rm -f etc-ctflowd.conf
 	rmdir '$(DESTDIR)$(localstatedir)/lib/ctflowd' 2>/dev/null || :
 
+if ALL_PLUGINS
 TESTS += etc/check.sh
+endif
 dist_check_SCRIPTS += etc/check.sh

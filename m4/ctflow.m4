@@ -12,6 +12,8 @@ AC_DEFUN([CTF_PLUGIN], [
   m4_ifval([$3], [AS_IF([test "$ctf_plugin_$1" != no], [PKG_CHECK_MODULES([$2], [$3])])],
     [AC_SUBST([$2_CFLAGS], []) AC_SUBST([$2_LIBS], [])])
   AS_IF([test "$ctf_plugin_$1" = yes], [AC_DEFINE([BUILTIN_$2], [1], [$2 is linked in])])
+  AS_CASE([$ctf_plugin_$1], [no], [ctf_all=no])
+  m4_ifval([$3], [], [AS_CASE([$ctf_plugin_$1], [yes], [], [ctf_stock=no])])
   AM_CONDITIONAL([BUILTIN_$2], [test "$ctf_plugin_$1" = yes])
   AM_CONDITIONAL([SHARED_$2], [test "$ctf_plugin_$1" = shared])
 ])

@@ -3,7 +3,9 @@ TESTS += tests/interop/test_ipfix_check.py
 dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_check.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
+if ALL_PLUGINS
 TESTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
+endif
 dist_check_SCRIPTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
 EXTRA_DIST += tests/interop/collectors.py
 

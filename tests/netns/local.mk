@@ -2,7 +2,7 @@
 
 # The NFCT input alone; tests/netns/live.c stands in for the core.
 if HAVE_CHECK
-if BUILTIN_NFCT
+if STOCK_PLUGINS
 check_PROGRAMS += tests/netns/test_nfct_live
 tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/live.c \
 	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c
@@ -20,7 +20,9 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.
 	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 check_PROGRAMS += tests/netns/flood
 tests_netns_flood_LDADD =
+if ALL_PLUGINS
 TESTS += $(NETNS_TESTS)
+endif
 dist_check_SCRIPTS += $(NETNS_TESTS)
 EXTRA_DIST += $(NETNS_MODULES)
 

@@ -17,29 +17,29 @@ libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
 # The core, by itself and around plugins that do as they are told (fakes.h).
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
-	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_daemon tests/unit/test_encoder \
-	tests/unit/test_field tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph \
-	tests/unit/test_info tests/unit/test_log tests/unit/test_loop tests/unit/test_oom \
-	tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_plugin tests/unit/test_priv \
-	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_setup \
-	tests/unit/test_sink tests/unit/test_tables
+	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_field \
+	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_log \
+	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
+	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_sink
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=strdup
 
-# Inputs.
+# The decoder.
 UNIT_TESTS += tests/unit/test_ct_bad tests/unit/test_ct_decode tests/unit/test_ct_diff \
-	tests/unit/test_ct_end tests/unit/test_pcap tests/unit/test_replay
-if BUILTIN_NFCT
-UNIT_TESTS += tests/unit/test_nfct_bpf
-endif
+	tests/unit/test_ct_end tests/unit/test_pcap
 
-# Filters, and outputs for text.
+# Plugins that are linked in, and the core around them.
+if STOCK_PLUGINS
+UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_bpf \
+	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_replay tests/unit/test_setup \
+	tests/unit/test_tables
 UNIT_TESTS += tests/unit/test_gprint tests/unit/test_ip2str tests/unit/test_json \
 	tests/unit/test_json_label tests/unit/test_json_peer tests/unit/test_logemu \
 	tests/unit/test_mark tests/unit/test_printflow tests/unit/test_stream \
 	tests/unit/test_stream_reader tests/unit/test_text tests/unit/test_text_outputs
+endif
 # These have a core of their own.
 tests_unit_test_stream_LDADD = libunit.a libctflow.a $(CHECK_LIBS)
 tests_unit_test_stream_reader_LDADD = $(tests_unit_test_stream_LDADD)

@@ -96,8 +96,8 @@ START_TEST(wiring)
 	has(text, "# b:LIVE: 2 slots, ");
 	has(text, "#    0 ct.id                for k s from b:LIVE\n");
 	has(text, "# memory ceilings\n");
-	has(text, "#   k: queue 67108864 bytes, open frames 128 bytes\n");
-	has(text, "#   s: queue 67108864 bytes, open frames 4096 bytes\n");
+	has(text, "#   k: queue 67108864 bytes, in delivery 4096, open frames 128\n");
+	has(text, "#   s: queue 67108864 bytes, in delivery 4096, open frames 4096\n");
 	free(text);
 }
 END_TEST
