@@ -30,7 +30,7 @@ cli_usage(const char *argv0)
 	       "  -V, --version           version and licence\n"
 	       "  -d, --daemon            run in the background\n"
 	       "  -v, --verbose           log to stderr as well; with -n: print everything\n"
-	       "  -l, --loglevel N        1 debug 3 info 5 notice 7 error 8 fatal\n"
+	       "  -l, --loglevel N        1 debug 3 info 5 notice 6 warning 7 error 8 fatal\n"
 	       "  -c, --configfile FILE   instead of /etc/ctflowd.conf or /etc/ulogd.conf\n"
 	       "  -p, --pidfile FILE      write the process id, refuse to run twice\n"
 	       "  -u, --uid USER          name or number to run as after the start\n"

@@ -198,12 +198,13 @@ run_daemon(struct daemon *d)
 		d->pidfile = realpath(d->cli.pidfile, NULL);
 	if (!code && d->cli.daemon && background_start(&d->report_fd))
 		code = 1;
+	/* Before any other path is used, so that all of them mean the same. */
+	if (!code && d->cli.daemon && chdir("/"))
+		log_warn("chdir /");
 	if (!code)
 		code = setup_load(&d->setup, conf, d->cli.loglevel, true);
 	if (!code && d->cli.verbose && d->cli.daemon)
 		log_errorx("suppressing verbose output: not with -d");
-	if (!code && d->cli.daemon && chdir("/"))
-		log_warn("chdir /");
 	if (!code)
 		code = start(d);
 	background_done(d->report_fd, code);

@@ -149,6 +149,10 @@ setup(void *self, struct ctf_err *err)
 	if (c->mode == MODE_UNIX && strlen(c->stream.file) >= sizeof(sun.sun_path))
 		return ctf_fail_opt(e->obj.ctx, err, "file", "longer than %zu characters: %s",
 				    sizeof(sun.sun_path) - 1, c->stream.file);
+	if ((c->mode == MODE_TCP || c->mode == MODE_UDP) && !transport_port(c->port))
+		return ctf_fail_opt(e->obj.ctx, err, "port",
+				    "port=%s: neither 1 to 65535 nor the name of a service",
+				    c->port);
 	set_begin(e);
 	tzset();
 	ctf_frames(e->obj.ctx, STREAM_FRAME, c->stream.sync || socket);

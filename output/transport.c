@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -102,6 +103,17 @@ connect_any(struct ctf_ctx *ctx, const struct addrinfo *list, bool tcp, struct c
 			break;
 	}
 	return unreachable(fd);
+}
+
+bool
+transport_port(const char *port)
+{
+	char *end;
+	unsigned long n = strtoul(port, &end, 10);
+
+	if (end != port && !*end)
+		return n >= 1 && n <= 65535;
+	return getservbyname(port, NULL) != NULL;
 }
 
 int

@@ -20,6 +20,9 @@
 int transport_open(struct ctf_ctx *, const char *host, const char *port, bool tcp,
 		   struct ctf_err *);
 
+/* Whether it is a port: 1 to 65535, or a service of services(5).  Main thread. */
+bool transport_port(const char *port);
+
 /* UDP: what the path does not take whole is refused (EMSGSIZE), not fragmented. */
 void transport_whole(int fd);
 

@@ -227,8 +227,13 @@ START_TEST(bad_options)
 	snprintf(options, sizeof(options), "mode=unix\nfile=/%0150d\n", 0);
 	ck_assert_int_lt(plug_try(&ctf_plugin_json, options, &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, "107"));
-	ck_assert_int_eq(plug_try(&ctf_plugin_json, "mode=TCP\nport=syslog\nsync=1\n", &err),
-			 0);
+	ck_assert_int_lt(plug_try(&ctf_plugin_json, "mode=tcp\nport=99999\n", &err), 0);
+	ck_assert_ptr_nonnull(strstr(err.msg, "port=99999: neither 1 to 65535"));
+	ck_assert_uint_eq(err.line, 5);
+	ck_assert_int_lt(plug_try(&ctf_plugin_json, "mode=udp\nport=0\n", &err), 0);
+	ck_assert_int_lt(plug_try(&ctf_plugin_json, "mode=udp\nport=nosuch\n", &err), 0);
+	ck_assert_int_eq(plug_try(&ctf_plugin_json, "port=nosuch\n", &err), 0); /* not used */
+	ck_assert_int_eq(plug_try(&ctf_plugin_json, "mode=TCP\nport=514\nsync=1\n", &err), 0);
 }
 END_TEST
 
