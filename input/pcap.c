@@ -369,8 +369,12 @@ pcap_writer_open(const char *path, struct pcap_writer **ret_writer, struct ctf_e
 		e = ctf_fail(err, EINVAL, "%s: not a regular file", path);
 	} else {
 		append(w, &h, sizeof(h));
-		*ret_writer = w;
-		return 0;
+		e = pcap_writer_flush(w); /* a recording from its first moment */
+		if (!e) {
+			*ret_writer = w;
+			return 0;
+		}
+		ctf_fail(err, -e, "%s: %s", path, strerror(-e));
 	}
 	if (w->fd >= 0)
 		close(w->fd);

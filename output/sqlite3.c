@@ -47,6 +47,9 @@ file_check(const struct sq_conf *c, struct ctf_ctx *ctx, struct ctf_err *err, bo
 	char dir[4096] = ".";
 	struct stat st;
 
+	/* SQLite would take these for no file at all: the flows would be gone. */
+	if (strcmp(c->db, ":memory:") == 0 || strncmp(c->db, "file:", 5) == 0)
+		return ctf_fail_opt(ctx, err, "db", "%s: not the name of a file", c->db);
 	if (slash)
 		snprintf(dir, sizeof(dir), "%.*s", slash == c->db ? 1 : (int)(slash - c->db),
 			 c->db);

@@ -42,6 +42,7 @@
 /*
  * The readable columns stand outside the UNION, so that a query which does not
  * show them does not compute them; the cast lets ORDER BY destroy_ns use the key.
+ * ctnetlink leaves a mark or zone out when it is 0, so that is what absent means.
  */
 /* clang-format off */
 static const char view_sql[] =
@@ -53,7 +54,8 @@ static const char view_sql[] =
 	" " ADDR("dst") " AS dst, dport,"
 	" " ADDR("nat_src") " AS nat_src, nat_sport,"
 	" " ADDR("nat_dst") " AS nat_dst, nat_dport, icmp_type, icmp_code,"
-	" orig_packets, orig_bytes, reply_packets, reply_bytes, mark, zone,"
+	" orig_packets, orig_bytes, reply_packets, reply_bytes,"
+	" coalesce(mark, 0) AS mark, coalesce(zone, 0) AS zone,"
 	" nullif(nsid, -1) AS nsid, nullif(id, -1) AS id, status, tcp_state, end_reason"
 	" FROM (SELECT destroy_ns," RAW
 	" UNION ALL SELECT CAST(NULL AS INTEGER)," RAW ");";

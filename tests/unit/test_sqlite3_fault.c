@@ -80,7 +80,7 @@ START_TEST(locked_at_start)
 		{ "CREATE TABLE flows(ct_id INT, ct_mark INT, orig_ip_saddr TEXT)",
 		  "SELECT * FROM flows", "7|0|10.77.0.1" },
 		{ "CREATE TABLE x(a)", "SELECT id, mark, src, destroy_ns FROM flows",
-		  "7||10.77.0.1|1795238256698547123" },
+		  "7|0|10.77.0.1|1795238256698547123" },
 	};
 	struct ctf_gap g = { T0, T0, 1, CTF_EXACT, "overrun", "ct1", -1 };
 	struct ctf_err err;
@@ -161,6 +161,8 @@ START_TEST(bad_paths)
 	snprintf(path, sizeof(path), "%s.d/x", db_path());
 	try_fails(path, "No such file");
 	try_fails("/", "not a regular file");
+	try_fails(":memory:", "not the name of a file");
+	try_fails("file:x", "not the name of a file");
 }
 END_TEST
 
