@@ -202,15 +202,19 @@ open_module(struct plugin_set *set, const char *path, struct ctf_err *err)
 static int
 load_file(struct plugin_set *set, const char *path, struct ctf_err *err)
 {
+	char file[PATH_MAX + 2];
 	uint32_t abi;
-	int ret = elfnote_abi(path, &abi, err);
+	int ret;
 
+	/* Without a slash dlopen() would look elsewhere than the check did. */
+	snprintf(file, sizeof(file), "%s%s", strchr(path, '/') ? "" : "./", path);
+	ret = elfnote_abi(file, &abi, err);
 	if (ret)
 		return ret;
 	if (abi != CTF_ABI)
 		return ctf_fail(err, EINVAL, "%s: made for plugin ABI %u, this is %u", path,
 				abi, CTF_ABI);
-	return open_module(set, path, err);
+	return open_module(set, file, err);
 }
 
 const struct ctf_plugin *

@@ -132,6 +132,18 @@ queue_settle(struct queue *q, uint64_t number)
 void
 queue_rewind(struct queue *q)
 {
+	struct qframe *last = q->next;
+
+	/*
+	 * What a session had begun beyond the head begins anew in the next one.
+	 * Left as it is, a begun frame would stand behind one that may be
+	 * dropped, and the gap for that one behind both.
+	 */
+	for (struct qframe *f = q->head ? q->head->next : NULL; f; f = f->next) {
+		f->begun = false;
+		if (f == last)
+			break;
+	}
 	q->next = q->head;
 	q->before_next = NULL;
 	q->claimed = 0;

@@ -163,6 +163,20 @@ START_TEST(damaged_modules)
 }
 END_TEST
 
+/* A bare name is a file of the current folder, for the check and the loader alike. */
+START_TEST(a_name_without_a_folder)
+{
+	struct ctf_err err;
+
+	ck_assert_int_eq(chdir("tests/unit/.libs"), 0);
+	ck_assert_int_eq(plugin_load(set, "modtest.so", &err), 0);
+	ck_assert_ptr_nonnull(plugin_find(set, "MODTEST", &err));
+	ck_assert_int_eq(plugin_load(set, "libc.so.6", &err),
+			 -ENOENT); /* dlopen() would find it */
+	ck_assert_int_eq(chdir("../../.."), 0);
+}
+END_TEST
+
 START_TEST(a_module_is_loaded)
 {
 	struct ctf_err err;
@@ -186,6 +200,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, ulogd2_paths_mean_ours);
 	tcase_add_test(t, foreign_files_are_not_run);
 	tcase_add_test(t, damaged_modules);
+	tcase_add_test(t, a_name_without_a_folder);
 	tcase_add_test(t, a_module_is_loaded);
 }
 

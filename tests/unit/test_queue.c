@@ -88,6 +88,24 @@ START_TEST(rewind_delivers_the_unsettled_again)
 }
 END_TEST
 
+START_TEST(nothing_is_begun_after_a_rewind)
+{
+	struct queue q = { .limit = 1 << 20 };
+	struct qframe *f;
+
+	push(&q, 5);
+	claim(&q, 1);
+	queue_taken(&q, 2); /* 3 was begun */
+	queue_settle(&q, 1);
+	queue_rewind(&q);
+	f = queue_drop(&q); /* from 2 on, which was not */
+	ck_assert_uint_eq(f->f.number, 2);
+	queue_unshift(&q, f); /* a gap in its place */
+	ck_assert_uint_eq(claim(&q, 2), 4);
+	queue_clear(&q);
+}
+END_TEST
+
 START_TEST(drop_spares_what_is_being_delivered)
 {
 	const struct ctf_frame *given[GROUP];
@@ -229,6 +247,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, in_order_and_settled);
 	tcase_add_test(t, groups_end_at_fixed_numbers);
 	tcase_add_test(t, rewind_delivers_the_unsettled_again);
+	tcase_add_test(t, nothing_is_begun_after_a_rewind);
 	tcase_add_test(t, drop_spares_what_is_being_delivered);
 	tcase_add_test(t, unshift_into_empty);
 	tcase_add_test(t, bytes_are_counted);
