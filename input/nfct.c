@@ -39,6 +39,9 @@ static const struct ctf_opt opts[] = {
 	  "every so often make the kernel end expired flows at once; 0: it takes its time" },
 	{ "reliable", CTF_OBOOL, AT(reliable), 0, 0, "1", NULL,
 	  "the kernel keeps ended flows until we have taken them" },
+	{ "reliable_fill", CTF_OUINT, AT(reliable_fill), 1, 100, "90", NULL,
+	  "percent of nf_conntrack_max: a table fuller than that because it keeps ended flows "
+	  "for us lets go of them; they are a gap" },
 	{ "accept_src_filter", CTF_OTEXT, AT(accept_src), 0, 0, "", NULL,
 	  "original source in one of these: 10.0.0.0/8,2001:db8::/32 (no IPv6 prefix in the "
 	  "list: no IPv6 flow; likewise IPv4)" },
@@ -150,6 +153,7 @@ make_counters(struct nfct *s)
 	s->lost = ctf_counter_new(ctx, "lost");
 	s->retries = ctf_counter_new(ctx, "retries");
 	s->unreported = ctf_counter_new(ctx, "unreported");
+	s->valve_opened = ctf_counter_new(ctx, "valve_opened");
 }
 
 static int

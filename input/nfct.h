@@ -8,6 +8,7 @@
 #include "nfct_bpf.h"
 #include "nfct_sock.h"
 #include "nfct_sysctl.h"
+#include "nfct_valve.h"
 #include "pcap.h"
 
 #define NFCT_SEC UINT64_C(1000000000) /* in ns */
@@ -18,7 +19,8 @@ struct nfct_conf {
 	uint64_t buffer_size, buffer_maxsize; /* bytes; 0: our choice, no growth */
 	uint64_t resync_timeout, poll;        /* ms */
 	bool hash_enable, reliable;
-	unsigned sysctl; /* enum nfct_policy */
+	uint64_t reliable_fill; /* percent */
+	unsigned sysctl;        /* enum nfct_policy */
 	const char *accept_src, *accept_dst, *accept_proto;
 	const char *record, *netns;
 };
@@ -32,7 +34,7 @@ struct nfct {
 	unsigned prog_len;
 	char *selection; /* the accept_* options, for the coverage record */
 	ctf_counter *events, *ignored, *malformed, *no_counters, *no_start;
-	ctf_counter *lost, *retries, *unreported;
+	ctf_counter *lost, *retries, *unreported, *valve_opened;
 
 	/* while started */
 	int fd; /* the event socket */
@@ -53,9 +55,12 @@ struct nfct {
 	uint64_t gap_from; /* an overrun goes on since; 0: none */
 	uint64_t calm_ns;  /* up to here nothing had to be retried */
 	uint64_t said_ns;  /* the last warning about losses */
+	struct nfct_valve valve;
 
 	/* time */
 	unsigned ticks, tick_sec;
+	unsigned every_ms; /* the timer; shorter than tick_sec while the valve wants it */
+	unsigned waited_ms;
 	bool probing;      /* the dump under way is that of the dying list */
 	uint64_t probe_ns; /* the last such dump */
 	uint64_t from_ns;  /* of the coverage */
@@ -94,5 +99,10 @@ void nfct_overrun_end(struct nfct *s);
 void nfct_count_retries(struct nfct *s, uint64_t now);
 /* The end: whatever the kernel still keeps for us will be lost. */
 void nfct_lose_dying(struct nfct *s);
+/* What a count of drops says about the number of flows lost. */
+enum ctf_count_is nfct_drops_mean(const struct nfct *s);
+/* A gap until now. */
+void nfct_report_gap(struct nfct *s, const char *cause, uint64_t from, uint64_t count,
+		     enum ctf_count_is is);
 
 #endif

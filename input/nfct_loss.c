@@ -75,16 +75,17 @@ nfct_overrun(struct nfct *s, uint64_t now)
  * Each drop is one flow if only ends are heard; but another listener with
  * reliable delivery makes the kernel repeat them to everybody.
  */
-static enum ctf_count_is
-drops_mean(const struct nfct *s)
+enum ctf_count_is
+nfct_drops_mean(const struct nfct *s)
 {
 	if (s->mask != CTF_DESTROY || nfct_diag_reliable(s->diag, s->fd) != 0)
 		return CTF_AT_MOST;
 	return CTF_EXACT;
 }
 
-static void
-report(struct nfct *s, const char *cause, uint64_t from, uint64_t count, enum ctf_count_is is)
+void
+nfct_report_gap(struct nfct *s, const char *cause, uint64_t from, uint64_t count,
+		enum ctf_count_is is)
 {
 	struct ctf_gap gap = { .from_ns = from,
 			       .to_ns = ctf_now(),
@@ -107,9 +108,9 @@ nfct_overrun_end(struct nfct *s)
 	n = new_drops(s);
 	ctf_count(s->lost, n);
 	if (n) /* without a drop the kernel had no memory for the message */
-		report(s, "overrun", s->gap_from, n, drops_mean(s));
+		nfct_report_gap(s, "overrun", s->gap_from, n, nfct_drops_mean(s));
 	else
-		report(s, "overrun", s->gap_from, CTF_UNKNOWN, CTF_UNCOUNTED);
+		nfct_report_gap(s, "overrun", s->gap_from, CTF_UNKNOWN, CTF_UNCOUNTED);
 	if (may_say(s, ctf_now()))
 		ctf_log(nfct_ctx(s), CTF_WARNING,
 			"%u events lost: the receive buffer was full (reliable=1 would keep "
@@ -123,7 +124,7 @@ nfct_count_retries(struct nfct *s, uint64_t now)
 {
 	uint32_t n;
 
-	if (!nfct_conf(s)->reliable)
+	if (!nfct_conf(s)->reliable || s->valve.open) /* then they are losses */
 		return;
 	n = new_drops(s);
 	if (n == 0) {
@@ -134,7 +135,7 @@ nfct_count_retries(struct nfct *s, uint64_t now)
 		ctf_count(s->retries, n);
 	} else { /* a flow's next packet may bring its NEW, if there is one */
 		ctf_count(s->lost, n);
-		report(s, "overrun", s->calm_ns, n, CTF_AT_MOST);
+		nfct_report_gap(s, "overrun", s->calm_ns, n, CTF_AT_MOST);
 		s->calm_ns = now;
 		if (may_say(s, now))
 			ctf_log(nfct_ctx(s), CTF_WARNING,
@@ -162,9 +163,9 @@ nfct_lose_dying(struct nfct *s)
 		return;
 	ctf_count(s->lost, s->req.entries);
 	if (done)
-		report(s, "stop", s->calm_ns, s->req.entries, CTF_AT_MOST);
+		nfct_report_gap(s, "stop", s->calm_ns, s->req.entries, CTF_AT_MOST);
 	else
-		report(s, "stop", s->calm_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
+		nfct_report_gap(s, "stop", s->calm_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
 	ctf_log(nfct_ctx(s), CTF_WARNING,
 		"stopped with %s %llu ended flows not yet delivered by the kernel",
 		done ? "up to" : "more than", (unsigned long long)s->req.entries);

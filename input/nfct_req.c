@@ -60,43 +60,59 @@ send_request(struct nfct_req *r, unsigned type, unsigned flags, uint8_t family)
 /* ---- one answer ------------------------------------------------------------ */
 
 static int
-read_entries(const struct nlattr *attr, void *data)
+read_number(const struct nlattr *attr, void *data)
 {
-	if (mnl_attr_get_type(attr) == CTA_STATS_GLOBAL_ENTRIES &&
-	    mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-		*(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
+	struct nfct_fill *f = data;
+	uint16_t type = mnl_attr_get_type(attr);
+
+	if (mnl_attr_validate(attr, MNL_TYPE_U32) < 0)
+		return MNL_CB_OK;
+	if (type == CTA_STATS_GLOBAL_ENTRIES)
+		f->count = ntohl(mnl_attr_get_u32(attr));
+	if (type == CTA_STATS_GLOBAL_MAX_ENTRIES)
+		f->max = ntohl(mnl_attr_get_u32(attr));
 	return MNL_CB_OK;
 }
 
 static int
 read_stats(const struct nlmsghdr *nlh, void *data)
 {
-	return mnl_attr_parse(nlh, sizeof(struct nfgenmsg), read_entries, data);
+	return mnl_attr_parse(nlh, sizeof(struct nfgenmsg), read_number, data);
+}
+
+static bool
+is_answer(const struct nfct_req *r, size_t len)
+{
+	const struct nlmsghdr *nlh = (const void *)r->buf;
+
+	return len >= sizeof(*nlh) && nlh->nlmsg_seq == r->seq;
 }
 
 /* The kernel answers such requests before send() returns. */
-static int
-ask_count(struct nfct_req *r, uint32_t *ret_entries)
+int
+nfct_req_fill(struct nfct_req *r, struct nfct_fill *ret_fill)
 {
-	uint32_t entries = 0;
+	struct nfct_fill fill = { 0 };
 	ssize_t len;
 	int ret = send_request(r, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC);
 
 	if (ret < 0)
 		return ret;
-	len = recv(r->fd, r->buf, sizeof(r->buf), 0);
-	if (len < 0)
+	do { /* an older answer may lie there that came too late */
+		len = recv(r->fd, r->buf, sizeof(r->buf), 0);
+		if (len < 0)
+			return -errno;
+	} while (!is_answer(r, (size_t)len));
+	if (mnl_cb_run(r->buf, (size_t)len, r->seq, 0, read_stats, &fill) < 0)
 		return -errno;
-	if (mnl_cb_run(r->buf, (size_t)len, r->seq, 0, read_stats, &entries) < 0)
-		return -errno;
-	*ret_entries = entries;
+	*ret_fill = fill;
 	return 0;
 }
 
 int
-nfct_req_count(struct nfct_req *r, uint32_t *ret_entries, struct ctf_err *err)
+nfct_req_first(struct nfct_req *r, struct nfct_fill *ret_fill, struct ctf_err *err)
 {
-	int ret = ask_count(r, ret_entries);
+	int ret = nfct_req_fill(r, ret_fill);
 
 	if (ret == -EPERM)
 		return ctf_fail(err, EPERM,

@@ -22,9 +22,8 @@ static const struct {
 #define GROUPS (sizeof(groups) / sizeof(*groups))
 
 static int
-set_flag(int fd, int option)
+set_flag(int fd, int option, int on)
 {
-	int on = 1;
 
 	return setsockopt(fd, SOL_NETLINK, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
@@ -37,10 +36,10 @@ set_flag(int fd, int option)
 static int
 set_reliable(int fd, struct ctf_err *err)
 {
-	int r = set_flag(fd, NETLINK_BROADCAST_ERROR);
+	int r = set_flag(fd, NETLINK_BROADCAST_ERROR, 1);
 
 	if (r == 0)
-		r = set_flag(fd, NETLINK_NO_ENOBUFS);
+		r = set_flag(fd, NETLINK_NO_ENOBUFS, 1);
 	if (r < 0)
 		return ctf_fail(err, -r, "no reliable delivery from this kernel: %s",
 				strerror(-r));
@@ -110,6 +109,12 @@ nfct_events_leave(int fd, unsigned mask)
 		if (mask & groups[i].event)
 			(void)setsockopt(fd, SOL_NETLINK, NETLINK_DROP_MEMBERSHIP,
 					 &groups[i].group, sizeof(groups[i].group));
+}
+
+int
+nfct_events_keep(int fd, bool keep)
+{
+	return set_flag(fd, NETLINK_BROADCAST_ERROR, keep);
 }
 
 int

@@ -27,6 +27,8 @@ int64_t nfct_events_buffer(int fd, uint64_t bytes);
 /* mask: CTF_NEW | CTF_UPDATE | CTF_DESTROY */
 int nfct_events_join(int fd, unsigned mask, struct ctf_err *err);
 void nfct_events_leave(int fd, unsigned mask);
+/* Whether the kernel keeps ended flows it could not deliver to a reliable socket. */
+int nfct_events_keep(int fd, bool keep);
 int nfct_events_mem(int fd, struct nfct_mem *ret_mem);
 
 /* ---- requests -------------------------------------------------------------- */
@@ -43,11 +45,18 @@ struct nfct_req {
 int nfct_req_open(struct nfct_req *r, struct ctf_err *err);
 void nfct_req_close(struct nfct_req *r);
 
+struct nfct_fill {      /* of the table */
+	uint32_t count; /* entries, also of ended flows that are kept for somebody */
+	uint32_t max;   /* nf_conntrack_max; 0: none, or unknown */
+};
+
+/* Not while a dump is under way; 0 or -errno. */
+int nfct_req_fill(struct nfct_req *r, struct nfct_fill *ret_fill);
 /*
- * The number of entries of the table.  Being the first request it also loads
- * the kernel's module, and finds out whether we may ask at all.
+ * The same in words.  Being the first request it also loads the kernel's
+ * module, and finds out whether we may ask at all.
  */
-int nfct_req_count(struct nfct_req *r, uint32_t *ret_entries, struct ctf_err *err);
+int nfct_req_first(struct nfct_req *r, struct nfct_fill *ret_fill, struct ctf_err *err);
 
 /* Dumps, one at a time: -EBUSY while another is under way. */
 int nfct_req_dying(struct nfct_req *r); /* ended flows not yet delivered */

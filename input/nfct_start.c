@@ -78,9 +78,8 @@ due(const struct nfct *s, uint64_t every_sec)
 }
 
 static void
-tick(void *self)
+slow_tick(struct nfct *s)
 {
-	struct nfct *s = self;
 	uint64_t poll_sec = (nfct_conf(s)->poll + 999) / 1000;
 
 	s->ticks++;
@@ -95,6 +94,23 @@ tick(void *self)
 	nfct_count_retries(s, ctf_now());
 	if (due(s, NFCT_HEARTBEAT))
 		report_coverage(s, false);
+}
+
+static void
+tick(void *self)
+{
+	struct nfct *s = self;
+	unsigned slow = s->tick_sec * 1000, want = nfct_valve_look(s);
+
+	s->waited_ms += s->every_ms;
+	if (s->waited_ms >= slow) {
+		s->waited_ms = 0;
+		slow_tick(s);
+	}
+	if (want == 0)
+		want = slow;
+	if (want != s->every_ms && ctf_every(nfct_ctx(s), want, tick) == 0)
+		s->every_ms = want;
 }
 
 /* ---- start ----------------------------------------------------------------- */
@@ -166,11 +182,11 @@ static int
 start_inside(struct nfct *s, struct ctf_err *err)
 {
 	const struct nfct_conf *c = nfct_conf(s);
-	uint32_t entries = 0;
+	struct nfct_fill fill = { 0 };
 	int r = nfct_req_open(&s->req, err);
 
 	if (r == 0)
-		r = nfct_req_count(&s->req, &entries, err);
+		r = nfct_req_first(&s->req, &fill, err);
 	if (r < 0)
 		return r;
 	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, c->netns, &s->sys);
@@ -178,7 +194,7 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	r = open_events(s, err);
 	if (r < 0)
 		return r;
-	say_unreported(s, entries);
+	say_unreported(s, fill.count);
 	say_others(s);
 	return 0;
 }
@@ -266,8 +282,11 @@ nfct_start(void *self, struct ctf_err *err)
 		r = start_recording(s, err);
 	if (r == 0) {
 		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
-		s->tick_sec = c->poll || s->record ? 1 : NFCT_HEARTBEAT;
-		r = ctf_every(nfct_ctx(s), s->tick_sec * UINT64_C(1000), tick);
+		nfct_valve_init(s);
+		s->tick_sec = c->poll || s->record || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
+		s->every_ms = s->tick_sec * 1000;
+		s->waited_ms = 0;
+		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
 	if (r < 0) {
 		(void)pcap_writer_close(s->record);
@@ -321,6 +340,7 @@ nfct_drain(void *self, bool now)
 	if (now && nfct_keeps(s))
 		nfct_lose_dying(s);
 	nfct_events_leave(s->fd, s->mask);
+	nfct_valve_end(s);
 	s->left = true;
 	return true;
 }
@@ -333,6 +353,7 @@ nfct_stop(void *self)
 
 	(void)ctf_every(nfct_ctx(s), 0, tick);
 	nfct_overrun_end(s);
+	nfct_valve_end(s);
 	nfct_count_retries(s, ctf_now());
 	report_coverage(s, true);
 	r = pcap_writer_close(s->record);

@@ -117,6 +117,7 @@ live_new(void)
 				      .resync_timeout = 60000,
 				      .hash_enable = true,
 				      .reliable = true,
+				      .reliable_fill = 90,
 				      .sysctl = NFCT_SET,
 				      .accept_src = "",
 				      .accept_dst = "",

@@ -53,8 +53,9 @@ const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport)
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_loss.c */
+/* live_loss.c, live_valve.c */
 void live_loss_tests(TCase *t);
+void live_valve_tests(TCase *t);
 
 /* ---- a namespace and its traffic --------------------------------------------- */
 

@@ -5,7 +5,8 @@ if HAVE_CHECK
 if STOCK_PLUGINS
 check_PROGRAMS += tests/netns/test_nfct_live
 tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/live.c \
-	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c
+	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c \
+	tests/netns/live_valve.c
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
 TESTS += tests/netns/test_nfct_live
 endif

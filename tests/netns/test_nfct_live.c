@@ -402,8 +402,9 @@ START_TEST(coverage)
 	ck_assert_int_eq(l->ctx.cov[0].timestamp, 1);
 	ck_assert_int_eq(l->ctx.cov[0].nsid, -1);
 	ck_assert(l->ctx.cov[0].reliable);
-	ck_assert_uint_eq(l->ctx.tick_msec, 10000);
-	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->ctx.tick_msec, 1000);
+	for (int i = 0; i < 10; i++)
+		l->ctx.tick(&l->self);
 	ck_assert_uint_eq(l->ctx.ncovs, 2);
 	ck_assert_uint_gt(l->ctx.cov[1].last_alive_ns, l->ctx.cov[0].last_alive_ns);
 	ctf_plugin_nfct.stop(&l->self);
@@ -470,6 +471,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, groups, 0, 7);
 	tcase_add_test(t, updates);
 	live_loss_tests(t);
+	live_valve_tests(t);
 	tcase_add_loop_test(t, filters, 0, 6);
 	tcase_add_test(t, recording);
 	tcase_add_test(t, polling);
