@@ -191,6 +191,17 @@ aside_frame(struct encoder *e)
 	return q;
 }
 
+/* Completes a frame that stands for itself. */
+static struct qframe *
+aside_done(struct encoder *e, struct qframe *q, uint64_t first_ns, uint64_t last_ns)
+{
+	q->f.first_ns = first_ns;
+	q->f.last_ns = last_ns;
+	if (plugin(e)->seal)
+		plugin(e)->seal(e->ctx.obj, &q->f);
+	return qframe_trim(q);
+}
+
 int
 encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **ret_frame)
 {
@@ -206,13 +217,9 @@ encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **
 		free(q);
 		return 0;
 	}
-	q->f.first_ns = gap->from_ns;
-	q->f.last_ns = gap->to_ns;
 	q->is_gap = true;
 	q->gap = *gap;
-	if (plugin(e)->seal)
-		plugin(e)->seal(e->ctx.obj, &q->f);
-	*ret_frame = qframe_trim(q);
+	*ret_frame = aside_done(e, q, gap->from_ns, gap->to_ns);
 	return 0;
 }
 
@@ -249,9 +256,6 @@ ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 			free(q);
 			continue;
 		}
-		q->f.first_ns = q->f.last_ns = cov->last_alive_ns;
-		if (plugin(e)->seal)
-			plugin(e)->seal(e->ctx.obj, &q->f);
-		sink_push(e->sink, qframe_trim(q));
+		sink_push(e->sink, aside_done(e, q, cov->last_alive_ns, cov->last_alive_ns));
 	}
 }

@@ -121,9 +121,8 @@ run_end_input(struct run *r, struct input *in, int err)
 	}
 }
 
-/* One batch; what read() said. */
-static int
-read_batch(struct input *in)
+int
+run_read_batch(struct input *in)
 {
 	int ret;
 
@@ -139,7 +138,7 @@ service(struct run *r, struct input *in)
 	int ret = CTF_READ_MORE;
 
 	for (int i = 0; i < BATCHES && ret == CTF_READ_MORE && !in->paused; i++) {
-		ret = read_batch(in);
+		ret = run_read_batch(in);
 		set_paused(r, in, must_pause(in));
 	}
 	if (ret < 0 || ret == CTF_READ_END)

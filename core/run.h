@@ -20,6 +20,8 @@ struct run {
 int run_start(struct run *);
 /* After privileges were dropped. */
 void run_go(struct run *);
+/* One batch of an input through the graph; what its read() said. */
+int run_read_batch(struct input *);
 /* Wakes the sinks that were given frames. */
 void run_kick(struct graph *);
 /* Nothing more is read, and the input gives back what it holds. */

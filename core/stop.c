@@ -37,9 +37,7 @@ read_out(struct stop *st, struct input *in, uint64_t until_ms)
 	int ret = CTF_READ_MORE;
 
 	while (ret == CTF_READ_MORE && !in->ended && clock_ms() < until_ms) {
-		batch_reset(&in->batch);
-		ret = plugin(in)->read(in->ctx.obj, &in->batch);
-		pump_batch(in, &in->batch);
+		ret = run_read_batch(in);
 		for (unsigned i = 0; i < in->nstacks; i++)
 			if (sink_over(in->stacks[i]->enc->sink))
 				sink_drop(in->stacks[i]->enc->sink);
