@@ -252,12 +252,11 @@ static int
 start_sink(struct run *r, struct sink *s)
 {
 	struct loop_fd *watch;
-	int ret = sink_start(s);
+	int ret = sink_wires(s);
 
-	/* Should this fail, a gap of its making waits for the next frame. */
-	if (!ret && loop_add(r->loop, s->poke, sink_poked, s, &watch))
-		ctf_log(&s->ctx, CTF_WARNING, "no memory to be told of losses at once");
-	return ret;
+	if (!ret)
+		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
+	return ret ? ret : sink_start(s);
 }
 
 static void

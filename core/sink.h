@@ -75,7 +75,9 @@ void sink_lose(struct sink *, struct encoder *, const struct ctf_rec *, const ch
 void sink_lost(struct sink *, const struct qframe *);
 
 /* worker.c */
-/* Starts the thread, which opens the output once and then waits for go. */
+/* Makes the eventfds; s->poke is for the loop, with sink_poked(). */
+int sink_wires(struct sink *);
+/* Then starts the thread, which opens the output once and then waits for go. */
 int sink_start(struct sink *);
 /*
  * Waits until that first opening is over, at most until the deadline; true: it

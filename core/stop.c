@@ -116,15 +116,6 @@ say_lost(struct sink *s)
 		(unsigned long long)recs);
 }
 
-/* Also those that were given nothing: their thread may have lost something. */
-static void
-kick_all(struct graph *g)
-{
-	for (struct sink *s = g->sinks; s; s = s->next)
-		s->dirty = true;
-	run_kick(g);
-}
-
 static bool
 stop_sinks(struct stop *st)
 {
@@ -144,7 +135,7 @@ stop_sinks(struct stop *st)
 			since = clock_ms();
 		seen = now;
 		loop_once(st->run->loop, POLL_MS);
-		kick_all(g);
+		run_kick(g);
 	}
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running)
@@ -166,6 +157,6 @@ run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 	struct stop st = { r, stop_ms, hurry, arg };
 
 	stop_inputs(&st);
-	kick_all(r->graph);
+	run_kick(r->graph);
 	return stop_sinks(&st);
 }

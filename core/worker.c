@@ -316,16 +316,21 @@ worker(void *arg)
 }
 
 int
-sink_start(struct sink *s)
+sink_wires(struct sink *s)
 {
-	int ret;
-
 	s->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->intr = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	s->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->kick < 0 || s->intr < 0 || s->poke < 0)
 		return -errno;
-	ret = pthread_create(&s->thread, NULL, worker, s);
+	return 0;
+}
+
+int
+sink_start(struct sink *s)
+{
+	int ret = pthread_create(&s->thread, NULL, worker, s);
+
 	s->running = ret == 0;
 	return -ret;
 }
