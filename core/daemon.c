@@ -55,6 +55,9 @@ on_signal(void *arg)
 		case SIGUSR1:
 			run_log_counters(&d->run);
 			break;
+		case SIGUSR2:
+			run_dump(&d->run);
+			break;
 		default: /* ulogd2 survives them, too */
 			log_notice("signal %u received, which does nothing", si.ssi_signo);
 		}

@@ -64,6 +64,26 @@ encoder_discard(struct encoder *e)
 }
 
 void
+ctf_interim(struct ctf_ctx *ctx, enum ctf_interim automatic)
+{
+	if (ctx->inst->out.interim == 0)
+		ctx->enc->interim = automatic;
+}
+
+unsigned
+ctf_interim_wanted(const struct ctf_ctx *ctx, bool all)
+{
+	const struct graph *g = ctx->input->graph;
+	unsigned wanted = 0;
+
+	for (const struct sink *s = g->sinks; s; s = s->next)
+		for (const struct encoder *e = s->encoders; e; e = e->next)
+			if (!e->stack->dead && (all || e->stack->input == ctx->input))
+				wanted |= 1u << e->interim;
+	return wanted;
+}
+
+void
 ctf_frames(struct ctf_ctx *ctx, uint32_t limit, bool sync)
 {
 	ctx->enc->limit = limit;

@@ -103,6 +103,7 @@ new_encoder(struct stack *st, struct inst *inst, struct sink *sink)
 	enc->stack = st;
 	enc->sink = sink;
 	enc->limit = FRAME_DEFAULT;
+	enc->interim = inst->out.interim ? inst->out.interim - 1 : CTF_INTERIM_PRESENCE;
 	while (*end)
 		end = &(*end)->next;
 	*end = enc;

@@ -25,6 +25,7 @@ struct out_conf {
 	unsigned overflow;  /* enum out_overflow */
 	uint64_t reconnect; /* ms */
 	bool gaps;
+	unsigned interim; /* 0 auto, else 1 + enum ctf_interim */
 };
 enum out_overflow { OVERFLOW_AUTO, OVERFLOW_DROP_OLD, OVERFLOW_BLOCK };
 extern const struct ctf_opt out_opts[];
@@ -47,6 +48,14 @@ struct want { /* who reads what from whom; for -n -v */
 	ctf_ref slot;
 };
 
+struct watch { /* another fd of an input */
+	struct watch *next;
+	struct input *input;
+	int fd;
+	int (*fill)(void *self, struct ctf_batch *);
+	struct loop_fd *loop;
+};
+
 struct input {
 	struct input *next;
 	struct ctf_ctx ctx;
@@ -62,6 +71,7 @@ struct input {
 	struct loop_fd *watch; /* its fd in the loop; NULL: not polled */
 	struct loop_fd *timer; /* of ctf_every() */
 	void (*every)(void *self);
+	struct watch *watches; /* ctf_watch() */
 	bool started, failed, ended, paused;
 };
 
@@ -90,6 +100,7 @@ struct encoder {
 	struct ctf_layout layout;
 	uint32_t limit;
 	bool sync;
+	enum ctf_interim interim;
 	struct open_frame open[STREAM_MAX];
 	unsigned nopen, last;
 	uint64_t n_records, n_skipped; /* of this batch */

@@ -11,7 +11,8 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/worker.c
 
 ctflowincludedir = $(includedir)/ctflow
-ctflowinclude_HEADERS = core/include/ctflow/plugin.h
+ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/record.h \
+	core/include/ctflow/report.h
 
 sbin_PROGRAMS += ctflowd
 ctflowd_SOURCES = core/main.c

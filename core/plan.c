@@ -22,6 +22,10 @@ const struct ctf_opt out_opts[] = {
 	  NULL, "first delay before opening again; doubles up to a minute" },
 	{ "gaps", CTF_OBOOL, offsetof(struct out_conf, gaps), 0, 0, "yes", NULL,
 	  "write a record of what was lost, where it stood" },
+	{ "interim", CTF_OENUM, offsetof(struct out_conf, interim), 0, 0, "auto",
+	  "auto|none|presence|counters",
+	  "of flows that live when the table is swept (active_timeout): nothing, that they do, "
+	  "or their counters too; auto: presence, databases as their table allows" },
 	{ 0 },
 };
 

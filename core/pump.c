@@ -146,18 +146,36 @@ run_stack(struct stack *st, uint64_t mask, struct ctf_batch *b)
 	e->n_records = e->n_skipped = 0;
 }
 
+/* The records of each kind, one mask each; CTF_EVENT is what all outputs get. */
+static void
+sort_kinds(const struct ctf_batch *b, uint64_t mask[CTF_COUNTERS + 1])
+{
+	for (unsigned i = 0; i < b->n; i++)
+		mask[batch_rec(b, i)->kind] |= UINT64_C(1) << i;
+}
+
+static uint64_t
+meant_for(const struct encoder *e, const uint64_t mask[CTF_COUNTERS + 1])
+{
+	if (e->interim == CTF_INTERIM_NONE)
+		return mask[CTF_EVENT];
+	return mask[CTF_EVENT] |
+	       mask[e->interim == CTF_INTERIM_PRESENCE ? CTF_PRESENCE : CTF_COUNTERS];
+}
+
 void
 pump_batch(struct input *in, struct ctf_batch *b)
 {
-	uint64_t all = b->n < 64 ? (UINT64_C(1) << b->n) - 1 : UINT64_MAX;
+	uint64_t mask[CTF_COUNTERS + 1] = { 0 };
 
 	if (!b->n)
 		return;
+	sort_kinds(b, mask);
 	for (struct filter *f = in->graph->filters; f; f = f->next)
 		f->done = 0;
 	for (unsigned i = 0; i < in->nstacks; i++)
 		if (!in->stacks[i]->dead)
-			run_stack(in->stacks[i], all, b);
+			run_stack(in->stacks[i], meant_for(in->stacks[i]->enc, mask), b);
 }
 
 void
@@ -239,23 +257,51 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 			sink_gap(in->stacks[i]->enc->sink, in->stacks[i]->enc, &g);
 }
 
-void
-ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
-{
-	struct input *in = ctx->input;
+/* Writes one note of an input into a frame; NULL: this output has no such. */
+typedef enum ctf_put note_fn(struct encoder *, const void *note, struct ctf_frame *);
 
+/* Once to each sink of the input, behind all it was given before. */
+static void
+report(struct input *in, note_fn *write, const void *note, uint64_t ns)
+{
 	for (unsigned i = 0; i < in->nstacks; i++) {
 		struct encoder *e = in->stacks[i]->enc;
 		struct qframe *q;
 
-		if (!plugin(e)->coverage || !speaks_for_sink(in, i))
+		if (!speaks_for_sink(in, i))
 			continue;
-		seal_all(e);
 		q = aside_frame(e);
-		if (!q || plugin(e)->coverage(e->ctx.obj, cov, &q->f) != CTF_OK) {
+		if (!q || write(e, note, &q->f) != CTF_OK) {
 			free(q);
 			continue;
 		}
-		sink_push(e->sink, aside_done(e, q, cov->last_alive_ns, cov->last_alive_ns));
+		for (struct encoder *other = e->sink->encoders; other; other = other->next)
+			if (other->stack->input == in)
+				seal_all(other);
+		sink_push(e->sink, aside_done(e, q, ns, ns));
 	}
+}
+
+static enum ctf_put
+write_coverage(struct encoder *e, const void *note, struct ctf_frame *f)
+{
+	return plugin(e)->coverage ? plugin(e)->coverage(e->ctx.obj, note, f) : CTF_SKIP;
+}
+
+void
+ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
+{
+	report(ctx->input, write_coverage, cov, cov->last_alive_ns);
+}
+
+static enum ctf_put
+write_sweep(struct encoder *e, const void *note, struct ctf_frame *f)
+{
+	return plugin(e)->sweep ? plugin(e)->sweep(e->ctx.obj, note, f) : CTF_SKIP;
+}
+
+void
+ctf_report_sweep(struct ctf_ctx *ctx, const struct ctf_sweep *sweep)
+{
+	report(ctx->input, write_sweep, sweep, sweep->at_ns);
 }

@@ -83,6 +83,8 @@ set_paused(struct run *r, struct input *in, bool paused)
 		return;
 	in->paused = paused;
 	loop_pause(in->watch, paused);
+	for (struct watch *w = in->watches; w; w = w->next)
+		loop_pause(w->loop, paused);
 	if (paused) {
 		run_kick(r->graph);
 		timer_set(r->pause_timer, PAUSE_MS, PAUSE_MS);
@@ -107,52 +109,121 @@ on_pause(void *arg)
 
 /* ---- inputs ---- */
 
+static void
+unwatch(struct watch **at)
+{
+	struct watch *w = *at;
+
+	*at = w->next;
+	loop_del(w->loop);
+	free(w);
+}
+
+static struct watch **
+watch_find(struct input *in, int fd)
+{
+	struct watch **at = &in->watches;
+
+	while (*at && (*at)->fd != fd)
+		at = &(*at)->next;
+	return at;
+}
+
 void
 run_end_input(struct run *r, struct input *in, int err)
 {
 	in->ended = true;
-	in->paused = false;
+	set_paused(r, in, false);
 	if (in->watch)
 		loop_del(in->watch);
 	in->watch = NULL;
+	while (in->watches)
+		unwatch(&in->watches);
 	if (err) {
 		in->failed = r->failed = true;
 		ctf_log(&in->ctx, CTF_INFO, "gives up: %s", strerror(-err));
 	}
 }
 
-int
-run_read_batch(struct input *in)
+static int
+run_fill(struct input *in, int (*fill)(void *, struct ctf_batch *))
 {
 	int ret;
 
 	batch_reset(&in->batch);
-	ret = plugin(in)->read(in->ctx.obj, &in->batch);
+	ret = fill(in->ctx.obj, &in->batch);
 	pump_batch(in, &in->batch);
 	return ret;
 }
 
-static void
-service(struct run *r, struct input *in)
+int
+run_read_batch(struct input *in)
+{
+	return run_fill(in, plugin(in)->read);
+}
+
+/* Lets fill() give some batches; what it said last. */
+static int
+service(struct run *r, struct input *in, int (*fill)(void *, struct ctf_batch *))
 {
 	int ret = CTF_READ_MORE;
 
 	for (int i = 0; i < BATCHES && ret == CTF_READ_MORE && !in->paused; i++) {
-		ret = run_read_batch(in);
+		ret = run_fill(in, fill);
 		set_paused(r, in, must_pause(in));
 	}
-	if (ret < 0 || ret == CTF_READ_END)
-		run_end_input(r, in, ret < 0 ? ret : 0);
 	arm_seal(r);
 	run_kick(r->graph);
+	return ret;
 }
 
 static void
 on_input(void *arg)
 {
 	struct input *in = arg;
+	struct run *r = in->graph->run;
+	int ret = service(r, in, plugin(in)->read);
 
-	service(in->graph->run, in);
+	if (ret < 0 || ret == CTF_READ_END)
+		run_end_input(r, in, ret < 0 ? ret : 0);
+}
+
+static void
+on_watch(void *arg)
+{
+	struct watch *w = arg, **at;
+	struct input *in = w->input;
+	int fd = w->fd, ret = service(in->graph->run, in, w->fill); /* may free w */
+
+	at = watch_find(in, fd);
+	if ((ret < 0 || ret == CTF_READ_END) && *at)
+		unwatch(at);
+}
+
+int
+ctf_watch(struct ctf_ctx *ctx, int fd, int (*fill)(void *self, struct ctf_batch *))
+{
+	struct input *in = ctx->input;
+	struct watch **at = watch_find(in, fd), *w = *at;
+	int ret;
+
+	if (!fill && w)
+		unwatch(at);
+	if (w || !fill)
+		return w && fill ? -EEXIST : 0;
+	w = malloc(sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	*w = (struct watch){ NULL, in, fd, fill, NULL };
+	ret = loop_add(in->graph->run->loop, fd, on_watch, w, &w->loop);
+	if (ret) {
+		free(w);
+		return ret;
+	}
+	*at = w;
+	if (in->paused)
+		loop_pause(w->loop, true);
+	return 0;
 }
 
 static void
@@ -334,6 +405,14 @@ run_reopen(struct run *r)
 	for (struct sink *s = r->graph->sinks; s; s = s->next)
 		if (s->running)
 			sink_reopen(s);
+}
+
+void
+run_dump(struct run *r)
+{
+	for (struct input *in = r->graph->inputs; in; in = in->next)
+		if (in->started && !in->ended && plugin(in)->dump)
+			plugin(in)->dump(in->ctx.obj);
 }
 
 void

@@ -31,6 +31,8 @@ void run_end_input(struct run *, struct input *, int err);
 /* Some input may still deliver. */
 bool run_alive(const struct run *);
 void run_reopen(struct run *);
+/* Lets the inputs that can give a record of all that lives now. */
+void run_dump(struct run *);
 void run_log_counters(const struct run *);
 /*
  * Drains inputs and outputs; progress is awaited for stop_ms, and *hurry is

@@ -91,10 +91,10 @@ symbols() {
 	}'
 }
 
-# What a plugin takes from the core must be in plugin.h.
+# What a plugin takes from the core must be in plugin.h or its parts.
 check_symbols() {
 	for o in $(objects core); do symbols "$o" DEF; done | sort -u >"$tmp/core"
-	sed -n 's/.*[^a-z0-9_]\(ctf_[a-z0-9_]*\)(.*/\1/p' "$src/core/include/ctflow/plugin.h" |
+	sed -n 's/.*[^a-z0-9_]\(ctf_[a-z0-9_]*\)(.*/\1/p' "$src"/core/include/ctflow/*.h |
 		sort -u >"$tmp/declared"
 	for o in $(objects input filter output); do
 		symbols "$o" UND | sort -u >"$tmp/und"

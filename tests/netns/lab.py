@@ -52,6 +52,15 @@ def need_root():
         skip("cannot unshare namespaces")
 
 
+def host_lock(exclusive=False):
+    """Until the process ends: tests that change host-wide values run alone."""
+    path = "/run/lock/ctflowd-tests.lock" if os.path.isdir("/run/lock") else \
+        "/tmp/ctflowd-tests.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+    return fd
+
+
 def _call(what, result):
     if result != 0:
         err = ctypes.get_errno()

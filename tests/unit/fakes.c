@@ -22,44 +22,6 @@ static const struct ctf_opt box_opts[] = {
 	{ 0 },
 };
 
-void
-box_init(struct box *b)
-{
-	memset(b, 0, sizeof(*b));
-	pthread_mutex_init(&b->lock, NULL);
-	b->feed_end = CTF_READ_IDLE;
-	b->event_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-}
-
-void
-box_free(struct box *b)
-{
-	close(b->event_fd);
-	pthread_mutex_destroy(&b->lock);
-}
-
-unsigned
-box_get(struct box *b, const unsigned *member)
-{
-	unsigned v;
-
-	pthread_mutex_lock(&b->lock);
-	v = *member;
-	pthread_mutex_unlock(&b->lock);
-	return v;
-}
-
-bool
-box_wait(struct box *b, const unsigned *member, unsigned n)
-{
-	for (int i = 0; i < 2000; i++) {
-		if (box_get(b, member) >= n)
-			return true;
-		usleep(5000);
-	}
-	return false;
-}
-
 static struct box *
 box_of(const struct ctf_obj *o)
 {
@@ -85,6 +47,29 @@ feed_every(void *self)
 	box_of(self)->everys++;
 }
 
+static void
+feed_put(struct feed *f, struct box *box, struct ctf_rec *r)
+{
+	r->family = AF_INET;
+	r->event = CTF_DESTROY;
+	r->kind = box->kinds ? (uint8_t)(box->fed % 3) : CTF_EVENT;
+	r->rx_ns = 1000 + box->fed++;
+	ctf_put_num(r, f->id, box->fed);
+	ctf_put_num(r, f->zone, box->fed % 100);
+}
+
+static int
+feed_fill(void *self, struct ctf_batch *b)
+{
+	struct box *box = box_of(self);
+	char byte;
+
+	if (read(box->watch_fd, &byte, 1) != 1)
+		return CTF_READ_IDLE;
+	feed_put(self, box, ctf_batch_add(b));
+	return box->watch_end ? box->watch_end : CTF_READ_MORE;
+}
+
 static int
 feed_start(void *self, struct ctf_err *err)
 {
@@ -92,6 +77,10 @@ feed_start(void *self, struct ctf_err *err)
 	struct box *b = box_of(self);
 
 	b->starts++;
+	b->wanted = ctf_interim_wanted(f->obj.ctx, false);
+	b->wanted_all = ctf_interim_wanted(f->obj.ctx, true);
+	if (b->watch_fd >= 0)
+		ck_assert_int_eq(ctf_watch(f->obj.ctx, b->watch_fd, feed_fill), 0);
 	if (b->every_ms)
 		ck_assert_int_eq(ctf_every(f->obj.ctx, b->every_ms, feed_every), 0);
 	return b->start_errno ? ctf_fail(err, b->start_errno, "told to fail") : 0;
@@ -120,11 +109,7 @@ feed_read(void *self, struct ctf_batch *b)
 		r = ctf_batch_add(b);
 		if (!r)
 			return CTF_READ_MORE;
-		r->family = AF_INET;
-		r->event = CTF_DESTROY;
-		r->rx_ns = 1000 + box->fed++;
-		ctf_put_num(r, f->id, box->fed);
-		ctf_put_num(r, f->zone, box->fed % 100);
+		feed_put(f, box, r);
 	}
 	if (box->feed_end == CTF_READ_IDLE) {
 		eventfd_t n;
@@ -219,6 +204,16 @@ keep_setup(void *enc, struct ctf_err *err)
 	return 0;
 }
 
+/* A database: it takes the counters of what lives, unless told otherwise. */
+static int
+native_setup(void *enc, struct ctf_err *err)
+{
+	struct keep *k = enc;
+
+	ctf_interim(k->obj.ctx, CTF_INTERIM_COUNTERS);
+	return keep_setup(enc, err);
+}
+
 static enum ctf_put
 keep_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
@@ -254,6 +249,14 @@ static enum ctf_put
 keep_coverage(void *enc, const struct ctf_coverage *c, struct ctf_frame *f)
 {
 	uint64_t mark = UINT64_MAX;
+
+	return ctf_frame_put(f, &mark, sizeof(mark)) ? CTF_OK : CTF_SKIP;
+}
+
+static enum ctf_put
+keep_sweep(void *enc, const struct ctf_sweep *w, struct ctf_frame *f)
+{
+	uint64_t mark = UINT64_MAX - 1;
 
 	return ctf_frame_put(f, &mark, sizeof(mark)) ? CTF_OK : CTF_SKIP;
 }
@@ -307,6 +310,11 @@ box_keep(struct box *b, const struct ctf_frame *f)
 		memcpy(&id, f->p + at, 8);
 		if (id == UINT64_MAX) {
 			b->ncovers++;
+			return;
+		}
+		if (id == UINT64_MAX - 1) {
+			b->nsweeps++;
+			b->kept[b->nkept++] = id;
 			return;
 		}
 		if (id == 0 && b->ngaps < 64) {
@@ -398,8 +406,8 @@ keep_close(void *sink)
 #define FILT .role = CTF_FILTER, .size = sizeof(struct filt), .reads = filt_reads
 #define SINK_CALLS \
 	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
-	.sink_size = sizeof(struct keep_sink), .setup = keep_setup, .preamble = keep_preamble, \
-	.open = keep_open, .deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
+	.sink_size = sizeof(struct keep_sink), .preamble = keep_preamble, .open = keep_open, \
+	.deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
 
 static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "FEED" },
@@ -407,14 +415,19 @@ static const struct ctf_plugin fakes[] = {
 	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
 	{ CONF, FILT, .name = "TAG", .apply = tag_apply, .writes = tag_writes, .pure = true },
 	{ CONF, FILT, .name = "TAG2", .apply = tag_apply, .writes = tag_writes, .pure = true },
-	{ CONF, SINK_CALLS, .name = "KEEP", .reads = keep_reads, .encode = keep_encode,
-	  .gap = keep_gap, .coverage = keep_coverage },
-	{ CONF, SINK_CALLS, .name = "SETTLE", .reads = keep_reads, .encode = keep_encode,
-	  .gap = keep_gap, .settled = keep_settled },
-	{ CONF, SINK_CALLS, .name = "PRINT", .reads = print_reads, .encode = print_encode },
-	{ CONF, SINK_CALLS, .name = "STREAMS", .reads = keep_reads, .encode = keep_encode,
-	  .stream = streams_stream },
-	{ CONF, SINK_CALLS, .name = "PLAIN", .reads = keep_reads, .encode = keep_encode },
+	{ CONF, SINK_CALLS, .name = "KEEP", .setup = keep_setup, .reads = keep_reads,
+	  .encode = keep_encode, .gap = keep_gap, .coverage = keep_coverage,
+	  .sweep = keep_sweep },
+	{ CONF, SINK_CALLS, .name = "NATIVE", .reads = keep_reads, .encode = keep_encode,
+	  .setup = native_setup },
+	{ CONF, SINK_CALLS, .name = "SETTLE", .setup = keep_setup, .reads = keep_reads,
+	  .encode = keep_encode, .gap = keep_gap, .settled = keep_settled },
+	{ CONF, SINK_CALLS, .name = "PRINT", .setup = keep_setup, .reads = print_reads,
+	  .encode = print_encode },
+	{ CONF, SINK_CALLS, .name = "STREAMS", .setup = keep_setup, .reads = keep_reads,
+	  .encode = keep_encode, .stream = streams_stream },
+	{ CONF, SINK_CALLS, .name = "PLAIN", .setup = keep_setup, .reads = keep_reads,
+	  .encode = keep_encode },
 };
 
 void

@@ -24,6 +24,10 @@ struct box {
 	unsigned starts, stops, everys; /* calls */
 	unsigned every_ms;              /* start() asks to be called so often */
 	int start_errno;                /* start() fails with it */
+	bool kinds;                     /* records are an event, presence, counters in turn */
+	int watch_fd;                   /* start() watches it; each byte gives a record */
+	int watch_end;                  /* what the watch says after one */
+	unsigned wanted, wanted_all;    /* ctf_interim_wanted() at the start */
 
 	/* output KEEP */
 	pthread_mutex_t lock;
@@ -31,7 +35,7 @@ struct box {
 	uint64_t kept_frame[KEPT];
 	unsigned nkept, nframes, opens, closes, reopens, idles;
 	struct ctf_gap gaps[64];
-	unsigned ngaps, ncovers;
+	unsigned ngaps, ncovers, nsweeps;
 	uint64_t layout_id;
 	int open_errno;       /* open() fails with it while not 0 */
 	unsigned fail_opens;  /* that many opens fail */

@@ -7,7 +7,7 @@ LDADD = libunit.a $(WHOLE_LIBS) $(CHECK_LIBS)
 # WHOLE hides from make that it names these.
 $(check_PROGRAMS) $(EXTRA_PROGRAMS): libctflow.a libplugins.a
 
-libunit_a_SOURCES = tests/unit/unit.c tests/unit/unit.h tests/unit/plug.c tests/unit/plug.h \
+libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/unit/plug.c tests/unit/plug.h \
 	tests/unit/fakes.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/sample.h \
@@ -18,7 +18,8 @@ libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 # The core, by itself and around plugins that do as they are told (fakes.h).
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
 	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_field \
-	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_log \
+	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_interim \
+	tests/unit/test_log \
 	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_sink
 # modtest calls back into the core.
@@ -61,7 +62,7 @@ libunit_a_SOURCES += output/ipfix.c $(ipfix_extra)
 endif
 
 SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_fault \
-	tests/unit/test_sqlite3_foreign
+	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_notes
 SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
 tests_unit_test_sqlite3_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_LDADD = $(LDADD) $(SQLITE3_LIBS)
@@ -69,6 +70,8 @@ tests_unit_test_sqlite3_fault_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_fault_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_foreign_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_foreign_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_notes_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_notes_LDADD = $(LDADD) $(SQLITE3_LIBS)
 if BUILTIN_SQLITE3
 UNIT_TESTS += $(SQLITE3_TESTS)
 libunit_a_SOURCES += $(SQLITE3_HELP)

@@ -75,7 +75,7 @@ START_TEST(options_in_force)
 
 	has(text, "[global]\nlogfile=\"/var/log/a b\"\nloglevel=3\nstop_timeout=90\n");
 	has(text, "\n[k]\nbox=0\nframe=64\nsync=0\nqueue=2M\noverflow=block\n"
-		  "reconnect=1500ms\ngaps=0\n");
+		  "reconnect=1500ms\ngaps=0\ninterim=auto\n");
 	has(text, "\n[a]\nbox=0\nframe=16\nsync=0\n\n");
 	free(text);
 	text = config_text(confs[3]);
@@ -125,7 +125,7 @@ START_TEST(one_section_for_two_plugins)
 	ck_assert_ptr_nonnull(sec);
 	ck_assert_ptr_null(strstr(sec + 1, "\n[x]\n"));
 	has(text, "\n[x]\nbox=0\nframe=77\nsync=0\nqueue=3M\noverflow=auto\nreconnect=1\n"
-		  "gaps=1\n\n[y]\n");
+		  "gaps=1\ninterim=auto\n\n[y]\n");
 	free(text);
 }
 END_TEST

@@ -416,56 +416,6 @@ START_TEST(range_uses_the_key)
 }
 END_TEST
 
-START_TEST(gaps)
-{
-	struct ctf_gap g = { T0, T0 + 5, 17, CTF_EXACT, "overrun", "ct1", -1 };
-	struct plug *p = db_plug("flows", "");
-
-	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
-	g = (struct ctf_gap){ 1, 2, CTF_UNKNOWN, CTF_UNCOUNTED, "queue", "x", 4 };
-	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
-	g.count = 3;
-	g.count_is = CTF_AT_MOST;
-	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
-	flow_put(p, 1);
-	deliver_ok(p);
-	ck_query("SELECT from_ns, to_ns, cause, count, count_is, nsid, instance, output FROM "
-		 "gaps",
-		 "1795238256698540123|1795238256698540128|overrun|17|exact||ct1|flows\n"
-		 "1|2|queue||unknown|4|x|flows\n1|2|queue|3|at_most|4|x|flows");
-	/* Delivered again after a lost connection they are not there twice. */
-	plug_close(p);
-	plug_rewind(p, 0);
-	deliver_ok(p);
-	ck_query("SELECT (SELECT count(*) FROM gaps), (SELECT count(*) FROM flows)", "3|1");
-	plug_free(p);
-}
-END_TEST
-
-START_TEST(coverage)
-{
-	struct ctf_coverage c = {
-		T0, T0 + 5, 0, "gw", "ct1", "boot", "", -1, 4, 1, -1, 2, true
-	};
-	struct plug *p = db_plug("flows", "");
-
-	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
-	c.last_alive_ns = T0 + 6;
-	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
-	c.nsid = 2;
-	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
-	c.nsid = -1;
-	c.last_alive_ns = c.to_ns = T0 + 7;
-	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
-	deliver_ok(p);
-	ck_query("SELECT last_alive_ns - from_ns, to_ns - from_ns, instance, nsid, exporter,"
-		 " boot_id, event_mask, acct, timestamp, events, reliable, selection"
-		 " FROM coverage",
-		 "7|7|ct1||gw|boot|4|1||2|1|\n6||ct1|2|gw|boot|4|1||2|1|");
-	plug_free(p);
-}
-END_TEST
-
 static void
 add_tests(TCase *t)
 {
@@ -487,8 +437,6 @@ add_tests(TCase *t)
 	tcase_add_test(t, case_of_names);
 	tcase_add_test(t, names_in_the_way);
 	tcase_add_test(t, range_uses_the_key);
-	tcase_add_test(t, gaps);
-	tcase_add_test(t, coverage);
 }
 
 int

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ctflow/plugin.h - the one header a plugin includes, and the only one that
- * is installed.
+ * ctflow/plugin.h - the one header a plugin includes; the others in its folder
+ * are parts of it.
  *
  * A plugin is const data: a name, tables (options, fields read and written)
  * and callbacks.  It has no constructor and no writable globals; the core
@@ -33,117 +33,10 @@
 #define CTF_ABI 1u
 #define CTF_API __attribute__((visibility("default")))
 
-/* ---- fields, records, batches ------------------------------------------ */
+struct ctf_ctx; /* one plugin object's handle on the core */
 
-typedef uint8_t ctf_ref; /* slot number in a record, fixed at graph build */
-#define CTF_SLOTS 127u   /* fields the records of one input may carry */
-#define CTF_NONE 127u    /* the slot of a field nobody gives or nobody wants */
-
-enum ctf_type {
-	CTF_U8 = 1,
-	CTF_U16,
-	CTF_U32,
-	CTF_U64,
-	CTF_TIME,  /* ns since 1970 in .u */
-	CTF_IP,    /* .ip: 4 or 16 bytes by the record's family */
-	CTF_TEXT,  /* .s: UTF-8 not guaranteed, not NUL-terminated */
-	CTF_BYTES, /* .s */
-};
-
-enum {
-	CTF_F_ULOGD = 1, /* one of ulogd2's keys: wildcard outputs take it */
-	CTF_F_ZERO = 2,  /* ulogd2 prints 0 when absent; so do its text formats */
-};
-
-#define CTF_PEN_REVERSE 29305u /* RFC 5103 section 6.1 */
-#define CTF_PEN_NETFILTER 21373u
-
-struct ctf_field {        /* one entry of the field dictionary, core/field.c */
-	const char *name; /* "orig.ip.saddr" */
-	enum ctf_type type;
-	unsigned flags;    /* CTF_F_* */
-	uint16_t ie4, ie6; /* IPFIX element, 0 = none; ie6 only for CTF_IP */
-	uint32_t pen;      /* 0 = IANA */
-	const char *cim;   /* the name ulogd2's JSON gives it, or NULL */
-	const char *doc;   /* one line */
-};
-
-union ctf_val {
-	uint64_t u;
-	uint8_t ip[16];
-	struct {
-		const void *p; /* borrowed until the end of the batch */
-		uint32_t len;
-	} s;
-};
-
-enum { CTF_NEW = 1, CTF_UPDATE = 2, CTF_DESTROY = 4 }; /* as ct.event */
-
-struct ctf_rec {         /* one event; only wanted fields have a slot */
-	uint64_t set[2]; /* bit n: v[n] holds a value; bit 127 stays 0 */
-	uint64_t rx_ns;  /* when the event was received */
-	uint8_t family;  /* AF_INET or AF_INET6, of both tuples */
-	uint8_t event;   /* CTF_NEW, CTF_UPDATE or CTF_DESTROY */
-	union ctf_val v[];
-};
-
-struct ctf_batch; /* records, and the memory they borrow from */
-
-static inline bool
-ctf_has(const struct ctf_rec *r, ctf_ref f)
-{
-	return r->set[f >> 6] >> (f & 63) & 1;
-}
-
-/* Only after ctf_has() said yes. */
-static inline uint64_t
-ctf_num(const struct ctf_rec *r, ctf_ref f)
-{
-	return r->v[f].u;
-}
-
-/* The number, or `absent` where the record has none. */
-static inline uint64_t
-ctf_num_or(const struct ctf_rec *r, ctf_ref f, uint64_t absent)
-{
-	return ctf_has(r, f) ? r->v[f].u : absent;
-}
-
-static inline void
-ctf_mark_set(struct ctf_rec *r, ctf_ref f)
-{
-	r->set[f >> 6] |= UINT64_C(1) << (f & 63);
-}
-
-static inline void
-ctf_put_num(struct ctf_rec *r, ctf_ref f, uint64_t x)
-{
-	if (f != CTF_NONE) { /* an unwanted result costs one compare */
-		r->v[f].u = x;
-		ctf_mark_set(r, f);
-	}
-}
-
-/* Copies len (4 or 16) bytes. */
-static inline void
-ctf_put_ip(struct ctf_rec *r, ctf_ref f, const void *ip, size_t len)
-{
-	if (f != CTF_NONE) {
-		memcpy(r->v[f].ip, ip, len);
-		ctf_mark_set(r, f);
-	}
-}
-
-/* Borrows p until the end of the batch. */
-static inline void
-ctf_put_bytes(struct ctf_rec *r, ctf_ref f, const void *p, uint32_t len)
-{
-	if (f != CTF_NONE) {
-		r->v[f].s.p = p;
-		r->v[f].s.len = len;
-		ctf_mark_set(r, f);
-	}
-}
+#include "record.h"
+#include "report.h"
 
 /* ---- tables; offsets point into the plugin's own structs ----------------- */
 
@@ -176,8 +69,6 @@ struct ctf_opt { /* a table ends with name NULL */
 };
 
 /* ---- what the core offers ------------------------------------------------ */
-
-struct ctf_ctx; /* one plugin object's handle on the core */
 
 /*
  * Every object a plugin asks for (input or filter instance, encoder, sink)
@@ -245,6 +136,16 @@ CTF_API int ctf_want_nth(struct ctf_ctx *, unsigned i, ctf_ref *ret_ref,
  */
 CTF_API void ctf_frames(struct ctf_ctx *, uint32_t limit, bool sync);
 
+/* What an output makes of flows that live on; its option `interim`. */
+enum ctf_interim { CTF_INTERIM_NONE, CTF_INTERIM_PRESENCE, CTF_INTERIM_COUNTERS };
+/* During setup() of an encoder: what interim=auto means; else it is presence. */
+CTF_API void ctf_interim(struct ctf_ctx *, enum ctf_interim automatic);
+/*
+ * Input, from setup() on: bit 1 << CTF_INTERIM_x for every x some output fed
+ * by this input has chosen; those of all inputs with `all`.
+ */
+CTF_API unsigned ctf_interim_wanted(const struct ctf_ctx *, bool all);
+
 /* Input, in read(): the next record, nothing set; NULL when the batch is full. */
 CTF_API struct ctf_rec *ctf_batch_add(struct ctf_batch *);
 /* Takes the record added last back. */
@@ -260,6 +161,14 @@ CTF_API void *ctf_batch_mem(struct ctf_batch *, size_t n);
 
 /* Input: calls fn(self) every msec milliseconds from now on; 0 = no more. */
 CTF_API int ctf_every(struct ctf_ctx *, uint64_t msec, void (*fn)(void *self));
+
+/*
+ * Input: whenever fd is readable, calls fill(self, batch), which does as read()
+ * does with a fd of its own; CTF_READ_END and -errno end this watch alone.
+ * Paused and drained with the input.  The fd stays the plugin's; forget it with
+ * fill NULL before closing it.
+ */
+CTF_API int ctf_watch(struct ctf_ctx *, int fd, int (*fill)(void *self, struct ctf_batch *));
 
 /*
  * Sink, on its thread: waits for poll(2) events on fd.  Returns the revents,
@@ -313,38 +222,6 @@ ctf_frame_put(struct ctf_frame *f, const void *p, size_t n)
 	}
 	return true;
 }
-
-/* ---- what was lost, what was watched --------------------------------------- */
-
-#define CTF_UNKNOWN UINT64_MAX
-
-enum ctf_count_is { CTF_EXACT, CTF_AT_MOST, CTF_UNCOUNTED };
-
-struct ctf_gap { /* loss made visible; never a record, no filter can drop it */
-	uint64_t from_ns, to_ns;
-	uint64_t count; /* flows; CTF_UNKNOWN with CTF_UNCOUNTED */
-	enum ctf_count_is count_is;
-	const char *cause;    /* one word: overrun queue ... */
-	const char *instance; /* the input or the output that lost them */
-	int nsid;             /* -1: the own network namespace */
-};
-
-struct ctf_coverage { /* a stretch in which nothing relevant changed */
-	uint64_t from_ns, last_alive_ns;
-	uint64_t to_ns;        /* 0: still going on */
-	const char *exporter;  /* host name */
-	const char *instance;  /* the input */
-	const char *boot_id;   /* /proc/sys/kernel/random/boot_id */
-	const char *selection; /* what the input was told to leave out, or "" */
-	int nsid;
-	uint32_t event_mask;            /* CTF_NEW | CTF_UPDATE | CTF_DESTROY */
-	int8_t acct, timestamp, events; /* the sysctls; -1 unknown */
-	bool reliable;
-};
-
-/* Input: tells every encoder fed by it.  Copied before return. */
-CTF_API void ctf_report_gap(struct ctf_ctx *, const struct ctf_gap *);
-CTF_API void ctf_report_coverage(struct ctf_ctx *, const struct ctf_coverage *);
 
 /* ---- the plugin ------------------------------------------------------------- */
 
@@ -409,7 +286,8 @@ struct ctf_plugin {
 	 * queued.  With now set it must make that so at once.
 	 */
 	bool (*drain)(void *self, bool now);
-	void (*stop)(void *self);                    /* undoes start() */
+	void (*stop)(void *self); /* undoes start() */
+	void (*dump)(void *self); /* SIGUSR2: records of all that lives; NULL: cannot */
 	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
 
 	/* -- filter -- */
@@ -422,6 +300,7 @@ struct ctf_plugin {
 	/* NULL, or CTF_SKIP: not written.  The frame is empty. */
 	enum ctf_put (*gap)(void *enc, const struct ctf_gap *, struct ctf_frame *);
 	enum ctf_put (*coverage)(void *enc, const struct ctf_coverage *, struct ctf_frame *);
+	enum ctf_put (*sweep)(void *enc, const struct ctf_sweep *, struct ctf_frame *);
 	void (*seal)(void *enc, struct ctf_frame *); /* NULL: nothing to complete */
 	/* The layout; once, after setup.  NULL: an empty one. */
 	enum ctf_put (*preamble)(void *enc, struct ctf_frame *);
