@@ -148,25 +148,29 @@ run_stack(struct stack *st, uint64_t mask, struct ctf_batch *b)
 
 /* The records of each kind, one mask each; CTF_EVENT is what all outputs get. */
 static void
-sort_kinds(const struct ctf_batch *b, uint64_t mask[CTF_COUNTERS + 1])
+sort_kinds(const struct ctf_batch *b, uint64_t mask[CTF_KINDS])
 {
 	for (unsigned i = 0; i < b->n; i++)
 		mask[batch_rec(b, i)->kind] |= UINT64_C(1) << i;
 }
 
 static uint64_t
-meant_for(const struct encoder *e, const uint64_t mask[CTF_COUNTERS + 1])
+meant_for(const struct encoder *e, const uint64_t mask[CTF_KINDS])
 {
-	if (e->interim == CTF_INTERIM_NONE)
+	switch (e->interim) {
+	case CTF_INTERIM_PRESENCE:
+		return mask[CTF_EVENT] | mask[CTF_PRESENCE];
+	case CTF_INTERIM_COUNTERS:
+		return mask[CTF_EVENT] | mask[CTF_COUNTERS] | mask[CTF_DELTA];
+	default:
 		return mask[CTF_EVENT];
-	return mask[CTF_EVENT] |
-	       mask[e->interim == CTF_INTERIM_PRESENCE ? CTF_PRESENCE : CTF_COUNTERS];
+	}
 }
 
 void
 pump_batch(struct input *in, struct ctf_batch *b)
 {
-	uint64_t mask[CTF_COUNTERS + 1] = { 0 };
+	uint64_t mask[CTF_KINDS] = { 0 };
 
 	if (!b->n)
 		return;

@@ -24,7 +24,7 @@ struct box {
 	unsigned starts, stops, everys; /* calls */
 	unsigned every_ms;              /* start() asks to be called so often */
 	int start_errno;                /* start() fails with it */
-	bool kinds;                     /* records are an event, presence, counters in turn */
+	bool kinds;                     /* records are of each kind in turn, events first */
 	int watch_fd;                   /* start() watches it; each byte gives a record */
 	int watch_end;                  /* what the watch says after one */
 	unsigned wanted, wanted_all;    /* ctf_interim_wanted() at the start */

@@ -55,7 +55,9 @@ enum { CTF_NEW = 1, CTF_UPDATE = 2, CTF_DESTROY = 4 }; /* as ct.event */
 enum ctf_kind {
 	CTF_EVENT,    /* something happened to the flow: ctf_rec.event */
 	CTF_PRESENCE, /* it lives; without counters, as consumers add them up */
-	CTF_COUNTERS, /* it lives, and has counted so much (see ctf_sweep.delta) */
+	CTF_COUNTERS, /* it lives, and has counted so much since it began */
+	CTF_DELTA,    /* the same since the sweep before; DESTROY has the remainder */
+	CTF_KINDS
 };
 
 struct ctf_rec {         /* one event; only wanted fields have a slot */

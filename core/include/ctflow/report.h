@@ -43,7 +43,7 @@ struct ctf_sweep {
 	uint64_t previous_ns; /* the complete one before; 0: none in this run */
 	uint64_t min_age_ns;
 	bool complete; /* false: it broke off, so absence means nothing */
-	bool delta;    /* counters are those since the sweep before */
+	bool delta;    /* its records were CTF_DELTA */
 	int nsid;
 };
 
