@@ -33,6 +33,7 @@ ctx_free(struct ctf_ctx *ctx)
 		ctx->counters = c->next;
 		free(c);
 	}
+	state_plain_free(&ctx->plain);
 	free(ctx->obj);
 	ctx->obj = NULL;
 }

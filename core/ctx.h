@@ -5,6 +5,7 @@
 #include <ctflow/plugin.h>
 
 #include "log.h"
+#include "state.h"
 
 struct counter {
 	_Atomic(struct counter *) next; /* a sink's thread adds, the main thread reads */
@@ -17,8 +18,9 @@ struct ctf_ctx {
 	struct inst *inst;
 	void *obj; /* the object, begins with struct ctf_obj */
 	_Atomic(struct counter *) counters;
-	ctf_counter spare;   /* counts, but is not shown: no memory for more */
-	struct input *input; /* of an input, filter or encoder */
+	ctf_counter spare;         /* counts, but is not shown: no memory for more */
+	struct state_plain *plain; /* of ctf_state() without a page */
+	struct input *input;       /* of an input, filter or encoder */
 	struct encoder *enc;
 	struct sink *sink;
 	struct stack *stack; /* while it is being wired */

@@ -30,6 +30,7 @@ struct daemon {
 	struct priv priv;
 	struct loop_fd *sig_watch;
 	char *pidfile; /* absolute, for after chdir() */
+	char *conf;    /* the same */
 	int sigfd, pid_fd, report_fd;
 	unsigned terms; /* SIGTERM and SIGINT so far */
 };
@@ -113,6 +114,16 @@ second_term(void *arg)
 	return d->terms > 1;
 }
 
+static const char *
+state_dir(const struct daemon *d)
+{
+	const char *dir = d->setup.global.state_dir;
+
+	if (!*dir)
+		dir = getenv("STATE_DIRECTORY");
+	return dir && *dir ? dir : STATEDIR;
+}
+
 /* From opened log to the main loop; the exit code, 0 when it can run. */
 static int
 start(struct daemon *d)
@@ -130,6 +141,8 @@ start(struct daemon *d)
 	}
 	d->run.graph = &d->setup.graph;
 	d->run.priv = &d->priv;
+	if (!d->setup.no_stack && keep_wanted(d->run.graph))
+		d->run.state = state_open(state_dir(d), d->conf, &d->priv);
 	if (d->setup.no_stack || run_start(&d->run)) {
 		log_fatalx("not even a single working plugin stack");
 		return 1;
@@ -177,6 +190,7 @@ end(struct daemon *d, int code)
 		_exit(code);
 	}
 	setup_free(&d->setup);
+	state_close(d->run.state);
 	loop_free(d->run.loop);
 	if (d->sigfd >= 0)
 		close(d->sigfd);
@@ -186,14 +200,13 @@ end(struct daemon *d, int code)
 static int
 run_daemon(struct daemon *d)
 {
-	char *conf;
 	int code = 0;
 
 	d->sigfd = d->pid_fd = d->report_fd = -1;
 	log_set_starting(true);
 	log_set_verbose(d->cli.verbose && !d->cli.daemon);
-	conf = setup_conf_path(d->cli.conf);
-	if (!conf)
+	d->conf = setup_conf_path(d->cli.conf);
+	if (!d->conf)
 		return 1;
 	if (d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
 		code = 1;
@@ -205,7 +218,7 @@ run_daemon(struct daemon *d)
 	if (!code && d->cli.daemon && chdir("/"))
 		log_warn("chdir /");
 	if (!code)
-		code = setup_load(&d->setup, conf, d->cli.loglevel, true);
+		code = setup_load(&d->setup, d->conf, d->cli.loglevel, true);
 	if (!code && d->cli.verbose && d->cli.daemon)
 		log_errorx("suppressing verbose output: not with -d");
 	if (!code)
@@ -217,7 +230,7 @@ run_daemon(struct daemon *d)
 		code = d->run.failed ? 1 : 0;
 	}
 	end(d, code);
-	free(conf);
+	free(d->conf);
 	return code;
 }
 

@@ -13,6 +13,7 @@
 #include "conf.h"
 #include "ctx.h"
 #include "diag.h"
+#include "keep.h"
 #include "plugin.h"
 
 #define STACK_MAX 64u  /* members of one stack */
@@ -71,7 +72,9 @@ struct input {
 	struct loop_fd *watch; /* its fd in the loop; NULL: not polled */
 	struct loop_fd *timer; /* of ctf_every() */
 	void (*every)(void *self);
-	struct watch *watches; /* ctf_watch() */
+	struct watch *watches;   /* ctf_watch() */
+	struct keep_input *keep; /* in the state page; from start() on */
+	struct ctf_earlier earlier;
 	bool started, failed, ended, paused;
 };
 

@@ -12,6 +12,9 @@ const struct ctf_opt global_opts[] = {
 	  "syslog, stdout, stderr, or a file; without it syslog" },
 	{ "loglevel", CTF_OUINT, offsetof(struct global_conf, loglevel), 0, 8, "5", NULL,
 	  "1 debug, 3 info, 5 notice, 6 warning, 7 error, 8 fatal" },
+	{ "state_dir", CTF_OTEXT, offsetof(struct global_conf, state_dir), 0, 3000, "", NULL,
+	  "folder for what outlives a crash: what was read and not yet delivered; empty: "
+	  "$STATE_DIRECTORY, else /var/lib/ctflowd (as built)" },
 	{ "stop_timeout", CTF_OMSEC, offsetof(struct global_conf, stop_timeout), 0, 86400000,
 	  "30", NULL, "how long the end waits for outputs that make no progress" },
 	{ 0 },

@@ -8,7 +8,7 @@
 #include "graph.h"
 
 struct global_conf {
-	const char *logfile;
+	const char *logfile, *state_dir;
 	uint64_t loglevel, stop_timeout;
 };
 extern const struct ctf_opt global_opts[];

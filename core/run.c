@@ -148,11 +148,14 @@ run_end_input(struct run *r, struct input *in, int err)
 static int
 run_fill(struct input *in, int (*fill)(void *, struct ctf_batch *))
 {
+	uint64_t now = ctf_now();
 	int ret;
 
 	batch_reset(&in->batch);
+	keep_reading(in);
 	ret = fill(in->ctx.obj, &in->batch);
 	pump_batch(in, &in->batch);
+	keep_read(in, fill == plugin(in)->read, ret == CTF_READ_IDLE ? now : 0);
 	return ret;
 }
 
@@ -257,8 +260,10 @@ run_stop_input(struct input *in)
 	run_end_input(in->graph->run, in, 0);
 	if (in->timer)
 		timer_set(in->timer, 0, 0);
-	if (in->started)
+	if (in->started) {
 		plugin(in)->stop(in->ctx.obj);
+		keep_input_end(in, in->failed ? CTF_ENDED_DIED : CTF_ENDED_CLEAN);
+	}
 	in->started = false;
 }
 
@@ -268,6 +273,8 @@ start_input(struct run *r, struct input *in)
 	struct ctf_err err = { 0 };
 	int ret = batch_init(&in->batch, in->nslots);
 
+	if (!ret)
+		ret = keep_input_start(in);
 	if (!ret)
 		ret = plugin(in)->start(in->ctx.obj, &err);
 	else

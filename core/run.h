@@ -11,6 +11,7 @@ struct run {
 	struct graph *graph;
 	struct loop *loop;
 	const struct priv *priv; /* who owns new files */
+	struct state *state;     /* NULL: nothing outlives us */
 	struct loop_fd *seal_timer, *pause_timer;
 	bool seal_armed;
 	bool failed; /* an input gave up: exit code 1 */

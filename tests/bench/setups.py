@@ -30,7 +30,9 @@ def configuration(kind, directory, buf, ours):
     """A configuration both daemons can run, apart from the noted keys."""
     stack, options = TAIL[kind]
     text = f'[global]\nlogfile="{directory}/log"\n'
-    if not ours:
+    if ours:
+        text += f'state_dir="{directory}/state"\n'
+    else:
         text += "".join(f'plugin="{p}"\n' for p in ulogd_plugins(kind))
     text += f"stack=ct1:NFCT,{stack}\n"
     text += SECTIONS.format(buf=buf, max=buf + 4096, extra="")

@@ -54,7 +54,8 @@ def text(path):
 
 def configuration(directory, stacks, sections, loglevel=3):
     """Text of a configuration; sections: {id: "key=value\\n..."}."""
-    out = f'[global]\nlogfile="{directory}/log"\nloglevel={loglevel}\n'
+    out = (f'[global]\nlogfile="{directory}/log"\nloglevel={loglevel}\n'
+           f'state_dir="{directory}/state"\n')
     out += "".join(f'stack="{s}"\n' for s in stacks)
     for name in {i.split(":")[0]: 0 for s in stacks for i in s.split(",")}:
         out += f"\n[{name}]\n{sections.get(name, '')}"
@@ -82,7 +83,8 @@ class Daemon:
                 open(os.path.join(self.dir, "stderr"), "ab") as err:
             self.child = self.lab.popen(self.ns, [binary(), "-c", self.conf, *args],
                                         stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                        cwd=build_dir(), env=self.environment())
+                                        cwd=build_dir(), env=self.environment() | {
+                                            "STATE_DIRECTORY": f"{self.dir}/state"})
         if wait:
             self.wait_listening()
         return self

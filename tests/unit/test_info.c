@@ -34,7 +34,7 @@ config_text(const char *conf)
 
 static const char *const confs[] = {
 	"[global]\nstack=a:FEED,k:KEEP\n",
-	"[global]\nlogfile=\"/var/log/a b\"\nloglevel=3\nstop_timeout=90\n"
+	"[global]\nlogfile=\"/var/log/a b\"\nloglevel=3\nstop_timeout=90\nstate_dir=\"/a b\"\n"
 	"stack=a:FEED,t:TAG,p:PRINT\nstack=a:FEED,o:ODD,k:KEEP\n"
 	"[a]\nframe=0x10\n[k]\nqueue=2M\ngaps=no\nreconnect=1500ms\noverflow=block\n[p]\nsync="
 	"on\n",
@@ -73,7 +73,8 @@ START_TEST(options_in_force)
 {
 	char *text = config_text(confs[1]);
 
-	has(text, "[global]\nlogfile=\"/var/log/a b\"\nloglevel=3\nstop_timeout=90\n");
+	has(text, "[global]\nlogfile=\"/var/log/a b\"\nloglevel=3\nstate_dir=\"/a b\"\n"
+		  "stop_timeout=90\n");
 	has(text, "\n[k]\nbox=0\nframe=64\nsync=0\nqueue=2M\noverflow=block\n"
 		  "reconnect=1500ms\ngaps=0\ninterim=auto\n");
 	has(text, "\n[a]\nbox=0\nframe=16\nsync=0\n\n");

@@ -192,6 +192,34 @@ CTF_API int ctf_own(const struct ctf_ctx *, int fd);
 CTF_API char *ctf_fmt_num(char *p, uint64_t x);
 CTF_API char *ctf_fmt_ip(char *p, const uint8_t *ip, int family);
 
+/*
+ * Memory that outlives the daemon, kill -9 included: `size` bytes of this
+ * object's own, in the state page of the configuration (state_dir).  Parts of
+ * an object each have a name.  For an input from start() on, for a sink from
+ * its first open() on (any thread); the address stays until the object is
+ * gone.  New memory is zeroed; *ret_kept: it holds what an earlier run left,
+ * which is to be looked at as input from outside.  Without a page, and for
+ * other objects, it is plain memory.  Either is shared with forked processes.
+ * Write as often as need be: it is memory.  NULL: out of memory.
+ */
+CTF_API void *ctf_state(struct ctf_ctx *, const char *part, size_t size, bool *ret_kept);
+
+enum ctf_ended {                        /* how the earlier run of this input or sink ended */
+		 CTF_ENDED_UNKNOWN = 0, /* there was none that we know of */
+		 CTF_ENDED_DIED,        /* not in order */
+		 CTF_ENDED_CLEAN,       /* input: it left its groups and was read out */
+		 CTF_ENDED_HANDED,      /* input: its sockets are to come back */
+};
+struct ctf_earlier {
+	enum ctf_ended ended;
+	uint64_t last_ns; /* input: up to then it had read all; 0 unknown */
+	bool same_boot;   /* the machine was not started anew since */
+};
+/* Input, from start() on. */
+CTF_API struct ctf_earlier ctf_earlier(const struct ctf_ctx *);
+/* Input, outside read(): up to now nothing is missing (last_ns of the next run). */
+CTF_API void ctf_alive(const struct ctf_ctx *);
+
 /* ---- frames --------------------------------------------------------------- */
 
 struct ctf_layout {  /* what the bytes of a frame mean: templates, columns */
