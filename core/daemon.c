@@ -141,7 +141,7 @@ start(struct daemon *d)
 	}
 	d->run.graph = &d->setup.graph;
 	d->run.priv = &d->priv;
-	if (!d->setup.no_stack && keep_wanted(d->run.graph))
+	if (!d->setup.no_stack && kept_wanted(d->run.graph))
 		d->run.state = state_open(state_dir(d), d->conf, &d->priv);
 	if (d->setup.no_stack || run_start(&d->run)) {
 		log_fatalx("not even a single working plugin stack");

@@ -13,7 +13,7 @@
 #include "conf.h"
 #include "ctx.h"
 #include "diag.h"
-#include "keep.h"
+#include "kept.h"
 #include "plugin.h"
 
 #define STACK_MAX 64u  /* members of one stack */
@@ -73,8 +73,9 @@ struct input {
 	struct loop_fd *timer; /* of ctf_every() */
 	void (*every)(void *self);
 	struct watch *watches;   /* ctf_watch() */
-	struct keep_input *keep; /* in the state page; from start() on */
+	struct kept_input *keep; /* in the state page; from start() on */
 	struct ctf_earlier earlier;
+	bool was_reading; /* when the earlier run died */
 	bool started, failed, ended, paused;
 };
 
@@ -106,7 +107,7 @@ struct encoder {
 	enum ctf_interim interim;
 	struct open_frame open[STREAM_MAX];
 	unsigned nopen, last;
-	uint64_t n_records, n_skipped; /* of this batch */
+	uint64_t n_records, n_flows, n_skipped; /* of this batch */
 	ctf_counter *records, *skipped, *not_encoded;
 };
 

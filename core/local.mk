@@ -4,7 +4,7 @@ libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.
 	core/opt_print.c core/log.c core/log.h core/err.c core/fmt.c
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
 	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/elfnote.c core/encoder.c \
-	core/graph.c core/graph.h core/info.c core/info.h core/keep.c core/keep.h core/known_table.h core/loop.c \
+	core/graph.c core/graph.h core/info.c core/info.h core/kept.c core/kept.h core/kept_sink.c core/known_table.h core/loop.c \
 	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
 	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
 	core/run.h core/setup.c core/setup.h core/sink.c core/sink.h core/state.c core/state.h \

@@ -72,6 +72,7 @@ count_in(struct ctf_frame *f, const struct ctf_rec *r)
 	if (f->recs++ == 0)
 		f->first_ns = r->rx_ns;
 	f->last_ns = r->rx_ns;
+	((struct qframe *)f)->flows += r->kind == CTF_EVENT;
 }
 
 static void
@@ -95,6 +96,7 @@ encode(struct encoder *e, const struct ctf_rec *r)
 		if (put == CTF_OK) {
 			count_in(f, r);
 			e->n_records++;
+			e->n_flows += r->kind == CTF_EVENT;
 			return;
 		}
 		if (f)
@@ -143,7 +145,9 @@ run_stack(struct stack *st, uint64_t mask, struct ctf_batch *b)
 		seal_all(e);
 	ctf_count(e->records, e->n_records);
 	ctf_count(e->skipped, e->n_skipped);
-	e->n_records = e->n_skipped = 0;
+	if (e->n_flows)
+		kept_given(e->sink, e->n_flows, batch_rec(b, b->n - 1)->rx_ns);
+	e->n_records = e->n_flows = e->n_skipped = 0;
 }
 
 /* The records of each kind, one mask each; CTF_EVENT is what all outputs get. */

@@ -75,7 +75,18 @@ void
 queue_push(struct queue *q, struct qframe *f)
 {
 	f->f.number = ++q->last_number;
+	f->f.upto = q->upto += qframe_flows(f);
 	insert_after(q, q->tail, f);
+}
+
+void
+queue_insert(struct queue *q, struct qframe *f)
+{
+	struct qframe *pos = NULL, *next = q->head;
+
+	for (; next && next->f.number < f->f.number; next = next->next)
+		pos = next;
+	insert_after(q, pos, f);
 }
 
 unsigned
@@ -123,6 +134,9 @@ queue_settle(struct queue *q, uint64_t number)
 		if (f == q->tail)
 			q->tail = NULL;
 		recs += f->f.recs;
+		q->settled_upto = f->f.upto;
+		q->settled_ns = f->f.last_ns;
+		q->settled_number = f->f.number;
 		account(q, f, false);
 		free(f);
 	}
@@ -197,7 +211,9 @@ queue_clear(struct queue *q)
 		q->head = f->next;
 		free(f);
 	}
-	*q = (struct queue){ .limit = q->limit, .last_number = q->last_number };
+	*q = (struct queue){ .limit = q->limit,
+			     .last_number = q->last_number,
+			     .upto = q->upto };
 }
 
 void

@@ -23,6 +23,7 @@ struct qframe {
 	struct ctf_frame f; /* first: plugins see only this */
 	struct qframe *next;
 	struct encoder *enc; /* who made it */
+	uint32_t flows;      /* records that are not of sweeps */
 	bool begun;          /* was given to deliver(): part of it may have been sent */
 	bool taken;          /* once, maybe in a session that broke */
 	bool is_gap;
@@ -36,7 +37,18 @@ struct queue {
 	uint64_t bytes, limit;
 	uint64_t frames, recs; /* in the queue */
 	uint64_t last_number;
+	uint64_t upto;                                     /* of the frame pushed last */
+	uint64_t settled_upto, settled_ns, settled_number; /* of the one settled last */
 };
+
+/* Flows that are missing if the frame is lost: its own, or those of its gap. */
+static inline uint64_t
+qframe_flows(const struct qframe *q)
+{
+	if (!q->is_gap)
+		return q->flows;
+	return q->gap.count_is == CTF_UNCOUNTED ? 0 : q->gap.count;
+}
 
 /* An empty frame with that much room, or NULL. */
 struct qframe *qframe_new(struct encoder *enc, uint32_t cap);
@@ -46,6 +58,8 @@ struct qframe *qframe_trim(struct qframe *);
 void queue_push(struct queue *, struct qframe *);
 /* Up to GROUP consecutive frames that were not taken yet; they are claimed. */
 unsigned queue_claim(struct queue *, const struct ctf_frame *ret_frames[GROUP]);
+/* Puts a frame where its number belongs; nothing may have been claimed yet. */
+void queue_insert(struct queue *, struct qframe *);
 /* The first n claimed frames were taken, the others are free again. */
 void queue_taken(struct queue *, unsigned n);
 /* Frees taken frames up to that number; returns their records. */

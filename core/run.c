@@ -152,10 +152,10 @@ run_fill(struct input *in, int (*fill)(void *, struct ctf_batch *))
 	int ret;
 
 	batch_reset(&in->batch);
-	keep_reading(in);
+	kept_reading(in);
 	ret = fill(in->ctx.obj, &in->batch);
 	pump_batch(in, &in->batch);
-	keep_read(in, fill == plugin(in)->read, ret == CTF_READ_IDLE ? now : 0);
+	kept_read(in, fill == plugin(in)->read, ret == CTF_READ_IDLE ? now : 0);
 	return ret;
 }
 
@@ -262,7 +262,7 @@ run_stop_input(struct input *in)
 		timer_set(in->timer, 0, 0);
 	if (in->started) {
 		plugin(in)->stop(in->ctx.obj);
-		keep_input_end(in, in->failed ? CTF_ENDED_DIED : CTF_ENDED_CLEAN);
+		kept_input_end(in, in->failed ? CTF_ENDED_DIED : CTF_ENDED_CLEAN);
 	}
 	in->started = false;
 }
@@ -274,7 +274,7 @@ start_input(struct run *r, struct input *in)
 	int ret = batch_init(&in->batch, in->nslots);
 
 	if (!ret)
-		ret = keep_input_start(in);
+		ret = kept_input_start(in);
 	if (!ret)
 		ret = plugin(in)->start(in->ctx.obj, &err);
 	else
@@ -333,6 +333,8 @@ start_sink(struct run *r, struct sink *s)
 	int ret = sink_wires(s);
 
 	if (!ret)
+		ret = kept_sink_start(s);
+	if (!ret)
 		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
 	return ret ? ret : sink_start(s);
 }
@@ -383,6 +385,7 @@ run_start(struct run *r)
 	for (struct input *in = g->inputs; in; in = in->next)
 		start_input(r, in);
 	start_sinks(r);
+	kept_inputs_done(g);
 	for (struct input *in = g->inputs; in; in = in->next)
 		if (!input_alive(in))
 			run_stop_input(in);

@@ -62,11 +62,19 @@ sink_free(struct sink *s)
 	free(s);
 }
 
+/* With the mutex. */
+static void
+push(struct sink *s, struct qframe *f)
+{
+	queue_push(&s->queue, f);
+	kept_pushed(s, f);
+}
+
 void
 sink_push(struct sink *s, struct qframe *f)
 {
 	pthread_mutex_lock(&s->lock);
-	queue_push(&s->queue, f);
+	push(s, f);
 	pthread_mutex_unlock(&s->lock);
 	s->dirty = true;
 }
@@ -127,7 +135,7 @@ gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
 static struct ctf_gap
 gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 {
-	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.recs, CTF_EXACT,
+	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->flows, CTF_EXACT,
 			     cause,         s->inst->id,  -1 };
 
 	if (f->is_gap) {
@@ -149,6 +157,7 @@ remember(struct sink *s, struct encoder *e, const struct ctf_gap *g)
 	else
 		s->lost = *g;
 	s->lost_enc = e;
+	kept_owe(s, g);
 }
 
 void
@@ -184,7 +193,7 @@ sink_gap(struct sink *s, struct encoder *e, const struct ctf_gap *gap)
 		g.instance = s->inst->id;
 		remember(s, e, &g);
 	} else if (f) {
-		queue_push(&s->queue, f);
+		push(s, f);
 	}
 	pthread_mutex_unlock(&s->lock);
 	s->dirty = true;
@@ -200,7 +209,8 @@ push_lost(struct sink *s)
 		return;
 	s->lost_enc = NULL;
 	if (gap)
-		queue_push(&s->queue, gap);
+		push(s, gap);
+	kept_paid(s);
 }
 
 static void
@@ -216,6 +226,7 @@ sink_kick(struct sink *s)
 {
 	bool wake, half;
 
+	kept_make_gap(s);
 	if (!s->dirty)
 		return;
 	pthread_mutex_lock(&s->lock);
@@ -270,6 +281,7 @@ sink_drop(struct sink *s)
 		remember(s, last->enc, &gap);
 	if (mark) {
 		mark->f.number = last->f.number;
+		mark->f.upto = last->f.upto;
 		queue_unshift(&s->queue, mark);
 	}
 	pthread_mutex_unlock(&s->lock);

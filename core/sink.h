@@ -38,6 +38,8 @@ struct sink {
 	struct encoder *lost_enc; /* NULL: nothing */
 	uint64_t progress;        /* grows with every frame taken or settled */
 	struct ctf_err why;       /* of the last failure */
+	struct kept_sink *keep;   /* in the state page; NULL before the start */
+	struct kept_left left;
 
 	/* worker only */
 	pthread_t thread;

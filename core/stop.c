@@ -147,6 +147,8 @@ stop_sinks(struct stop *st)
 			ended = false;
 		}
 		say_lost(s);
+		if (!s->running)
+			kept_sink_end(s);
 	}
 	return ended;
 }

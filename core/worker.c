@@ -100,6 +100,8 @@ settle(struct sink *s)
 	left = s->queue.frames;
 	recs = queue_settle(&s->queue, upto);
 	s->progress += left - s->queue.frames;
+	if (left != s->queue.frames)
+		kept_settled(s);
 	pthread_mutex_unlock(&s->lock);
 	ctf_count(s->delivered, recs);
 }
@@ -138,6 +140,8 @@ open_output(struct sink *s, struct ctf_err *err)
 		return failed;
 	s->fd = fd;
 	set_state(s, SINK_UP);
+	if (kept_opened(s))
+		eventfd_write(s->poke, 1);
 	return 0;
 }
 
@@ -271,12 +275,14 @@ static unsigned
 next_frames(struct sink *s, const struct ctf_frame **frames, bool *ret_end, bool *ret_unsettled)
 {
 	unsigned n;
+	bool held;
 
 	pthread_mutex_lock(&s->lock);
-	n = s->state == SINK_DOWN ? 0 : queue_claim(&s->queue, frames);
+	held = s->left.owing && s->state != SINK_DOWN; /* the main thread makes the gap */
+	n = held || s->state == SINK_DOWN ? 0 : queue_claim(&s->queue, frames);
 	s->draining = s->stopping;
 	*ret_unsettled = s->queue.frames > 0;
-	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0 && !s->lost_enc);
+	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0 && !s->lost_enc && !held);
 	s->waiting = !n && s->state != SINK_DOWN; /* a back-off ends by itself */
 	pthread_mutex_unlock(&s->lock);
 	return n;

@@ -8,12 +8,20 @@
 void
 rig_start(struct rig *g, const char *text, int want)
 {
+	rig_start_kept(g, text, NULL, want);
+}
+
+void
+rig_start_kept(struct rig *g, const char *text, const char *state_dir, int want)
+{
 	struct diag diag = { 0 };
 
 	ck_assert_int_eq(fakes_setup(&g->s, text, &g->box, &diag), 0);
 	diag_free(&diag);
 	g->run = (struct run){ .graph = &g->s.graph };
 	ck_assert_int_eq(loop_new(&g->run.loop), 0);
+	if (state_dir)
+		ck_assert_ptr_nonnull(g->run.state = state_open(state_dir, "/t.conf", NULL));
 	ck_assert_int_eq(run_start(&g->run), want);
 	run_go(&g->run);
 }
@@ -29,6 +37,7 @@ rig_stop_in(struct rig *g, uint64_t stop_ms)
 {
 	ck_assert(run_stop(&g->run, stop_ms, no_hurry, NULL));
 	setup_free(&g->s);
+	state_close(g->run.state);
 	loop_free(g->run.loop);
 	box_free(&g->box);
 }

@@ -18,6 +18,8 @@ struct rig {
 
 /* box_init() first.  want: what run_start() must return. */
 void rig_start(struct rig *, const char *text, int want);
+/* The same with a state page in that folder. */
+void rig_start_kept(struct rig *, const char *text, const char *state_dir, int want);
 void rig_stop(struct rig *);
 void rig_stop_in(struct rig *, uint64_t stop_ms);
 /* Lets the input give n more records and waits until they are read. */

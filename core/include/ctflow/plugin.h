@@ -215,6 +215,12 @@ struct ctf_earlier {
 	uint64_t last_ns; /* input: up to then it had read all; 0 unknown */
 	bool same_boot;   /* the machine was not started anew since */
 };
+/*
+ * Sink, in open(): of what the earlier run was about to deliver everything up
+ * to that ctf_frame.upto did arrive, be it in the middle of a frame; exact:
+ * and nothing else.  What is missing becomes a gap, before anything new.
+ */
+CTF_API void ctf_found(struct ctf_ctx *, uint64_t upto, bool exact);
 /* Input, from start() on. */
 CTF_API struct ctf_earlier ctf_earlier(const struct ctf_ctx *);
 /* Input, outside read(): up to now nothing is missing (last_ns of the next run). */
@@ -233,7 +239,8 @@ struct ctf_frame {
 	uint32_t len, cap; /* bytes used and available */
 	uint32_t recs;     /* the core counts them */
 	uint32_t stream;
-	uint64_t number;            /* per sink, ascending, never reused */
+	uint64_t number; /* per sink, ascending, never reused */
+	uint64_t upto;   /* flows the sink was ever given, to the end of this frame */
 	uint64_t first_ns, last_ns; /* rx_ns of the first and last record */
 	const struct ctf_layout *layout;
 };

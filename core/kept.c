@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the state page holds of inputs, and ctf_state(), which is for plugins. */
-#include "keep.h"
+#include "kept.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 }
 
 bool
-keep_wanted(const struct graph *g)
+kept_wanted(const struct graph *g)
 {
 	for (const struct input *in = g->inputs; in; in = in->next)
 		if (in->inst->plugin->backlog)
@@ -52,10 +52,10 @@ keep_wanted(const struct graph *g)
 }
 
 int
-keep_input_start(struct input *in)
+kept_input_start(struct input *in)
 {
 	bool kept = false;
-	struct keep_input *k = ctf_state(&in->ctx, "core", sizeof(*k), &kept);
+	struct kept_input *k = ctf_state(&in->ctx, "core", sizeof(*k), &kept);
 	uint32_t ended;
 
 	if (!k)
@@ -69,26 +69,36 @@ keep_input_start(struct input *in)
 		.same_boot = kept && state_same_boot(page_of(&in->ctx)),
 	};
 	in->keep = k;
+	in->was_reading = kept && k->reading;
 	k->ended = CTF_ENDED_UNKNOWN;
 	return 0;
 }
 
 void
-keep_input_end(struct input *in, enum ctf_ended ended)
+kept_inputs_done(struct graph *g)
+{
+	for (struct input *in = g->inputs; in; in = in->next)
+		if (in->keep)
+			in->keep->reading = 0;
+}
+
+void
+kept_input_end(struct input *in, enum ctf_ended ended)
 {
 	if (in->keep)
 		in->keep->ended = ended;
 }
 
 void
-keep_reading(struct input *in)
+kept_reading(struct input *in)
 {
 	if (in->keep)
 		atomic_store_explicit(&in->keep->reading, 1, memory_order_release);
+	atomic_signal_fence(memory_order_seq_cst); /* before anything of the batch */
 }
 
 void
-keep_read(struct input *in, bool events, uint64_t upto_ns)
+kept_read(struct input *in, bool events, uint64_t upto_ns)
 {
 	const struct ctf_batch *b = &in->batch;
 

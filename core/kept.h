@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the core itself keeps in the state page, of each input and each sink. */
+#ifndef CTF_KEPT_H
+#define CTF_KEPT_H
+
+#include <ctflow/plugin.h>
+
+struct graph;
+struct input;
+struct qframe;
+struct sink;
+
+struct kept_input {
+	_Atomic uint64_t last_ns; /* up to then all was read */
+	_Atomic uint32_t reading; /* in the middle of a batch */
+	_Atomic uint32_t ended;   /* enum ctf_ended; UNKNOWN while it runs */
+};
+
+/*
+ * Flows are counted on for ever, over restarts; see ctf_frame.upto.  What is
+ * given and not settled is missing if we die, and what is owed as well.
+ */
+struct kept_sink {
+	_Atomic uint64_t given;   /* records for it, and losses it was told of in a gap */
+	_Atomic uint64_t settled; /* of these are safe */
+	_Atomic uint64_t owed;    /* lost, and in no gap yet */
+	_Atomic uint64_t number;  /* of the frame made last */
+	_Atomic uint64_t settled_number;
+	_Atomic uint64_t uncounted; /* number of the last gap that has no count */
+	_Atomic uint64_t given_ns, settled_ns;
+	_Atomic uint32_t exact; /* ended in order, knowing what of it had arrived */
+};
+
+/* What an earlier run owes; of a sink, under its mutex. */
+struct kept_left {
+	bool owing;   /* the gap is yet to be made: nothing is delivered before it */
+	bool opened;  /* open() has said what it found */
+	bool exact;   /* the count */
+	bool unknown; /* a gap without a count was lost as well */
+	bool framed;  /* it is in the queue */
+	bool in_hand; /* some may have been read and not counted */
+	uint64_t upto, count, number;
+	uint64_t from_ns, to_ns;
+};
+
+/* Some input is live: after a crash its events do not come again. */
+bool kept_wanted(const struct graph *);
+/* Before the input's start(): what the earlier run says; 0 or -ENOMEM. */
+int kept_input_start(struct input *);
+void kept_input_end(struct input *, enum ctf_ended);
+/* Around each batch; upto_ns: all events were read that had come by then; 0: not all. */
+void kept_reading(struct input *);
+void kept_read(struct input *, bool events, uint64_t upto_ns);
+/* The start is over: what was left in the middle of a batch is accounted for. */
+void kept_inputs_done(struct graph *);
+
+/*
+ * The sink's own; main thread unless noted.  kept_sink_start() comes before
+ * its thread is started.
+ */
+int kept_sink_start(struct sink *);
+/* Of a batch: flows for it were put into frames. */
+void kept_given(struct sink *, uint64_t flows, uint64_t ns);
+/* With its mutex.  A frame was queued; a loss is in no gap, now is in that one. */
+void kept_pushed(struct sink *, const struct qframe *);
+void kept_owe(struct sink *, const struct ctf_gap *);
+void kept_paid(struct sink *);
+/* Its thread, with the mutex: some were settled; it was opened. */
+void kept_settled(struct sink *);
+bool kept_opened(struct sink *);
+/* It was opened: makes the gap of the earlier run. */
+void kept_make_gap(struct sink *);
+/* Its thread is gone, and what is queued now is lost. */
+void kept_sink_end(struct sink *);
+/* A frame of the earlier run came back, before the thread is started. */
+void kept_inherit(struct sink *, struct qframe *);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs that die: what they had read and not delivered is a gap of the next
+ * run, once, before anything new.  A run that dies is a child that exits.
+ */
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pump.h"
+#include "rig.h"
+#include "unit.h"
+
+#define DIR_NAME "test_kept.d"
+#define CONF "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\nframe=512\nreconnect=10ms\n"
+
+static void
+fresh(void)
+{
+	DIR *d = opendir(DIR_NAME);
+	const struct dirent *e;
+	char path[512];
+
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), DIR_NAME "/%.200s", e->d_name);
+		unlink(path);
+	}
+	if (d)
+		closedir(d);
+	rmdir(DIR_NAME);
+}
+
+/* Plays a run in a child, which dies when it returns. */
+static void
+die_after(void (*play)(struct rig *))
+{
+	static struct rig g;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		box_init(&g.box);
+		play(&g);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+
+static void
+start(struct rig *g)
+{
+	rig_start_kept(g, CONF, DIR_NAME, 0);
+}
+
+/* The next run, in order: delivers n new ones, after `ngaps` gaps. */
+static struct ctf_gap
+next_run(unsigned n, unsigned ngaps)
+{
+	struct rig g;
+	struct ctf_gap first;
+
+	box_init(&g.box);
+	start(&g);
+	rig_feed(&g, n);
+	rig_stop(&g);
+	rig_check_kept(&g.box, n);
+	ck_assert_uint_eq(g.box.ngaps, ngaps);
+	first = g.box.gaps[0];
+	if (ngaps) {
+		ck_assert_uint_le(first.from_ns, first.to_ns);
+		ck_assert_uint_gt(first.from_ns, 0);
+	}
+	return first;
+}
+
+static void
+is_gap(struct ctf_gap g, uint64_t count, enum ctf_count_is is)
+{
+	ck_assert_uint_eq(g.count, count);
+	ck_assert_int_eq(g.count_is, is);
+}
+
+/* ---- deaths ---- */
+
+/* The output is up and takes nothing. */
+static void
+with_300_queued(struct rig *g)
+{
+	g->box.block = true;
+	start(g);
+	rig_feed(g, 300);
+}
+
+START_TEST(what_was_queued_is_a_gap)
+{
+	fresh();
+	die_after(with_300_queued);
+	is_gap(next_run(100, 1), 300, CTF_AT_MOST);
+	next_run(70, 0);
+}
+END_TEST
+
+/* Frames that were still open count as well: 512 bytes are 64 records. */
+static void
+with_30_unsealed(struct rig *g)
+{
+	start(g);
+	rig_feed(g, 30);
+}
+
+START_TEST(what_was_in_open_frames_too)
+{
+	fresh();
+	die_after(with_30_unsealed);
+	is_gap(next_run(1, 1), 30, CTF_AT_MOST);
+}
+END_TEST
+
+static void
+with_128_of_150_delivered(struct rig *g)
+{
+	start(g);
+	rig_feed(g, 150);
+	rig_spin(g, &g->box.nkept, 128);
+	usleep(50000); /* settled right after it was kept */
+}
+
+START_TEST(what_was_delivered_is_not)
+{
+	fresh();
+	die_after(with_128_of_150_delivered);
+	is_gap(next_run(10, 1), 22, CTF_AT_MOST);
+}
+END_TEST
+
+static void
+in_the_middle_of_a_batch(struct rig *g)
+{
+	start(g);
+	rig_feed(g, 64);
+	rig_spin(g, &g->box.nkept, 64);
+	usleep(50000);
+	kept_reading(g->s.graph.inputs);
+}
+
+START_TEST(up_to_a_batch_more)
+{
+	fresh();
+	die_after(in_the_middle_of_a_batch);
+	is_gap(next_run(10, 1), 64, CTF_AT_MOST);
+	next_run(10, 0);
+}
+END_TEST
+
+START_TEST(in_order_nothing_is_missing)
+{
+	fresh();
+	next_run(200, 0);
+	next_run(200, 0);
+}
+END_TEST
+
+/* ---- one death after another ---- */
+
+static void
+with_no_output(struct rig *g)
+{
+	g->box.open_errno = ECONNREFUSED;
+	g->box.fail_opens = UINT32_MAX;
+	start(g);
+	rig_feed(g, 50);
+}
+
+START_TEST(deaths_add_up)
+{
+	fresh();
+	die_after(with_300_queued);
+	die_after(with_no_output);
+	die_after(with_no_output);
+	is_gap(next_run(5, 1), 400, CTF_AT_MOST);
+	next_run(5, 0);
+}
+END_TEST
+
+/* The gap was made and queued, but never written. */
+START_TEST(a_gap_not_delivered_comes_again)
+{
+	fresh();
+	die_after(with_300_queued);
+	die_after(with_300_queued);
+	is_gap(next_run(5, 1), 600, CTF_AT_MOST);
+	next_run(5, 0);
+}
+END_TEST
+
+/* Some frames of a full queue were dropped; the gap for them is queued, too. */
+static void
+with_a_full_queue(struct rig *g)
+{
+	g->box.block = true;
+	g->box.backlog = 80;
+	rig_start_kept(g, CONF "queue=64K\n", DIR_NAME, 0);
+	rig_feed(g, 30000);
+	ck_assert_uint_gt(g->s.graph.sinks->drop_run, 10000);
+}
+
+START_TEST(what_a_full_queue_dropped_too)
+{
+	fresh();
+	die_after(with_a_full_queue);
+	is_gap(next_run(5, 1), 30000, CTF_AT_MOST);
+}
+END_TEST
+
+static void
+with_an_uncounted_gap(struct rig *g)
+{
+	struct ctf_gap gap = { 1000, 2000, CTF_UNKNOWN, CTF_UNCOUNTED, "overrun", "a", -1 };
+
+	with_300_queued(g);
+	ctf_report_gap(&g->s.graph.inputs->ctx, &gap);
+}
+
+START_TEST(a_gap_without_a_count)
+{
+	struct rig g;
+
+	fresh();
+	die_after(with_an_uncounted_gap);
+	die_after(with_an_uncounted_gap);
+	box_init(&g.box);
+	start(&g);
+	rig_feed(&g, 9);
+	rig_spin(&g, &g.box.ngaps, 2);
+	ck_assert_str_eq(g.box.gaps[0].cause, "restart");
+	ck_assert_str_eq(g.box.gaps[0].instance, "k");
+	rig_stop(&g);
+	rig_check_kept(&g.box, 9);
+	ck_assert_uint_eq(g.box.ngaps, 2);
+	is_gap(g.box.gaps[0], 600, CTF_AT_MOST);
+	is_gap(g.box.gaps[1], CTF_UNKNOWN, CTF_UNCOUNTED);
+	next_run(9, 0);
+}
+END_TEST
+
+/* ---- ends in order that leave something ---- */
+
+static void
+stopped_without_output(struct rig *g)
+{
+	with_no_output(g);
+	rig_stop_in(g, 10);
+}
+
+START_TEST(a_stop_knows_exactly)
+{
+	fresh();
+	die_after(stopped_without_output);
+	is_gap(next_run(5, 1), 50, CTF_EXACT);
+	next_run(5, 0);
+}
+END_TEST
+
+static void
+stopped_while_blocked(struct rig *g)
+{
+	with_300_queued(g);
+	rig_stop_in(g, 10);
+}
+
+START_TEST(unless_a_delivery_was_under_way)
+{
+	fresh();
+	die_after(stopped_while_blocked);
+	is_gap(next_run(5, 1), 300, CTF_AT_MOST);
+}
+END_TEST
+
+/* ---- what the sink finds ---- */
+
+static int
+find_some(struct box *b)
+{
+	struct rig *g = b->arg;
+
+	ctf_found(&g->s.graph.sinks->ctx, 200, true);
+	return 0;
+}
+
+static int
+find_too_much(struct box *b)
+{
+	struct rig *g = b->arg;
+
+	ctf_found(&g->s.graph.sinks->ctx, 5000, true);
+	return 0;
+}
+
+static int
+find_all(struct box *b)
+{
+	struct rig *g = b->arg;
+
+	ctf_found(&g->s.graph.sinks->ctx, 300, true);
+	return 0;
+}
+
+static struct ctf_gap
+run_finding(int (*find)(struct box *), unsigned ngaps)
+{
+	struct rig g;
+
+	fresh();
+	die_after(with_300_queued);
+	box_init(&g.box);
+	g.box.open = find;
+	g.box.arg = &g;
+	start(&g);
+	rig_feed(&g, 10);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, ngaps);
+	rig_check_kept(&g.box, 10);
+	next_run(7, 0);
+	return g.box.gaps[0];
+}
+
+START_TEST(found_there)
+{
+	is_gap(run_finding(find_some, 1), 100, CTF_EXACT);
+	is_gap(run_finding(find_too_much, 1), 300, CTF_AT_MOST);
+	run_finding(find_all, 0);
+}
+END_TEST
+
+/* Found in a run that died before the gap was written: not lost again. */
+static void
+found_and_died(struct rig *g)
+{
+	g->box.open = find_some;
+	g->box.arg = g;
+	with_300_queued(g);
+}
+
+START_TEST(found_once)
+{
+	fresh();
+	die_after(with_300_queued);
+	die_after(found_and_died);
+	is_gap(next_run(5, 1), 400, CTF_AT_MOST);
+}
+END_TEST
+
+/* ---- outputs that come late, or do not want to know ---- */
+
+START_TEST(before_what_waited_for_the_output)
+{
+	struct rig g;
+
+	fresh();
+	die_after(with_300_queued);
+	box_init(&g.box);
+	g.box.open_errno = ECONNREFUSED;
+	g.box.fail_opens = 5;
+	start(&g);
+	rig_feed(&g, 500);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	rig_spin(&g, &g.box.ngaps, 1);
+	ck_assert_uint_ge(g.box.opens, 6);
+	rig_stop(&g);
+	rig_check_kept(&g.box, 500);
+	is_gap(g.box.gaps[0], 300, CTF_AT_MOST);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_uint_gt(g.box.kept_frame[0], 5); /* its number was before theirs */
+}
+END_TEST
+
+START_TEST(not_wanted)
+{
+	struct rig g;
+
+	fresh();
+	die_after(with_300_queued);
+	box_init(&g.box);
+	rig_start_kept(&g, CONF "gaps=no\n", DIR_NAME, 0);
+	rig_feed(&g, 70);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	rig_check_kept(&g.box, 70);
+	next_run(7, 0);
+}
+END_TEST
+
+/* Two outputs: each its own loss; and the numbers of frames go on. */
+START_TEST(the_input_knows_how_it_ended)
+{
+	struct ctf_earlier e;
+	struct rig g;
+
+	fresh();
+	box_init(&g.box);
+	start(&g);
+	e = ctf_earlier(&g.s.graph.inputs->ctx);
+	ck_assert_int_eq(e.ended, CTF_ENDED_UNKNOWN);
+	rig_stop(&g);
+	for (int i = 0; i < 2; i++) {
+		box_init(&g.box);
+		start(&g);
+		e = ctf_earlier(&g.s.graph.inputs->ctx);
+		ck_assert_int_eq(e.ended, i == 0 ? CTF_ENDED_CLEAN : CTF_ENDED_DIED);
+		ck_assert(e.same_boot);
+		ck_assert_uint_le(e.last_ns, ctf_now());
+		rig_stop(&g);
+		die_after(with_300_queued);
+	}
+	ck_assert_uint_gt(e.last_ns, UINT64_C(1700000000000000000));
+}
+END_TEST
+
+static void
+add_tests(TCase *t)
+{
+	tcase_set_timeout(t, 60);
+	tcase_add_unchecked_fixture(t, fresh, fresh);
+	tcase_add_test(t, what_was_queued_is_a_gap);
+	tcase_add_test(t, what_was_in_open_frames_too);
+	tcase_add_test(t, what_was_delivered_is_not);
+	tcase_add_test(t, up_to_a_batch_more);
+	tcase_add_test(t, in_order_nothing_is_missing);
+	tcase_add_test(t, deaths_add_up);
+	tcase_add_test(t, a_gap_not_delivered_comes_again);
+	tcase_add_test(t, what_a_full_queue_dropped_too);
+	tcase_add_test(t, a_gap_without_a_count);
+	tcase_add_test(t, a_stop_knows_exactly);
+	tcase_add_test(t, unless_a_delivery_was_under_way);
+	tcase_add_test(t, found_there);
+	tcase_add_test(t, found_once);
+	tcase_add_test(t, before_what_waited_for_the_output);
+	tcase_add_test(t, not_wanted);
+	tcase_add_test(t, the_input_knows_how_it_ended);
+}
+
+int
+main(void)
+{
+	return unit_main("kept", add_tests);
+}
