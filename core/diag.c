@@ -94,13 +94,27 @@ diag_text(const struct diag_item *it)
 	return n < 0 ? NULL : s;
 }
 
+/* A text of several lines becomes several messages. */
+static void
+log_lines(int level, const char *text)
+{
+	for (;;) {
+		size_t len = strcspn(text, "\n");
+
+		log_msg(level, "%.*s", (int)len, text);
+		if (!text[len])
+			return;
+		text += len + 1;
+	}
+}
+
 void
 diag_log(const struct diag *d)
 {
 	for (size_t i = 0; i < d->n; i++) {
 		char *s = diag_text(&d->item[i]);
 
-		log_msg(d->item[i].level, "%s", s ? s : d->item[i].text);
+		log_lines(d->item[i].level, s ? s : d->item[i].text);
 		free(s);
 	}
 	if (d->errors + d->warnings > d->n)

@@ -2,6 +2,8 @@ noinst_LIBRARIES += libctflow.a
 libctflow_a_SOURCES = core/field.c core/field.h core/builtin_table.h
 libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.c core/opt.h \
 	core/opt_print.c core/log.c core/log.h core/err.c core/fmt.c
+libctflow_a_SOURCES += core/expr.c core/expr.h core/expr_eval.c core/expr_lex.c core/expr_parse.c \
+	core/expr_parse.h core/expr_set.c core/expr_test.c core/expr_value.c
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
 	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/elfnote.c core/encoder.c \
 	core/graph.c core/graph.h core/info.c core/info.h core/kept.c core/kept.h core/kept_sink.c core/known_table.h core/loop.c \
@@ -12,8 +14,8 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/worker.c
 
 ctflowincludedir = $(includedir)/ctflow
-ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/record.h \
-	core/include/ctflow/report.h
+ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \
+	core/include/ctflow/record.h core/include/ctflow/report.h
 
 sbin_PROGRAMS += ctflowd
 ctflowd_SOURCES = core/main.c

@@ -111,6 +111,25 @@ read_number(const struct value *v, uint64_t *ret_x)
 	return 0;
 }
 
+int
+opt_number(enum ctf_otype type, const char *text, uint64_t *ret_x)
+{
+	const char *end;
+	uint64_t x, factor;
+	char *stop;
+
+	errno = 0;
+	x = strtoull(text, &stop, 0);
+	end = stop;
+	factor = read_unit(type, &end);
+	if (*text < '0' || *text > '9' || *end)
+		return -EINVAL;
+	if (errno == ERANGE || __builtin_mul_overflow(x, factor, &x))
+		return -ERANGE;
+	*ret_x = x;
+	return 0;
+}
+
 static int
 set_number(const struct value *v)
 {

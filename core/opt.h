@@ -34,6 +34,8 @@ void opt_free(const struct opt_set *sets, unsigned n);
 
 /* The line that gave the option, else the section's, else 0. */
 unsigned opt_line(const struct conf_section *sec, const char *key);
+/* A number, size or time and nothing else: 0, -EINVAL (it is none) or -ERANGE. */
+int opt_number(enum ctf_otype, const char *text, uint64_t *ret_x);
 /* The entry of the table, or NULL. */
 const struct ctf_opt *opt_find(const struct ctf_opt *table, const char *name);
 /* The same options in both structs. */

@@ -96,10 +96,33 @@ remember(struct ctf_ctx *reader, const struct ctf_ctx *writer, ctf_ref slot)
 	return 0;
 }
 
+/* An input that looks at what it writes itself. */
+static int
+want_own(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
+	 const struct ctf_field **ret_field, struct ctf_err *err)
+{
+	const struct ctf_port *p = port_find(ctx->inst->plugin->writes, name);
+	int ret;
+
+	if (!p)
+		return ctf_fail(err, ENOENT, FIELD_MISSING, name, ctx->inst->plugin->name);
+	ret = port_claim(ctx->input, ctx, p, err);
+	if (!ret && remember(ctx, ctx, *port_ref(ctx->obj, p)))
+		ret = ctf_fail(err, ENOMEM, "out of memory");
+	if (ret)
+		return ret;
+	*ret_ref = *port_ref(ctx->obj, p);
+	if (ret_field)
+		*ret_field = port_field(p);
+	return 0;
+}
+
 int
 ctf_want(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
 	 const struct ctf_field **ret_field, struct ctf_err *err)
 {
+	if (ctx->inst->plugin->role == CTF_INPUT)
+		return want_own(ctx, name, ret_ref, ret_field, err);
 	for (unsigned pos = ctx->pos; pos-- > 0;) {
 		struct ctf_ctx *up = member_ctx(ctx->stack, pos);
 		const struct ctf_port *p = port_find(up->inst->plugin->writes, name);

@@ -1,2 +1,2 @@
 # One word per plugin (build-aux/plugins.sh).
-filter_PLUGINS = ip2str printflow mark
+filter_PLUGINS = ip2str printflow mark filter

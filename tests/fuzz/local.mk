@@ -6,12 +6,14 @@
 check_LIBRARIES += tests/fuzz/libfuzzmain.a
 tests_fuzz_libfuzzmain_a_SOURCES = tests/fuzz/main.c
 
-FUZZ_TARGETS = tests/fuzz/fuzz_conf tests/fuzz/fuzz_decode tests/fuzz/fuzz_pcap tests/fuzz/fuzz_elf
+FUZZ_TARGETS = tests/fuzz/fuzz_conf tests/fuzz/fuzz_decode tests/fuzz/fuzz_expr tests/fuzz/fuzz_pcap \
+	tests/fuzz/fuzz_elf
 FUZZ_LDADD = $(FUZZ_ENGINE) $(WHOLE_LIBS)
 $(FUZZ_TARGETS): tests/fuzz/libfuzzmain.a
 check_PROGRAMS += $(FUZZ_TARGETS)
 tests_fuzz_fuzz_conf_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_decode_LDADD = $(FUZZ_LDADD)
+tests_fuzz_fuzz_expr_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_pcap_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LDADD)
 

@@ -99,7 +99,8 @@ def info_option(tmp):
     for name, words in {
             "NFCT": ("event_mask", "reliable", "sysctl", "orig.ip.saddr", "ct.event"),
             "REPLAY": ("file", "speed"), "IP2STR": ("orig.ip.saddr.str",),
-            "PRINTFLOW": ("print",), "MARK": ("mark", "mask"), "LOGEMU": ("file", "sync"),
+            "PRINTFLOW": ("print",), "MARK": ("mark", "mask"),
+            "FILTER": ("expr",), "LOGEMU": ("file", "sync"),
             "GPRINT": ("timestamp",), "JSON": ("boolean_label", "mode"),
             "SQLITE3": ("db", "table"), "IPFIX": ("oid", "mtu", "pen")}.items():
         done = call("-i", name)

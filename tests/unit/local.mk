@@ -17,7 +17,7 @@ libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
 # The core, by itself and around plugins that do as they are told (fakes.h).
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
-	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_field \
+	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_expr tests/unit/test_field \
 	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_interim \
 	tests/unit/test_kept tests/unit/test_log \
 	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
@@ -37,7 +37,7 @@ if STOCK_PLUGINS
 UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_bpf \
 	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_replay tests/unit/test_setup \
 	tests/unit/test_tables
-UNIT_TESTS += tests/unit/test_gprint tests/unit/test_ip2str tests/unit/test_json \
+UNIT_TESTS += tests/unit/test_filter tests/unit/test_gprint tests/unit/test_ip2str tests/unit/test_json \
 	tests/unit/test_json_label tests/unit/test_json_peer tests/unit/test_logemu \
 	tests/unit/test_mark tests/unit/test_printflow tests/unit/test_stream \
 	tests/unit/test_stream_reader tests/unit/test_text tests/unit/test_text_outputs

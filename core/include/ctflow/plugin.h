@@ -35,6 +35,7 @@
 
 struct ctf_ctx; /* one plugin object's handle on the core */
 
+#include "expr.h"
 #include "record.h"
 #include "report.h"
 
@@ -117,7 +118,8 @@ ctf_count(ctf_counter *c, uint64_t n)
 }
 
 /*
- * During setup(): binds a field by name to the nearest producer upstream.
+ * During setup(): binds a field by name to the nearest producer upstream, which
+ * for an input is itself.
  * Returns 0; -ENOENT when no plugin upstream can produce it (err says so
  * unless NULL); -E2BIG when the records are full.  ret_field may be NULL.
  */
