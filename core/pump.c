@@ -79,7 +79,7 @@ static void
 give_up(struct encoder *e, const struct ctf_rec *r, const char *why)
 {
 	ctf_count(e->not_encoded, 1);
-	sink_lose(e->sink, e, r, why);
+	sink_lose(e->sink, r, why);
 }
 
 static void
@@ -262,7 +262,7 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 	pump_seal(in); /* what came before it, whichever stack it went through */
 	for (unsigned i = 0; i < in->nstacks; i++)
 		if (speaks_for_sink(in, i))
-			sink_gap(in->stacks[i]->enc->sink, in->stacks[i]->enc, &g);
+			sink_gap(in->stacks[i]->enc->sink, &g);
 }
 
 /* Writes one note of an input into a frame; NULL: this output has no such. */
@@ -272,21 +272,19 @@ typedef enum ctf_put note_fn(struct encoder *, const void *note, struct ctf_fram
 static void
 report(struct input *in, note_fn *write, const void *note, uint64_t ns)
 {
+	pump_seal(in);
 	for (unsigned i = 0; i < in->nstacks; i++) {
-		struct encoder *e = in->stacks[i]->enc;
+		struct sink *s = in->stacks[i]->enc->sink;
+		struct encoder *e = sink_voice(s);
 		struct qframe *q;
 
 		if (!speaks_for_sink(in, i))
 			continue;
 		q = aside_frame(e);
-		if (!q || write(e, note, &q->f) != CTF_OK) {
+		if (q && write(e, note, &q->f) == CTF_OK)
+			sink_push(s, aside_done(e, q, ns, ns));
+		else
 			free(q);
-			continue;
-		}
-		for (struct encoder *other = e->sink->encoders; other; other = other->next)
-			if (other->stack->input == in)
-				seal_all(other);
-		sink_push(e->sink, aside_done(e, q, ns, ns));
 	}
 }
 

@@ -148,6 +148,16 @@ gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 	return g;
 }
 
+struct encoder *
+sink_voice(struct sink *s)
+{
+	struct encoder *e = s->encoders;
+
+	while (e->stack->dead && e->next)
+		e = e->next;
+	return e;
+}
+
 /* With the mutex: remembered until there is a frame for it. */
 static void
 remember(struct sink *s, struct encoder *e, const struct ctf_gap *g)
@@ -166,23 +176,24 @@ sink_lost(struct sink *s, const struct qframe *f)
 	struct ctf_gap g = gap_of(s, f, undeliverable);
 
 	if (!f->is_gap || f->gap.cause != undeliverable) /* or it would come back for ever */
-		remember(s, f->enc, &g);
+		remember(s, sink_voice(s), &g);
 }
 
 void
-sink_lose(struct sink *s, struct encoder *e, const struct ctf_rec *r, const char *cause)
+sink_lose(struct sink *s, const struct ctf_rec *r, const char *cause)
 {
 	struct ctf_gap g = { r->rx_ns, r->rx_ns, 1, CTF_EXACT, cause, s->inst->id, -1 };
 
 	pthread_mutex_lock(&s->lock);
-	remember(s, e, &g);
+	remember(s, sink_voice(s), &g);
 	pthread_mutex_unlock(&s->lock);
 	s->dirty = true;
 }
 
 void
-sink_gap(struct sink *s, struct encoder *e, const struct ctf_gap *gap)
+sink_gap(struct sink *s, const struct ctf_gap *gap)
 {
+	struct encoder *e = sink_voice(s);
 	struct ctf_gap g = *gap;
 	struct qframe *f;
 	int ret = encoder_gap_frame(e, gap, &f);
@@ -277,8 +288,8 @@ sink_drop(struct sink *s)
 
 	pthread_mutex_lock(&s->lock);
 	last = drop_some(s, &gap, &recs, &some);
-	if (some && encoder_gap_frame(last->enc, &gap, &mark))
-		remember(s, last->enc, &gap);
+	if (some && encoder_gap_frame(sink_voice(s), &gap, &mark))
+		remember(s, sink_voice(s), &gap);
 	if (mark) {
 		mark->f.number = last->f.number;
 		mark->f.upto = last->f.upto;

@@ -70,8 +70,10 @@ bool sink_over(struct sink *);
 void sink_drop(struct sink *);
 
 /* A gap of the input, or one record that could not be put into any frame. */
-void sink_gap(struct sink *, struct encoder *, const struct ctf_gap *);
-void sink_lose(struct sink *, struct encoder *, const struct ctf_rec *, const char *cause);
+void sink_gap(struct sink *, const struct ctf_gap *);
+void sink_lose(struct sink *, const struct ctf_rec *, const char *cause);
+/* The encoder that makes gaps and notes, always the same: IPFIX keeps totals there. */
+struct encoder *sink_voice(struct sink *);
 
 /* The worker, with the mutex: this frame will not be delivered. */
 void sink_lost(struct sink *, const struct qframe *);

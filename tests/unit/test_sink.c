@@ -119,8 +119,8 @@ START_TEST(a_record_that_fits_nowhere_is_a_gap)
 	rig_start(&g, ONE, 0);
 	e = g.s.graph.sinks->encoders;
 	rig_feed(&g, 2);
-	sink_lose(e->sink, e, &(struct ctf_rec){ .rx_ns = 7 }, "too_large");
-	sink_lose(e->sink, e, &(struct ctf_rec){ .rx_ns = 9 }, "too_large");
+	sink_lose(e->sink, &(struct ctf_rec){ .rx_ns = 7 }, "too_large");
+	sink_lose(e->sink, &(struct ctf_rec){ .rx_ns = 9 }, "too_large");
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.ngaps, 1);
 	ck_assert_uint_eq(g.box.gaps[0].count, 2);
