@@ -23,7 +23,8 @@ struct encoder {
 	struct ipfix_programs programs;
 	uint8_t *layout;
 	uint32_t layout_len;
-	ctf_counter *gaps, *incomplete;
+	struct ipfix_told told;
+	ctf_counter *incomplete;
 };
 
 #define CONF(m) offsetof(struct ipfix_conf, m)
@@ -44,7 +45,9 @@ static const struct ctf_opt opts[] = {
 	{ "template_refresh", CTF_OMSEC, CONF(refresh), 60000, 86400000, "600", NULL,
 	  "udp: templates are sent again after this time" },
 	{ "pen", CTF_OUINT, CONF(pen), 0, UINT32_MAX, "0", NULL,
-	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006; 0 = without" },
+	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006, ctEventsLost "
+	  "1010, "
+	  "ctLossKind 1011, ctLossCause 1012, ctCoverage 1013; 0 = without" },
 	{ NULL },
 };
 
@@ -73,6 +76,7 @@ static const struct ctf_port reads[] = {
 	{ "ct.zone", CTF_OPTIONAL, REF(zone) },
 	{ "ct.nsid", CTF_OPTIONAL, REF(nsid) },
 	{ "flow.start.ns", CTF_OPTIONAL, REF(start) },
+	{ "flow.slice.ns", CTF_OPTIONAL, REF(slice) },
 	{ "flow.last.ns", CTF_OPTIONAL, REF(last) },
 	{ "flow.end.reason", CTF_OPTIONAL, REF(reason) },
 	{ NULL },
@@ -141,7 +145,6 @@ setup(void *self, struct ctf_err *err)
 		return r;
 	ipfix_programs_make(&e->programs, c->pen != 0);
 	ctf_frames(e->o.ctx, ipfix_limit(c), false);
-	e->gaps = ctf_counter_new(e->o.ctx, "gaps_not_sent");
 	e->incomplete = ctf_counter_new(e->o.ctx, "incomplete");
 	say_doubts(e, c);
 	return 0;
@@ -171,7 +174,7 @@ encode(void *self, const struct ctf_rec *r, struct ctf_frame *f)
 	struct encoder *e = self;
 	enum ctf_put put;
 
-	if (r->event != CTF_DESTROY) /* a beginning is not a flow yet */
+	if (r->event != CTF_DESTROY && r->kind == CTF_EVENT) /* not a flow yet */
 		return CTF_SKIP;
 	put = ipfix_append(&e->programs, r, f);
 	if (put == CTF_SKIP)
@@ -184,8 +187,15 @@ gap(void *self, const struct ctf_gap *g, struct ctf_frame *f)
 {
 	struct encoder *e = self;
 
-	ctf_count(e->gaps, 1);
-	return CTF_SKIP;
+	return ipfix_gap(&e->told, e->o.conf, g, f);
+}
+
+static enum ctf_put
+coverage(void *self, const struct ctf_coverage *c, struct ctf_frame *f)
+{
+	struct encoder *e = self;
+
+	return ipfix_coverage(&e->told, e->o.conf, c, f);
 }
 
 static void
@@ -206,7 +216,7 @@ CTF_PLUGIN(ipfix) = {
 	.abi = CTF_ABI,
 	.role = CTF_OUTPUT,
 	.name = "IPFIX",
-	.doc = "finished flows to an IPFIX collector over UDP or TCP",
+	.doc = "flows to an IPFIX collector over UDP or TCP",
 	.opts = opts,
 	.reads = reads,
 	.conf_size = sizeof(struct ipfix_conf),
@@ -217,6 +227,7 @@ CTF_PLUGIN(ipfix) = {
 	.stream = stream,
 	.encode = encode,
 	.gap = gap,
+	.coverage = coverage,
 	.seal = seal,
 	.preamble = preamble,
 	.open = ipfix_open,

@@ -71,6 +71,30 @@ void ipfix_programs_make(struct ipfix_programs *, bool own);
 enum ctf_put ipfix_append(const struct ipfix_programs *, const struct ctf_rec *,
 			  struct ctf_frame *);
 void ipfix_finish(struct ctf_frame *);
+/* Room for n octets behind what is there, in a set with that id; NULL: full. */
+uint8_t *ipfix_room(struct ctf_frame *, uint16_t id, uint32_t n);
+
+/* Data Records of a finished message, options included (RFC 7011 section 3.1). */
+static inline uint32_t
+ipfix_records(const struct ctf_frame *f)
+{
+	return ipfix_get32(f->p + 8);
+}
+
+/* ---- ipfix_options.c: what was lost, what was watched ------------------------ */
+
+struct ipfix_told {           /* by an encoder, in options records */
+	uint64_t lost;        /* flows, for certain or at most */
+	uint64_t covered[64]; /* hashes of the stretches told last */
+	unsigned n;
+};
+
+/* Both set the frame's stream. */
+enum ctf_put ipfix_gap(struct ipfix_told *, const struct ipfix_conf *, const struct ctf_gap *,
+		       struct ctf_frame *);
+/* CTF_SKIP: nothing has changed, or there is no enterprise number to say it with. */
+enum ctf_put ipfix_coverage(struct ipfix_told *, const struct ipfix_conf *,
+			    const struct ctf_coverage *, struct ctf_frame *);
 
 /* ---- the sink: ipfix_sink.c, ipfix_tcp.c, ipfix_udp.c ------------------------ */
 
@@ -133,8 +157,8 @@ bool ipfix_due(const struct ipfix_sink *, const struct ipfix_domain *,
 /* Makes the announcement: messages of at most limit bytes.  0 or -errno. */
 int ipfix_announce(struct ipfix_sink *, struct ipfix_domain *, const struct ctf_layout *,
 		   uint32_t limit);
-/* The frame's header as it goes out now; counts its records. */
-void ipfix_head(struct ipfix_sink *, struct ipfix_domain *, const struct ctf_frame *,
+/* The header of a message of that length as it goes out now; counts its records. */
+void ipfix_head(struct ipfix_sink *, struct ipfix_domain *, uint32_t len, uint32_t records,
 		uint8_t head[IPFIX_HEADER]);
 /* Octets of a record of that template, 0 if the layout has no such. */
 uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);

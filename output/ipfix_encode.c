@@ -9,7 +9,8 @@
  *
  * A message is built in place.  Until it is finished, the header's sequence
  * number (which belongs to delivery) holds the offset of the open set; so an
- * encoder with a message open for each of many streams keeps no state.
+ * encoder with a message open for each of many streams keeps no state.  From
+ * then on it holds the number of data records, by which the sequence advances.
  */
 #include "ipfix.h"
 
@@ -55,7 +56,7 @@ compile(struct ipfix_program *p, const struct ipfix_template *t, const struct ip
 
 		s->kind = kind_of(e);
 		s->a = e->op == IPFIX_CONST ? e->a : ref_at(refs, e->a);
-		s->b = e->op == IPFIX_ICMP ? ref_at(refs, e->b) : e->b;
+		s->b = e->op == IPFIX_ICMP || e->op == IPFIX_MSEC ? ref_at(refs, e->b) : e->b;
 	}
 }
 
@@ -124,7 +125,7 @@ put_step(uint8_t *out, const struct ipfix_step *s, const struct ctf_rec *r)
 	case NUM1:
 		return put1(out, ctf_num_or(r, s->a, s->b));
 	case MSEC:
-		return put8(out, ctf_num(r, s->a) / 1000000);
+		return put8(out, ctf_num(r, ctf_has(r, s->a) ? s->a : s->b) / 1000000);
 	case ADDR4:
 		return put_addr(out, r->v[s->a].ip, 4);
 	case ADDR16:
@@ -187,9 +188,11 @@ variant_of(const struct ipfix_refs *f, const struct ctf_rec *r)
 		       ctf_has(r, f->rbytes) && ctf_has(r, f->rpackets);
 	unsigned v = counted ? IPFIX_ALL : IPFIX_NO_COUNTERS;
 
+	if (counted && r->kind == CTF_COUNTERS)
+		v = IPFIX_TOTALS;
 	if (!ctf_has(r, f->last))
 		return v + IPFIX_NO_TIMES;
-	return ctf_has(r, f->start) ? v : v + IPFIX_NO_START;
+	return ctf_has(r, f->start) || ctf_has(r, f->slice) ? v : v + IPFIX_NO_START;
 }
 
 /* The open set is one of this template: the record goes in there. */
@@ -199,9 +202,8 @@ set_is_open(const struct ctf_frame *f, uint16_t id)
 	return f->len && ipfix_get16(f->p + ipfix_get32(f->p + V_SEQUENCE)) == id;
 }
 
-/* Room for n octets behind what is there, in a set with that id. */
-static uint8_t *
-room(struct ctf_frame *f, uint16_t id, uint32_t n)
+uint8_t *
+ipfix_room(struct ctf_frame *f, uint16_t id, uint32_t n)
 {
 	bool open = set_is_open(f, id);
 	uint32_t at = f->len ? f->len : IPFIX_HEADER, set;
@@ -233,7 +235,7 @@ ipfix_append(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ct
 	if (!ctf_has(r, refs->saddr) || !ctf_has(r, refs->daddr) || !ctf_has(r, refs->proto))
 		return CTF_SKIP;
 	p = &ps->of[variant_of(refs, r)][shape_of(refs, r)];
-	out = room(f, p->id, p->len);
+	out = ipfix_room(f, p->id, p->len);
 	if (!out)
 		return CTF_FULL;
 	run(p, r, out);
@@ -248,6 +250,7 @@ ipfix_finish(struct ctf_frame *f)
 	ipfix_put16(f->p + V_VERSION, 10);
 	ipfix_put16(f->p + V_LENGTH, (uint16_t)f->len);
 	ipfix_put32(f->p + V_TIME, 0);
-	ipfix_put32(f->p + V_SEQUENCE, 0);
+	/* what stands aside is one options record */
+	ipfix_put32(f->p + V_SEQUENCE, f->recs ? f->recs : 1);
 	ipfix_put32(f->p + V_DOMAIN, f->stream);
 }

@@ -73,11 +73,11 @@ write_head(const struct ipfix_sink *s, const struct ipfix_domain *d, uint32_t le
 }
 
 void
-ipfix_head(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_frame *f,
+ipfix_head(struct ipfix_sink *s, struct ipfix_domain *d, uint32_t len, uint32_t records,
 	   uint8_t head[IPFIX_HEADER])
 {
-	write_head(s, d, f->len, head);
-	d->sequence += f->recs;
+	write_head(s, d, len, head);
+	d->sequence += records;
 }
 
 /* Length of the set at p; 0 when there is none. */

@@ -169,7 +169,7 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 		}
 		if (!d || f->layout->id != s->layout || ipfix_due(s, d, f->layout))
 			return;
-		ipfix_head(s, d, f, b->head[i]);
+		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
 		add_frame(b, f, 0);
 	}
 }
@@ -203,7 +203,7 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 			memcpy(s->begun_head, b->head[i], IPFIX_HEADER);
 			wrote = 0;
 		} else if (!before) { /* its header will be made again */
-			ipfix_domain(s, f->stream)->sequence -= f->recs;
+			ipfix_domain(s, f->stream)->sequence -= ipfix_records(f);
 		}
 	}
 	return complete;

@@ -158,7 +158,6 @@ send_part(struct ipfix_sink *s, struct ipfix_domain *d, uint16_t id, const uint8
 	  uint32_t len, uint32_t count, bool *ret_too_large, struct ctf_err *err)
 {
 	uint8_t head[IPFIX_HEADER + IPFIX_SET];
-	struct ctf_frame part = { .len = (uint32_t)sizeof(head) + len, .recs = count };
 	union {
 		const uint8_t *c;
 		void *p;
@@ -166,7 +165,7 @@ send_part(struct ipfix_sink *s, struct ipfix_domain *d, uint16_t id, const uint8
 	struct iovec iov[2] = { { head, sizeof(head) }, { base.p, len } };
 	enum ctf_sent r;
 
-	ipfix_head(s, d, &part, head);
+	ipfix_head(s, d, (uint32_t)sizeof(head) + len, count, head);
 	ipfix_put16(head + IPFIX_HEADER, id);
 	ipfix_put16(head + IPFIX_HEADER + 2, (uint16_t)(IPFIX_SET + len));
 	r = send_one(s, iov, 2, ret_too_large, err);
@@ -250,7 +249,7 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 
 		if (!d || f->len > s->limit || ipfix_due(s, d, f->layout))
 			break;
-		ipfix_head(s, d, f, b->head[i]);
+		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
 		b->iov[i][0] = (struct iovec){ b->head[i], IPFIX_HEADER };
 		b->iov[i][1] = (struct iovec){ f->p + IPFIX_HEADER, f->len - IPFIX_HEADER };
 		b->msg[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = b->iov[i],
@@ -269,7 +268,7 @@ send_burst(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned
 	int r = sent < 0 ? (ready ? -errno : -EMSGSIZE) : sent;
 
 	for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < ready; i++)
-		ipfix_domain(s, frames[i]->stream)->sequence -= frames[i]->recs;
+		ipfix_domain(s, frames[i]->stream)->sequence -= ipfix_records(frames[i]);
 	return r;
 }
 

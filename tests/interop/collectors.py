@@ -183,7 +183,7 @@ class IpfixDump:
             "227": "xsport", "228": "xdport", "2": "packets", "1": "bytes",
             "29305/2": "rpackets", "29305/1": "rbytes", "32": "icmp", "139": "icmp",
             "152": "start", "153": "end"}
-    FIELD = re.compile(r"^\s+\(([\d/]+)\)\s+\w+ : (.*)$")
+    FIELD = re.compile(r"^\s+\(([\d/]+)\)(?: \(S\))?\s+\w+ : (.*)$")
 
     def __init__(self, path):
         self.path = path
@@ -194,12 +194,19 @@ class IpfixDump:
         return self.words + [w for w in self.text.splitlines()
                              if ALARM.search(w) and not self.FIELD.match(w)]
 
-    def rows(self):
+    def _records(self):
         for record in self.text.split("--- data record ")[1:]:
-            v = {}
-            for line in record.splitlines():
-                m = self.FIELD.match(line)
-                if m and m[1] in self.KEYS:
-                    v[self.KEYS[m[1]]] = m[2].strip()
+            matches = map(self.FIELD.match, record.splitlines())
+            yield {m[1]: m[2].strip() for m in matches if m}
+
+    def coverage(self):
+        """How many options records of what was watched it saw."""
+        return sum("149" in v for v in self._records())
+
+    def rows(self):
+        for values in self._records():
+            v = {new: values[old] for old, new in self.KEYS.items() if old in values}
+            if "149" in values:  # scope of an options record
+                continue
             times = [_iso(v[k].replace(" ", "T")) for k in ("start", "end")]
             yield _row(v, lambda k, v=v: int(v[k]), _address, *times)

@@ -16,6 +16,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
 
 import collectors  # noqa: E402
 import compare  # noqa: E402
+import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
@@ -24,6 +25,7 @@ from sinks import TcpSink, UdpSink  # noqa: E402
 
 TCP_PORT, UDP_PORT, PEN_PORT, NFCAPD_PORT = 4739, 4740, 4741, 9995
 MTU = 1400
+PEN = 32473  # RFC 5612: for examples
 STACKS = ["ct1:NFCT,tcp1:IPFIX", "ct1:NFCT,udp1:IPFIX", "ct1:NFCT,pen1:IPFIX", "ct1:NFCT,nf1:IPFIX"]
 
 
@@ -57,6 +59,19 @@ def save(path, data):
     return path
 
 
+def coverage(dumps, session):
+    """Told with an enterprise number alone: the stretch, and that it has ended."""
+    wanted = "input=ct1 netns=? events=4 acct=1 timestamp=1 ctevents=2 reliable=1"
+    reader = ipfix_wire.Reader()
+    said = [v[PEN, 1013].decode() for message in ipfix_wire.messages(session)
+            for _, v in reader.records(message, options=True)]
+    seen = {name: dump.coverage() for name, dump in dumps.items()}
+    problems = [f"coverage is {words!r}" for words in said if wanted not in words]
+    if len(said) < 2 or seen != {"tcp": 0, "udp": 0, "pen": len(said)}:
+        problems.append(f"{len(said)} coverage records, ipfixDump sees {seen}")
+    return problems
+
+
 def test(lab, tmp):
     natlab.build(lab)
     os.mkdir(f"{tmp}/nf")
@@ -67,7 +82,7 @@ def test(lab, tmp):
                                f"{tmp}/tshark.pcap")
     flows = scene.standard(lab, tmp, STACKS, {
         "tcp1": section(TCP_PORT, "tcp"), "udp1": section(UDP_PORT, "udp") + f"mtu={MTU}\n",
-        "pen1": section(PEN_PORT, "tcp") + "pen=32473\n",  # RFC 5612: for examples
+        "pen1": section(PEN_PORT, "tcp") + f"pen={PEN}\n",
         "nf1": section(NFCAPD_PORT, "udp")})
     tcp.close()
     pen.close()
@@ -87,6 +102,7 @@ def test(lab, tmp):
         problems += compare.differences(f"tshark {t}", tshark.rows(t), flows, no_mark)
     for t, dump in dumps.items():
         problems += compare.differences(f"ipfixDump {t}", dump.rows(), flows, no_mark)
+    problems += coverage(dumps, bytes(pen.sessions[0]))
     print(f"{len(flows)} flows, six times")
     return problems
 

@@ -77,15 +77,15 @@ class Reader:
             self.templates[tid] = fields
             (self.options.add if options else self.options.discard)(tid)
 
-    def records(self, message):
-        """(template id, {(pen, element): bytes}) of every flow record."""
+    def records(self, message, options=False):
+        """(template id, {(pen, element): bytes}) of every flow or options record."""
         for sid, body in self.sets(message):
             fields = self.templates[sid]
             least = sum(1 if n == VARIABLE else n for _, n in fields)
             at = 0
             while at + least <= len(body):
                 values, at = _record(body, at, fields)
-                if sid not in self.options:
+                if (sid in self.options) == options:
                     yield sid, values
 
     def count(self, message):

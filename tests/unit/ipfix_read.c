@@ -36,10 +36,29 @@ add_elements(fbInfoModel_t *m, uint32_t pen)
 				NULL),
 		FB_IE_INIT_FULL("ctIcmpId", pen, 1006, 2, FB_IE_F_ENDIAN, 0, 0, FB_UINT_16,
 				NULL),
+		FB_IE_INIT_FULL("ctEventsLost", pen, 1010, 8, FB_IE_F_ENDIAN, 0, 0, FB_UINT_64,
+				NULL),
+		FB_IE_INIT_FULL("ctLossKind", pen, 1011, 1, FB_IE_F_ENDIAN, 0, 0, FB_UINT_8,
+				NULL),
+		FB_IE_INIT_FULL("ctLossCause", pen, 1012, FB_IE_VARLEN, 0, 0, 0, FB_STRING,
+				NULL),
+		FB_IE_INIT_FULL("ctCoverage", pen, 1013, FB_IE_VARLEN, 0, 0, 0, FB_STRING,
+				NULL),
 	};
 
 	for (unsigned i = 0; i < (pen ? COUNT(add) : 1); i++)
 		fbInfoModelAddElement(m, &add[i]);
+}
+
+/* Returns the octets it took. */
+static size_t
+print_text(FILE *out, const uint8_t *p)
+{
+	fbVarfield_t text;
+
+	memcpy(&text, p, sizeof(text));
+	fprintf(out, "'%.*s'", (int)text.len, (const char *)text.buf);
+	return sizeof(text);
 }
 
 /* libfixbuf hands out numbers and IPv4 addresses in host order. */
@@ -91,6 +110,10 @@ print_record(struct reader *r, fbTemplate_t *t, uint16_t id, const uint8_t *rec)
 			fprintf(r->out, " %u/%u=", ie->ent, ie->num);
 		else
 			fprintf(r->out, " %u=", ie->num);
+		if (ie->len == FB_IE_VARLEN) {
+			at += print_text(r->out, rec + at);
+			continue;
+		}
 		print_value(r->out, ie, rec + at);
 		at += ie->len;
 	}
@@ -106,9 +129,12 @@ use_template(struct reader *r, fbTemplate_t *seen, uint16_t id, GError **err)
 	for (uint32_t i = 0; i < fbTemplateCountElements(seen); i++) {
 		fbInfoElement_t ie = *fbTemplateGetIndexedIE(seen, i);
 
+		ie.midx = 0; /* of one that is there twice; append() counts anew */
 		if (!fbTemplateAppend(t, &ie, err))
 			return false;
 	}
+	if (fbTemplateGetOptionsScope(seen))
+		fbTemplateSetOptionsScope(t, fbTemplateGetOptionsScope(seen));
 	return fbSessionAddTemplate(r->session, TRUE, id, t, err) &&
 	       fBufSetInternalTemplate(r->buf, id, err);
 }
@@ -164,5 +190,23 @@ ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen)
 	fBufFree(r.buf);
 	fbInfoModelFree(r.model);
 	fclose(r.out);
+	return text;
+}
+
+char *
+ipfix_read_frame(struct plug *p, const struct ctf_frame *f, uint32_t pen)
+{
+	const struct ctf_layout *l = plug_layout(p);
+	size_t head = 16 + l->len;
+	uint8_t *bytes = calloc(1, head + f->len);
+	char *text;
+
+	memcpy(bytes, f->p, 16);
+	bytes[2] = (uint8_t)(head >> 8);
+	bytes[3] = (uint8_t)head;
+	memcpy(bytes + 16, l->p, l->len);
+	memcpy(bytes + head, f->p, f->len);
+	text = ipfix_read(bytes, head + f->len, pen);
+	free(bytes);
 	return text;
 }

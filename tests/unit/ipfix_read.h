@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plug.h"
+
 /*
  * Every data record of concatenated messages as a line "template id=value
  * pen/id=value ...\n", the order that of the template; what libfixbuf says
@@ -13,5 +15,7 @@
  * it.
  */
 char *ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen);
+/* The frame behind the templates of its encoder, likewise. */
+char *ipfix_read_frame(struct plug *, const struct ctf_frame *, uint32_t pen);
 
 #endif

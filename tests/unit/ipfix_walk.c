@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #define RECORD 79u  /* template 256 without own elements */
+#define OPTIONS 32u /* a set with one record of template 302, without own elements */
 #define FLOW_ID 64u /* the low half of flowId in it */
 
 static uint32_t
@@ -60,8 +61,14 @@ walk_message(struct walk *w, const uint8_t *p, size_t len)
 		ck_assert_uint_ge(len - at, 4);
 		n = get16(p + at + 2);
 		ck_assert(n > 4 && n <= len - at);
-		if (id == 2) {
+		if (id == 2 || id == 3) {
 			templates++;
+			continue;
+		}
+		if (id == 302) {
+			ck_assert_uint_eq(n, OPTIONS);
+			w->options++;
+			data++;
 			continue;
 		}
 		ck_assert_uint_eq(id, 256);

@@ -18,7 +18,8 @@ struct walk {                             /* one session; begins zeroed */
 		unsigned templates; /* known in this domain */
 	} domain[WALK_DOMAINS];
 	unsigned domains;
-	uint32_t *ids; /* flowId of each record of template 256, in order */
+	unsigned options; /* records of what was lost */
+	uint32_t *ids;    /* flowId of each record of template 256, in order */
 	size_t records, room;
 	size_t rest; /* bytes of an unfinished message at the end */
 };

@@ -47,11 +47,16 @@ tests_unit_test_stream_LDADD = libunit.a libctflow.a $(CHECK_LIBS)
 tests_unit_test_stream_reader_LDADD = $(tests_unit_test_stream_LDADD)
 
 # Outputs that may be modules; what is tested is linked in.
-IPFIX_TESTS = tests/unit/test_ipfix tests/unit/test_ipfix_tcp tests/unit/test_ipfix_udp
+IPFIX_TESTS = tests/unit/test_ipfix tests/unit/test_ipfix_options tests/unit/test_ipfix_tcp \
+	tests/unit/test_ipfix_udp
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c tests/unit/ipfix_read.c \
 	tests/unit/ipfix_read.h
 tests_unit_test_ipfix_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_options_SOURCES = tests/unit/test_ipfix_options.c tests/unit/ipfix_read.c \
+	tests/unit/ipfix_read.h
+tests_unit_test_ipfix_options_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_options_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_ipfix_tcp_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_ipfix_udp_LDADD = $(LDADD) $(IPFIX_LIBS)
 if BUILTIN_IPFIX

@@ -373,6 +373,13 @@ plug_coverage(struct plug *p, const struct ctf_coverage *cov)
 		     p->pl->coverage ? p->pl->coverage(p->enc->ctx.obj, cov, &q->f) : CTF_SKIP);
 }
 
+const struct ctf_frame *
+plug_frame(struct plug *p, unsigned n)
+{
+	ck_assert_uint_lt(n, p->nframes);
+	return &p->frames[n]->f;
+}
+
 const struct ctf_layout *
 plug_layout(struct plug *p)
 {

@@ -40,6 +40,8 @@ enum ctf_put plug_encode(struct plug *);
 /* Each in a frame of its own, sealed and queued. */
 enum ctf_put plug_gap(struct plug *, const struct ctf_gap *);
 enum ctf_put plug_coverage(struct plug *, const struct ctf_coverage *);
+/* The n-th queued, from 0. */
+const struct ctf_frame *plug_frame(struct plug *, unsigned n);
 /* Seals the open frame and queues it; NULL when there was none. */
 const struct ctf_frame *plug_seal(struct plug *);
 const struct ctf_layout *plug_layout(struct plug *);

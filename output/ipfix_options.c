@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * ipfix_options.c - what was lost and what was watched, as options records.
+ *
+ * A gap is an Exporting Process Reliability record (RFC 7011 section 4.3): the
+ * flows not sent so far, and the time of this loss.  How many this one took,
+ * how sure that is, and why, IANA has no elements for; nor has it for
+ * coverage.  These take the project's enterprise number.
+ */
+#include "ipfix.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TEXT_MOST 180u /* octets; so a record fits the smallest datagram */
+
+/* ---- writing ------------------------------------------------------------------ */
+
+static uint8_t *
+put32(uint8_t *p, uint32_t x)
+{
+	ipfix_put32(p, x);
+	return p + 4;
+}
+
+static uint8_t *
+put64(uint8_t *p, uint64_t x)
+{
+	return put32(put32(p, (uint32_t)(x >> 32)), (uint32_t)x);
+}
+
+static uint8_t *
+put_msec(uint8_t *p, uint64_t ns)
+{
+	return put64(p, ns / 1000000);
+}
+
+/* Octets of a text that is cut, if it must be, between two characters (UTF-8). */
+static uint8_t
+text_len(const char *text)
+{
+	size_t n = strnlen(text, TEXT_MOST + 1);
+
+	if (n > TEXT_MOST)
+		for (n = TEXT_MOST; n && ((uint8_t)text[n] & 0xc0) == 0x80;)
+			n--;
+	return (uint8_t)n;
+}
+
+/* Below 255 octets the length is one octet (RFC 7011 section 7). */
+static uint8_t *
+put_text(uint8_t *p, const char *text)
+{
+	*p = text_len(text);
+	memcpy(p + 1, text, *p);
+	return p + 1 + *p;
+}
+
+static uint32_t
+domain_of(const struct ipfix_conf *c, int nsid)
+{
+	return (uint32_t)(nsid < 0 ? c->oid : c->oid + 1 + (unsigned)nsid);
+}
+
+/* ---- gaps ---------------------------------------------------------------------- */
+
+enum ctf_put
+ipfix_gap(struct ipfix_told *told, const struct ipfix_conf *c, const struct ctf_gap *g,
+	  struct ctf_frame *f)
+{
+	uint32_t len = 4 + 8 + 8 + 8 + (c->pen ? 8 + 1 + 1 + text_len(g->cause) : 0);
+	uint8_t *p = ipfix_room(f, IPFIX_GAP_ID, len);
+
+	if (!p)
+		return CTF_FULL;
+	if (g->count != CTF_UNKNOWN)
+		told->lost += g->count;
+	f->stream = domain_of(c, g->nsid);
+	p = put32(p, (uint32_t)getpid());
+	p = put64(p, told->lost);
+	p = put_msec(p, g->from_ns);
+	p = put_msec(p, g->to_ns);
+	if (!c->pen)
+		return CTF_OK;
+	p = put64(p, g->count);
+	*p++ = (uint8_t)g->count_is;
+	put_text(p, g->cause);
+	return CTF_OK;
+}
+
+/* ---- coverage ------------------------------------------------------------------- */
+
+/* FNV-1a, 64 bit. */
+static uint64_t
+hash(uint64_t h, const void *p, size_t n)
+{
+	const uint8_t *b = p;
+
+	while (n--)
+		h = (h ^ *b++) * UINT64_C(1099511628211);
+	return h;
+}
+
+/* The same stretch is told once, not at every sign of life. */
+static bool
+is_new(struct ipfix_told *told, const struct ctf_coverage *c, const char *text)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	unsigned known = sizeof(told->covered) / sizeof(*told->covered);
+
+	h = hash(h, text, strlen(text));
+	h = hash(h, c->instance, strlen(c->instance));
+	h = hash(h, &c->nsid, sizeof(c->nsid));
+	h = hash(h, &c->from_ns, sizeof(c->from_ns));
+	for (unsigned i = 0; i < known && i < told->n; i++)
+		if (told->covered[i] == h && !c->to_ns)
+			return false;
+	told->covered[told->n++ % known] = h;
+	return true;
+}
+
+static const char *
+word(const char *text)
+{
+	return text && *text ? text : "?";
+}
+
+static void
+describe(const struct ctf_coverage *c, char *text, size_t size)
+{
+	snprintf(text, size,
+		 "exporter=%s input=%s netns=%s events=%" PRIu32
+		 " acct=%d timestamp=%d ctevents=%d reliable=%d gro=%d offload=%d clock=%d",
+		 word(c->exporter), word(c->instance), word(c->netns), c->event_mask, c->acct,
+		 c->timestamp, c->events, c->reliable, c->gro, c->offload,
+		 c->clock_synchronised);
+}
+
+enum ctf_put
+ipfix_coverage(struct ipfix_told *told, const struct ipfix_conf *conf,
+	       const struct ctf_coverage *c, struct ctf_frame *f)
+{
+	const char *selection = c->selection ? c->selection : "";
+	char text[512];
+	uint32_t len;
+	uint8_t *p;
+
+	if (!conf->pen)
+		return CTF_SKIP;
+	describe(c, text, sizeof(text));
+	if (!is_new(told, c, text))
+		return CTF_SKIP;
+	len = 4 + 8 + 8 + 1 + text_len(selection) + 1 + text_len(text);
+	p = ipfix_room(f, IPFIX_COVERAGE_ID, len);
+	if (!p)
+		return CTF_FULL;
+	f->stream = domain_of(conf, c->nsid);
+	p = put32(p, f->stream);
+	p = put_msec(p, c->from_ns);
+	p = put_msec(p, c->to_ns ? c->to_ns : c->last_alive_ns);
+	p = put_text(p, selection);
+	put_text(p, text);
+	return CTF_OK;
+}

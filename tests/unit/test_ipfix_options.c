@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What was lost and what was watched: libfixbuf reads the options records. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ipfix_peer.h"
+#include "ipfix_read.h"
+#include "ipfix_walk.h"
+#include "unit.h"
+
+extern const struct ctf_plugin ctf_plugin_ipfix;
+
+#define BASE "oid=7\nhost=\"127.0.0.1\"\n"
+#define OWN 32473u
+#define T0 UINT64_C(1700000000000000000)
+
+static uint32_t
+stream_of(const struct ctf_frame *f)
+{
+	return (uint32_t)f->p[12] << 24 | (uint32_t)f->p[13] << 16 | (uint32_t)f->p[14] << 8 |
+	       f->p[15];
+}
+
+static void
+expect(struct plug *p, unsigned n, uint32_t pen, const char *want)
+{
+	char *text = ipfix_read_frame(p, plug_frame(p, n), pen);
+
+	ck_assert_str_eq(text, want);
+	free(text);
+}
+
+/* Flows not sent so far, and when the last ones were lost. */
+START_TEST(test_gap)
+{
+	struct ctf_gap g = { T0, T0 + 5000000, 3, CTF_EXACT, "overrun", "ct1", -1 };
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	char want[128];
+
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	g.count = 4;
+	g.count_is = CTF_AT_MOST;
+	g.nsid = 2;
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	g.count = CTF_UNKNOWN;
+	g.count_is = CTF_UNCOUNTED;
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		static const unsigned lost[] = { 3, 7, 7 };
+
+		snprintf(want, sizeof(want),
+			 "302 144=%d 166=%u 323=1700000000000 323=1700000000005\n", getpid(),
+			 lost[i]);
+		expect(p, i, 0, want);
+		ck_assert_uint_eq(stream_of(plug_frame(p, i)), i ? 10 : 7);
+		ck_assert_uint_eq(plug_frame(p, i)->stream, i ? 10 : 7);
+	}
+	plug_free(p);
+}
+END_TEST
+
+START_TEST(test_gap_own)
+{
+	struct ctf_gap g = { T0, T0, CTF_UNKNOWN, CTF_UNCOUNTED, "clock_step", "ct1", -1 };
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n");
+	char want[256];
+
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	snprintf(want, sizeof(want),
+		 "302 144=%d 166=0 323=1700000000000 323=1700000000000 "
+		 "32473/1010=18446744073709551615 32473/1011=2 32473/1012='clock_step'\n",
+		 getpid());
+	expect(p, 0, OWN, want);
+	plug_free(p);
+}
+END_TEST
+
+static struct ctf_coverage
+stretch(void)
+{
+	return (struct ctf_coverage){ .from_ns = T0,
+				      .last_alive_ns = T0 + 1000000,
+				      .exporter = "gw",
+				      .instance = "ct1",
+				      .selection = "src net 10.0.0.0/8",
+				      .nsid = -1,
+				      .event_mask = CTF_DESTROY,
+				      .acct = 1,
+				      .timestamp = 1,
+				      .events = 2,
+				      .gro = -1,
+				      .clock_synchronised = 1,
+				      .reliable = true };
+}
+
+#define SAID \
+	"'exporter=gw input=ct1 netns=? events=4 acct=1 timestamp=1 ctevents=2 reliable=1 " \
+	"gro=-1 offload=0 clock=1'\n"
+
+/* Once for each stretch and once at its end, not at every sign of life. */
+START_TEST(test_coverage)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n");
+	struct ctf_coverage c = stretch();
+
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	expect(p, 0, OWN,
+	       "352 149=7 323=1700000000000 323=1700000000001 335='src net 10.0.0.0/8' "
+	       "32473/1013=" SAID);
+	c.last_alive_ns += 1000000000;
+	c.clock_error_ns = 5;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
+	c.nsid = 0;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	ck_assert_uint_eq(plug_frame(p, 1)->stream, 8);
+	c.nsid = -1;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
+	c.to_ns = T0 + 2000000000;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	expect(p, 2, OWN,
+	       "352 149=7 323=1700000000000 323=1700000002000 335='src net 10.0.0.0/8' "
+	       "32473/1013=" SAID);
+	c = stretch();
+	c.acct = 0;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	plug_free(p);
+}
+END_TEST
+
+/* Without an enterprise number there are no elements to say it with. */
+START_TEST(test_coverage_needs_pen)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	struct ctf_coverage c = stretch();
+
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
+	plug_free(p);
+}
+END_TEST
+
+/* Long texts are cut between characters and fit the smallest message. */
+START_TEST(test_long_texts)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\nproto=udp\n");
+	struct ctf_coverage c = stretch();
+	char selection[400], *text;
+	const struct ctf_frame *f;
+
+	memset(selection, 'x', sizeof(selection));
+	selection[399] = '\0';
+	memcpy(selection + 179, "\xc3\xa4", 2); /* would be cut in two */
+	c.selection = selection;
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	f = plug_frame(p, 0);
+	ck_assert_uint_le(f->len, 512);
+	text = ipfix_read_frame(p, f, OWN);
+	selection[179] = '\0';
+	ck_assert_ptr_nonnull(strstr(text, selection));
+	ck_assert_ptr_nonnull(strstr(text, "xxx' 32473/1013='exporter=gw "));
+	free(text);
+	plug_free(p);
+}
+END_TEST
+
+/* ---- an options record is a Data Record: the sequence goes on behind it --------- */
+
+static struct plug *
+lossy(const char *proto, unsigned port)
+{
+	struct ctf_gap g = { T0, T0, 3, CTF_EXACT, "overrun", "ct1", -1 };
+	struct ctf_err err;
+	char options[128];
+	struct plug *p;
+
+	snprintf(options, sizeof(options), BASE "port=%u\nproto=%s\n", port, proto);
+	p = plug_new(&ctf_plugin_ipfix, options);
+	walk_flows(p, 0, 3, -1);
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	walk_flows(p, 3, 5, -1);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_SENT);
+	return p;
+}
+
+static void
+check_walk(struct walk *w)
+{
+	walk_expect(w, 0, 5);
+	ck_assert_uint_eq(w->options, 1);
+	ck_assert_uint_eq(w->domain[0].sequence, 6);
+	walk_free(w);
+}
+
+START_TEST(test_sequence_tcp)
+{
+	struct peer peer = { 0 };
+	struct walk w = { 0 };
+	struct plug *p;
+
+	peer_start(&peer, 1);
+	p = lossy("tcp", peer.port);
+	plug_close(p);
+	peer_await(&peer, 1);
+	walk_bytes(&w, peer.session[0].bytes, peer.session[0].len);
+	check_walk(&w);
+	plug_free(p);
+	peer_end(&peer);
+}
+END_TEST
+
+START_TEST(test_sequence_udp)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	socklen_t size = sizeof(at);
+	struct walk w = { 0 };
+	uint8_t msg[2048];
+	struct plug *p;
+	ssize_t n;
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	p = lossy("udp", ntohs(at.sin_port));
+	while ((n = recv(fd, msg, sizeof(msg), 0)) > 0)
+		walk_bytes(&w, msg, (size_t)n);
+	check_walk(&w);
+	plug_free(p);
+	close(fd);
+}
+END_TEST
+
+static void
+add_tests(TCase *t)
+{
+	tcase_add_test(t, test_gap);
+	tcase_add_test(t, test_gap_own);
+	tcase_add_test(t, test_coverage);
+	tcase_add_test(t, test_coverage_needs_pen);
+	tcase_add_test(t, test_long_texts);
+	tcase_add_test(t, test_sequence_tcp);
+	tcase_add_test(t, test_sequence_udp);
+}
+
+int
+main(void)
+{
+	return unit_main("ipfix_options", add_tests);
+}
