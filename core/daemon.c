@@ -96,13 +96,15 @@ become_user(struct daemon *d)
 		log_warn("log file: cannot be given to user %s", d->priv.name);
 	if (d->pid_fd >= 0 && fchown(d->pid_fd, d->priv.uid, d->priv.gid))
 		log_warn("pidfile: cannot be given to user %s", d->priv.name);
+	d->priv.keep = d->run.caps;
 	ret = priv_drop(&d->priv);
 	if (ret) {
 		errno = -ret;
 		log_fatal("cannot become user %s", d->priv.name);
 		return ret;
 	}
-	log_info("running as user %s, with CAP_NET_ADMIN at most", d->priv.name);
+	log_info("running as user %s, with CAP_NET_ADMIN%s at most", d->priv.name,
+		 d->priv.keep ? " and what inputs asked for" : "");
 	return 0;
 }
 

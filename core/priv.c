@@ -17,7 +17,7 @@ int
 priv_lookup(const char *user, struct priv *ret_priv)
 {
 	const struct passwd *pw = getpwnam(user);
-	struct priv p = { 1, 0, 0, "" };
+	struct priv p = { .known = 1 };
 	char *end;
 
 	if (pw) {
@@ -38,19 +38,30 @@ priv_lookup(const char *user, struct priv *ret_priv)
 }
 
 static int
-set_caps(uint32_t low)
+set_caps(uint64_t caps)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct data[2] = { { low, low, 0 } };
+	uint32_t low = (uint32_t)caps, high = (uint32_t)(caps >> 32);
+	struct __user_cap_data_struct data[2] = { { low, low, 0 }, { high, high, 0 } };
 
 	return syscall(SYS_capset, &head, data) ? -errno : 0;
+}
+
+/* In a container root itself may not have them; a replay works without. */
+static uint64_t
+permitted(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	if (syscall(SYS_capget, &head, data))
+		return 0;
+	return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
 int
 priv_drop(const struct priv *p)
 {
-	int ret;
-
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
 		return -errno;
 	/* The C library makes all threads follow. */
@@ -59,9 +70,7 @@ priv_drop(const struct priv *p)
 		return -errno;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
-	ret = set_caps(1u << CAP_NET_ADMIN);
-	/* In a container root itself may not have it; a replay works without. */
-	return ret == -EPERM ? set_caps(0) : ret;
+	return set_caps(permitted() & (UINT64_C(1) << CAP_NET_ADMIN | p->keep));
 }
 
 void

@@ -3,6 +3,7 @@
 #ifndef CTF_PRIV_H
 #define CTF_PRIV_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 struct priv { /* the user to become; known = false: stay */
@@ -10,14 +11,15 @@ struct priv { /* the user to become; known = false: stay */
 	uid_t uid;
 	gid_t gid;
 	char name[64];
+	uint64_t keep; /* capabilities besides CAP_NET_ADMIN, one bit each */
 };
 
 /* A user name or a number; -ENOENT. */
 int priv_lookup(const char *user, struct priv *ret_priv);
 /*
  * Main thread: becomes the user, keeping CAP_NET_ADMIN at most (dumps and
- * joining groups need it when they are done, not only when opened), and
- * forbids new privileges.
+ * joining groups need it when they are done, not only when opened) and those
+ * of `keep`, and forbids new privileges.
  */
 int priv_drop(const struct priv *);
 /* Another thread, after priv_drop(): it needs no capability at all. */

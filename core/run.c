@@ -229,6 +229,12 @@ ctf_watch(struct ctf_ctx *ctx, int fd, int (*fill)(void *self, struct ctf_batch 
 	return 0;
 }
 
+void
+ctf_keep_capability(struct ctf_ctx *ctx, unsigned number)
+{
+	ctx->input->graph->run->caps |= UINT64_C(1) << (number & 63);
+}
+
 static void
 on_every(void *arg)
 {

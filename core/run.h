@@ -14,7 +14,8 @@ struct run {
 	struct state *state;     /* NULL: nothing outlives us */
 	struct loop_fd *seal_timer, *pause_timer;
 	bool seal_armed;
-	bool failed; /* an input gave up: exit code 1 */
+	bool failed;   /* an input gave up: exit code 1 */
+	uint64_t caps; /* what inputs need besides CAP_NET_ADMIN, see struct priv */
 };
 
 /* Binds the inputs, opens the outputs.  -ENOENT: no stack works (said). */

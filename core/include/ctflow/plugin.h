@@ -173,6 +173,12 @@ CTF_API int ctf_every(struct ctf_ctx *, uint64_t msec, void (*fn)(void *self));
 CTF_API int ctf_watch(struct ctf_ctx *, int fd, int (*fill)(void *self, struct ctf_batch *));
 
 /*
+ * Input, in start(): with -u the daemon keeps this capability (its number in
+ * linux/capability.h) as well as CAP_NET_ADMIN.
+ */
+CTF_API void ctf_keep_capability(struct ctf_ctx *, unsigned number);
+
+/*
  * Sink, on its thread: waits for poll(2) events on fd.  Returns the revents,
  * 0 on timeout, -EINTR when the core wants deliver() or open() to return at
  * once, else -errno.  timeout_ms < 0 waits for ever.
