@@ -73,6 +73,8 @@ static const struct ctf_field fields[] = {
 	  "conntrack zone of the reply direction" },
 	{ "ct.nsid", CTF_U32, 0, 0, 0, 0, NULL,
 	  "network namespace id; absent for the own one" },
+	{ "ct.netns", CTF_TEXT, 0, 0, 0, 0, NULL,
+	  "name of that network namespace, if it has one" },
 	{ "ct.status", CTF_U32, 0, 0, 0, 0, NULL, "status bits (IPS_*)" },
 	{ "ct.timeout", CTF_U32, 0, 0, 0, 0, NULL, "seconds the entry had left" },
 	{ "ct.use", CTF_U32, 0, 0, 0, 0, NULL, "reference count" },

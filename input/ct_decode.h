@@ -24,7 +24,7 @@ struct ct_fields { /* where the fields go; one slot each, see ct_ports */
 	ctf_ref start_ns, last_ns, last_sec, last_usec;
 	ctf_ref destroy_ns, destroy_sec, destroy_usec;
 	ctf_ref duration, event_ns, end_kind, end_reason;
-	ctf_ref zone, zone_reply, nsid;
+	ctf_ref zone, zone_reply, nsid, netns;
 	ctf_ref status, timeout, use, portid, labels, helper, secctx;
 	ctf_ref tcp_state, tcp_wscale_orig, tcp_wscale_reply, tcp_flags_orig, tcp_flags_reply;
 	ctf_ref sctp_state, sctp_vtag_orig, sctp_vtag_reply;

@@ -8,6 +8,7 @@
 #include "ct_raw.h"
 
 #define COMPUTED(group) (R_N + (group)) /* not copied: ct_end.c */
+#define BY_INPUT R_N                    /* no message says it */
 
 /*
  * name, member of struct ct_fields, where from, protocols.  ulogd2's keys come
@@ -55,6 +56,7 @@
 	X("ct.zone", zone, R_ORIG + T_ZONE, L4_ANY) \
 	X("ct.zone.reply", zone_reply, R_REPLY + T_ZONE, L4_ANY) \
 	X("ct.nsid", nsid, R_NSID, L4_ANY) \
+	X("ct.netns", netns, BY_INPUT, L4_ANY) \
 	X("ct.status", status, R_STATUS, L4_ANY) \
 	X("ct.timeout", timeout, R_TIMEOUT, L4_ANY) \
 	X("ct.use", use, R_USE, L4_ANY) \
@@ -170,7 +172,7 @@ ct_prepare(struct ct_input *in)
 		ctf_ref to = ((const ctf_ref *)in)[ct_ports[i].off];
 		unsigned from = sources[i].from;
 
-		if (to == CTF_NONE)
+		if (to == CTF_NONE || from == BY_INPUT)
 			continue;
 		if (from > R_N) {
 			plan->derived |= from - R_N;

@@ -54,8 +54,11 @@ static const struct ctf_opt opts[] = {
 	{ "record", CTF_OTEXT, AT(record), 0, 0, "", NULL,
 	  "write every message received to this pcap file, begun anew at each start, for "
 	  "REPLAY" },
+	{ "namespaces", CTF_OTEXT, AT(namespaces), 1, 0, "own", NULL,
+	  "own: the network namespace ctflowd runs in; all: also those that have an id there; "
+	  "else the path of another, e.g. /run/netns/NAME" },
 	{ "network_namespace_path", CTF_OTEXT, AT(netns), 0, 0, "", NULL,
-	  "listen in this network namespace, e.g. /run/netns/NAME" },
+	  "listen in this network namespace (ulogd2's name for namespaces=PATH)" },
 	{ NULL },
 };
 
@@ -169,6 +172,8 @@ nfct_setup(void *self, struct ctf_err *err)
 		return ctf_fail(err, ENOMEM, "no memory");
 	r = choose_groups(s, err);
 	if (r == 0)
+		r = nfct_ns_choose(s, err);
+	if (r == 0)
 		r = make_filter(s, err);
 	if (r == 0)
 		make_counters(s);
@@ -230,9 +235,9 @@ add_up(struct nfct *s, const struct tally *t)
 
 /* A failing disk must not cost events: the recording ends, the input goes on. */
 static void
-record_message(struct nfct *s, uint64_t now, const void *msg, size_t len)
+record_message(struct nfct *s, uint64_t now, int nsid, const void *msg, size_t len)
 {
-	int r = pcap_writer_put(s->record, now, -1, msg, len);
+	int r = pcap_writer_put(s->record, now, nsid, msg, len);
 
 	if (r == 0)
 		return;
@@ -244,14 +249,14 @@ record_message(struct nfct *s, uint64_t now, const void *msg, size_t len)
 
 /* 1: rec is a record; 0: it is not. */
 static int
-decode(struct nfct *s, const void *msg, size_t len, uint64_t now, struct ctf_rec *rec,
+decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, struct ctf_rec *rec,
        struct tally *t)
 {
-	int r = len <= MESSAGE_MAX ? ct_decode(&s->in, msg, len, now, -1, rec) : -EMSGSIZE;
+	int r = len <= MESSAGE_MAX ? ct_decode(&s->in, msg, len, now, nsid, rec) : -EMSGSIZE;
 
 	t->events++;
 	if (s->record && len <= MESSAGE_MAX)
-		record_message(s, now, msg, len);
+		record_message(s, now, nsid, msg, len);
 	if (r <= 0) {
 		t->ignored += r == 0;
 		t->malformed += r < 0;
@@ -261,6 +266,8 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, struct ctf_rec
 		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);
 		t->no_start += s->start_at != CTF_NONE && !ctf_has(rec, s->start_at);
 	}
+	if (nsid >= 0)
+		nfct_ns_name_record(s, rec);
 	return 1;
 }
 
@@ -269,9 +276,18 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, struct ctf_rec
  * with threads two atomic operations a call: 6 % of all we do per event.
  */
 static ssize_t
-receive(int fd, void *msg)
+receive(struct nfct *s, void *msg, uint64_t now, int *ret_nsid)
 {
-	return syscall(SYS_recvfrom, fd, msg, (size_t)MESSAGE_MAX, MSG_TRUNC, NULL, NULL);
+	ssize_t len;
+	int nsid;
+
+	if (__builtin_expect(s->ns.heard < 0, 1))
+		return syscall(SYS_recvfrom, s->fd, msg, (size_t)MESSAGE_MAX, MSG_TRUNC, NULL,
+			       NULL);
+	len = nfct_ns_receive(s->fd, msg, MESSAGE_MAX, &nsid);
+	if (len >= 0)
+		*ret_nsid = nfct_ns_hear(s, nsid, now);
+	return len;
 }
 
 /* receive() failed: may the loop go on, is the queue empty, or is all over? */
@@ -293,6 +309,7 @@ recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
 		return -err;
 	}
 	nfct_overrun_end(s);
+	nfct_ns_settle(s);
 	return CTF_READ_IDLE;
 }
 
@@ -305,7 +322,7 @@ read_all(struct nfct *s, struct ctf_batch *b, uint64_t now, struct tally *t)
 {
 	struct ctf_rec *rec = NULL;
 	void *msg = NULL;
-	int r = CTF_READ_MORE;
+	int r = CTF_READ_MORE, nsid = -1;
 
 	for (;;) {
 		ssize_t len;
@@ -314,14 +331,14 @@ read_all(struct nfct *s, struct ctf_batch *b, uint64_t now, struct tally *t)
 			return CTF_READ_MORE;
 		if (!msg && !(msg = ctf_batch_room(b, MESSAGE_MAX)))
 			break;
-		len = receive(s->fd, msg);
+		len = receive(s, msg, now, &nsid);
 		if (len < 0) {
 			r = recv_failed(s, t, now);
 			if (r != CTF_READ_MORE)
 				break;
 			continue;
 		}
-		if (!decode(s, msg, (size_t)len, now, rec, t)) {
+		if (!decode(s, msg, (size_t)len, now, nsid, rec, t)) {
 			rec->set[0] = rec->set[1] = 0;
 			continue;
 		}

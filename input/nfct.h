@@ -6,6 +6,7 @@
 #include <ctflow/plugin.h>
 #include "ct_decode.h"
 #include "nfct_bpf.h"
+#include "nfct_ns.h"
 #include "nfct_sock.h"
 #include "nfct_sysctl.h"
 #include "nfct_valve.h"
@@ -22,7 +23,7 @@ struct nfct_conf {
 	uint64_t reliable_fill; /* percent */
 	unsigned sysctl;        /* enum nfct_policy */
 	const char *accept_src, *accept_dst, *accept_proto;
-	const char *record, *netns;
+	const char *record, *namespaces, *netns;
 };
 
 struct nfct {
@@ -56,6 +57,8 @@ struct nfct {
 	uint64_t calm_ns;  /* up to here nothing had to be retried */
 	uint64_t said_ns;  /* the last warning about losses */
 	struct nfct_valve valve;
+
+	struct nfct_ns ns;
 
 	/* time */
 	unsigned ticks, tick_sec;

@@ -92,6 +92,7 @@ slow_tick(struct nfct *s)
 		s->record = NULL;
 	}
 	nfct_count_retries(s, ctf_now());
+	nfct_ns_tick(s);
 	if (due(s, NFCT_HEARTBEAT))
 		report_coverage(s, false);
 }
@@ -136,6 +137,8 @@ open_events(struct nfct *s, struct ctf_err *err)
 	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
 		s->buffer = c->buffer_maxsize;
 	r = nfct_events_open(c->reliable, s->prog, s->prog_len, &s->fd, err);
+	if (r == 0)
+		r = nfct_ns_listen(s, err);
 	if (r < 0)
 		return r;
 	got = nfct_events_buffer(s->fd, s->buffer);
@@ -189,7 +192,7 @@ start_inside(struct nfct *s, struct ctf_err *err)
 		r = nfct_req_first(&s->req, &fill, err);
 	if (r < 0)
 		return r;
-	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, c->netns, &s->sys);
+	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, s->ns.path, &s->sys);
 	nfct_sysctl_times(&s->in.t);
 	r = open_events(s, err);
 	if (r < 0)
@@ -202,14 +205,15 @@ start_inside(struct nfct *s, struct ctf_err *err)
 static int
 start_sockets(struct nfct *s, struct ctf_err *err)
 {
-	const char *path = nfct_conf(s)->netns;
+	const char *path = s->ns.path;
 	int home = -1, r, back;
 
 	if (path[0] && nfct_netns_enter(path, &home) < 0)
-		return ctf_fail_opt(nfct_ctx(s), err, "network_namespace_path",
-				    "cannot enter network namespace %s: %s%s", path,
-				    strerror(errno),
-				    errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
+		return ctf_fail_opt(
+			nfct_ctx(s), err,
+			nfct_conf(s)->netns[0] ? "network_namespace_path" : "namespaces",
+			"cannot enter network namespace %s: %s%s", path, strerror(errno),
+			errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
 	r = start_inside(s, err);
 	if (home < 0)
 		return r;
@@ -255,6 +259,7 @@ close_all(struct nfct *s)
 		close(s->diag);
 	s->fd = s->diag = -1;
 	nfct_req_close(&s->req);
+	nfct_ns_stop(s);
 	s->record = NULL;
 }
 
@@ -283,10 +288,14 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0) {
 		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
 		nfct_valve_init(s);
-		s->tick_sec = c->poll || s->record || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
+		s->tick_sec =
+			c->poll || s->record || s->ns.all || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
 		s->every_ms = s->tick_sec * 1000;
 		s->waited_ms = 0;
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
+	}
+	if (r == 0) {
+		r = nfct_ns_start(s);
 	}
 	if (r < 0) {
 		(void)pcap_writer_close(s->record);
@@ -354,6 +363,7 @@ nfct_stop(void *self)
 	(void)ctf_every(nfct_ctx(s), 0, tick);
 	nfct_overrun_end(s);
 	nfct_valve_end(s);
+	nfct_ns_stop(s);
 	nfct_count_retries(s, ctf_now());
 	report_coverage(s, true);
 	r = pcap_writer_close(s->record);

@@ -13,16 +13,27 @@
 #include "nfct.h"
 
 #include <errno.h>
+#include <time.h>
 
-#define LOOK 10u      /* ms between looks while it matters */
-#define CALM 120u     /* looks; the kernel's first retry comes after a second */
-#define OTHERS 100u   /* looks between two at who else listens */
-#define HYSTERESIS 10 /* percent of the table */
+#define LOOK 10u       /* ms between looks while it matters */
+#define CALM 120u      /* looks; the kernel's first retry comes after a second */
+#define OTHERS 100u    /* looks between two at who else listens */
+#define HYSTERESIS 10  /* percent of the table */
+#define FULL_FOR 1000u /* ms */
 
 void
 nfct_valve_init(struct nfct *s)
 {
 	s->valve = (struct nfct_valve){ .seen = s->drops, .calm = CALM };
+}
+
+static uint64_t
+mono_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* ---- how full the table is ---------------------------------------------------- */
@@ -72,14 +83,14 @@ change(struct nfct *s, bool keep, struct nfct_mem *ret_before, struct nfct_mem *
 	return r < 0 ? r : nfct_events_mem(s->fd, ret_after);
 }
 
-static void
-open_valve(struct nfct *s, const struct nfct_fill *f)
+static bool
+open_valve(struct nfct *s)
 {
 	struct nfct_valve *v = &s->valve;
 	struct nfct_mem before, after;
 
 	if (change(s, false, &before, &after) < 0)
-		return;
+		return false;
 	ctf_count(s->retries, before.drops - s->drops);
 	s->drops = before.drops;
 	v->open = true;
@@ -88,12 +99,30 @@ open_valve(struct nfct *s, const struct nfct_fill *f)
 	v->open_ns = ctf_now();
 	v->lost = v->looks = 0;
 	ctf_count(s->valve_opened, 1);
-	ctf_log(nfct_ctx(s), CTF_WARNING,
-		"the connection table is filled to %u of %u, and ended flows wait there to be "
-		"read: until it has drained they are lost instead (find what keeps ctflowd "
-		"from "
-		"reading, or raise nf_conntrack_max or netlink_socket_buffer_size)",
-		f->count, f->max);
+	return true;
+}
+
+static void
+open_for_own(struct nfct *s, const struct nfct_fill *f)
+{
+	if (open_valve(s))
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"the connection table is filled to %u of %u, and ended flows wait "
+			"there to be read: until it has drained they are lost instead (find "
+			"what keeps ctflowd from reading, or raise nf_conntrack_max or "
+			"netlink_socket_buffer_size)",
+			f->count, f->max);
+}
+
+static void
+open_for_others(struct nfct *s)
+{
+	if (open_valve(s))
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"the receive buffer has been more than half full for %u ms, and the "
+			"connection tables of other namespaces may fill with ended flows: "
+			"until it has drained they are lost instead",
+			FULL_FOR);
 }
 
 static void
@@ -137,6 +166,25 @@ close_valve(struct nfct *s)
 	report(s);
 }
 
+/*
+ * How full the tables of other namespaces are cannot be asked from here; a
+ * socket that stays half full while the kernel retries speaks for them.
+ */
+static bool
+others_wait(struct nfct *s, const struct nfct_mem *mem)
+{
+	struct nfct_valve *v = &s->valve;
+	uint64_t now = mono_ms();
+
+	if (s->ns.heard < 0 || mem->used <= mem->rcvbuf / 2) {
+		v->full_since = 0;
+		return false;
+	}
+	if (!v->full_since)
+		v->full_since = now;
+	return now - v->full_since >= FULL_FOR && v->calm < CALM;
+}
+
 /* Somebody may come and go while it is open. */
 static void
 look_at_others(struct nfct *s)
@@ -153,13 +201,14 @@ nfct_valve_look(struct nfct *s)
 	struct nfct_valve *v = &s->valve;
 	struct nfct_fill f;
 	struct nfct_mem mem;
-	bool grown;
+	bool grown, others;
 
 	if (!nfct_keeps(s) || s->left || nfct_events_mem(s->fd, &mem) < 0)
 		return 0;
 	grown = mem.drops != v->seen;
 	v->seen = mem.drops;
 	v->calm = grown ? 0 : v->calm + (v->calm < CALM);
+	others = others_wait(s, &mem);
 	if (v->open) {
 		count_lost(s, mem.drops);
 		look_at_others(s);
@@ -168,8 +217,10 @@ nfct_valve_look(struct nfct *s)
 		if (v->open && has_drained(s, &f) && mem.used <= mem.rcvbuf / 2)
 			close_valve(s);
 		else if (!v->open && grown && is_filled(s, &f))
-			open_valve(s, &f);
+			open_for_own(s, &f);
 	}
+	if (others && !v->open)
+		open_for_others(s);
 	return v->open || v->calm < CALM ? LOOK : 0;
 }
 

@@ -16,6 +16,7 @@ struct nfct_valve {
 	unsigned calm;  /* looks since it has grown */
 	unsigned looks; /* since it was opened */
 	uint64_t from_ns, open_ns, lost;
+	uint64_t full_since; /* ms of CLOCK_MONOTONIC: with other namespaces; 0: it is not */
 };
 
 void nfct_valve_init(struct nfct *s);

@@ -108,6 +108,17 @@ class Lab:
             os.close(fd)
         self.ns.clear()
 
+    def add_named(self, name):
+        """Makes a namespace with a name in /run/netns, as ip-netns(8) does."""
+        self.run(None, "ip", "netns", "add", name)
+        self.undo.append(lambda: self.run(None, "ip", "netns", "del", name, check=False))
+        self.ns[name] = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+    def delete_named(self, name):
+        """Removes its name and what else keeps it alive here."""
+        os.close(self.ns.pop(name))
+        self.run(None, "ip", "netns", "del", name)
+
     def add(self, name):
         """Makes a namespace with its loopback up."""
         try:
@@ -202,11 +213,16 @@ def raise_conntrack_max(lab, least):
 
 
 def flood_ns(lab, name):
-    """A namespace in which every UDP packet sent by flood becomes a flow.
+    """A namespace in which every UDP packet sent by flood becomes a flow."""
+    lab.add(name)
+    flood_inside(lab, name)
+
+
+def flood_inside(lab, name):
+    """The same in a namespace that exists.
 
     Without ARP the packets go to nobody: the far end drops them.
     """
-    lab.add(name)
     lab.run(name, "ip", "link", "add", "ctl-out", "type", "veth", "peer", "name", "ctl-sink")
     lab.run(name, "ip", "link", "set", "ctl-out", "arp", "off", "up")
     lab.run(name, "ip", "link", "set", "ctl-sink", "arp", "off", "up")

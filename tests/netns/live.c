@@ -74,6 +74,30 @@ ctf_every(struct ctf_ctx *ctx, uint64_t msec, void (*fn)(void *self))
 	return 0;
 }
 
+int
+ctf_watch(struct ctf_ctx *ctx, int fd, int (*fill)(void *self, struct ctf_batch *))
+{
+	unsigned i = 0;
+
+	while (i < ctx->nwatches && ctx->watch[i].fd != fd)
+		i++;
+	if (!fill) {
+		if (i < ctx->nwatches)
+			ctx->watch[i] = ctx->watch[--ctx->nwatches];
+		return 0;
+	}
+	ck_assert_uint_eq(i, ctx->nwatches);
+	ck_assert_uint_lt(i, 8);
+	ctx->watch[ctx->nwatches++] = (struct live_watch){ fd, fill };
+	return 0;
+}
+
+void
+ctf_keep_capability(struct ctf_ctx *ctx, unsigned number)
+{
+	ctx->kept |= UINT64_C(1) << number;
+}
+
 void
 ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 {
@@ -123,6 +147,7 @@ live_new(void)
 				      .accept_dst = "",
 				      .accept_proto = "",
 				      .record = "",
+				      .namespaces = "own",
 				      .netns = "" };
 	l->self.in.obj.ctx = &l->ctx;
 	l->self.in.obj.conf = &l->conf;

@@ -13,9 +13,17 @@
 
 extern const struct ctf_plugin ctf_plugin_nfct;
 
+struct live_watch {
+	int fd;
+	int (*fill)(void *self, struct ctf_batch *);
+};
+
 struct ctf_ctx { /* what the input told "the core" */
 	void (*tick)(void *);
 	uint64_t tick_msec;
+	struct live_watch watch[8];
+	unsigned nwatches;
+	uint64_t kept; /* capabilities */
 	struct ctf_gap gap[64];
 	unsigned ngaps;
 	struct ctf_coverage cov[8];
@@ -53,8 +61,9 @@ const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport)
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_loss.c, live_valve.c */
+/* live_loss.c, live_ns.c, live_valve.c */
 void live_loss_tests(TCase *t);
+void live_ns_tests(TCase *t);
 void live_valve_tests(TCase *t);
 
 /* ---- a namespace and its traffic --------------------------------------------- */

@@ -6,7 +6,7 @@ if STOCK_PLUGINS
 check_PROGRAMS += tests/netns/test_nfct_live
 tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/live.c \
 	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c \
-	tests/netns/live_valve.c
+	tests/netns/live_ns.c tests/netns/live_valve.c
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
 TESTS += tests/netns/test_nfct_live
 endif
@@ -14,7 +14,8 @@ endif
 
 # The whole daemon in namespaces: needs root, and python3.
 NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/test_flows.py \
-	tests/netns/test_burst.py tests/netns/test_privs.py tests/netns/test_stalled.py
+	tests/netns/test_burst.py tests/netns/test_namespaces.py \
+	tests/netns/test_privs.py tests/netns/test_stalled.py
 NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
 	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \

@@ -471,6 +471,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, groups, 0, 7);
 	tcase_add_test(t, updates);
 	live_loss_tests(t);
+	live_ns_tests(t);
 	live_valve_tests(t);
 	tcase_add_loop_test(t, filters, 0, 6);
 	tcase_add_test(t, recording);
