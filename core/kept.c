@@ -51,8 +51,8 @@ kept_wanted(const struct graph *g)
 	return false;
 }
 
-int
-kept_input_start(struct input *in)
+static int
+input_start(struct input *in)
 {
 	bool kept = false;
 	struct kept_input *k = ctf_state(&in->ctx, "core", sizeof(*k), &kept);
@@ -74,12 +74,19 @@ kept_input_start(struct input *in)
 	return 0;
 }
 
-void
-kept_inputs_done(struct graph *g)
+int
+kept_start(struct graph *g)
 {
-	for (struct input *in = g->inputs; in; in = in->next)
-		if (in->keep)
-			in->keep->reading = 0;
+	int ret = 0;
+
+	for (struct input *in = g->inputs; in && !ret; in = in->next)
+		ret = input_start(in);
+	for (struct sink *s = g->sinks; s && !ret; s = s->next)
+		ret = kept_sink_start(s);
+	/* What was left in the middle of a batch is accounted for. */
+	for (struct input *in = g->inputs; in && !ret; in = in->next)
+		in->keep->reading = 0;
+	return ret;
 }
 
 void

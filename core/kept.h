@@ -45,19 +45,13 @@ struct kept_left {
 
 /* Some input is live: after a crash its events do not come again. */
 bool kept_wanted(const struct graph *);
-/* Before the input's start(): what the earlier run says; 0 or -ENOMEM. */
-int kept_input_start(struct input *);
+/* Before anything is opened: what the earlier run says; 0 or -ENOMEM. */
+int kept_start(struct graph *);
 void kept_input_end(struct input *, enum ctf_ended);
 /* Around each batch; upto_ns: all events were read that had come by then; 0: not all. */
 void kept_reading(struct input *);
 void kept_read(struct input *, bool events, uint64_t upto_ns);
-/* The start is over: what was left in the middle of a batch is accounted for. */
-void kept_inputs_done(struct graph *);
-
-/*
- * The sink's own; main thread unless noted.  kept_sink_start() comes before
- * its thread is started.
- */
+/* The sink's own; main thread unless noted. */
 int kept_sink_start(struct sink *);
 /* Of a batch: flows for it were put into frames. */
 void kept_given(struct sink *, uint64_t flows, uint64_t ns);

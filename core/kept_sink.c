@@ -138,7 +138,7 @@ in_hand(const struct sink *s)
 	uint64_t n = 0;
 
 	for (const struct encoder *e = s->encoders; e; e = e->next)
-		if (!e->stack->dead && e->stack->input->was_reading)
+		if (e->stack->input->was_reading)
 			n += BATCH_RECS;
 	return n;
 }

@@ -72,7 +72,7 @@ count_in(struct ctf_frame *f, const struct ctf_rec *r)
 	if (f->recs++ == 0)
 		f->first_ns = r->rx_ns;
 	f->last_ns = r->rx_ns;
-	((struct qframe *)f)->flows += r->kind == CTF_EVENT;
+	f->flows += r->kind == CTF_EVENT;
 }
 
 static void

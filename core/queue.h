@@ -23,7 +23,6 @@ struct qframe {
 	struct ctf_frame f; /* first: plugins see only this */
 	struct qframe *next;
 	struct encoder *enc; /* who made it */
-	uint32_t flows;      /* records that are not of sweeps */
 	bool begun;          /* was given to deliver(): part of it may have been sent */
 	bool taken;          /* once, maybe in a session that broke */
 	bool is_gap;
@@ -46,7 +45,7 @@ static inline uint64_t
 qframe_flows(const struct qframe *q)
 {
 	if (!q->is_gap)
-		return q->flows;
+		return q->f.flows;
 	return q->gap.count_is == CTF_UNCOUNTED ? 0 : q->gap.count;
 }
 

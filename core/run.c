@@ -280,8 +280,6 @@ start_input(struct run *r, struct input *in)
 	int ret = batch_init(&in->batch, in->nslots);
 
 	if (!ret)
-		ret = kept_input_start(in);
-	if (!ret)
 		ret = plugin(in)->start(in->ctx.obj, &err);
 	else
 		ctf_fail(&err, ENOMEM, "out of memory");
@@ -294,6 +292,7 @@ start_input(struct run *r, struct input *in)
 	if (ret) {
 		ctf_log(&in->ctx, CTF_ERROR, "%s", err.msg);
 		run_stop_input(in);
+		kept_input_end(in, in->earlier.ended);
 		for (unsigned i = 0; i < in->nstacks; i++)
 			in->stacks[i]->dead = true;
 	}
@@ -338,8 +337,6 @@ start_sink(struct run *r, struct sink *s)
 	struct loop_fd *watch;
 	int ret = sink_wires(s);
 
-	if (!ret)
-		ret = kept_sink_start(s);
 	if (!ret)
 		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
 	return ret ? ret : sink_start(s);
@@ -388,10 +385,12 @@ run_start(struct run *r)
 	if (ret)
 		return ret;
 	g->run = r;
+	ret = kept_start(g);
+	if (ret)
+		return ret;
 	for (struct input *in = g->inputs; in; in = in->next)
 		start_input(r, in);
 	start_sinks(r);
-	kept_inputs_done(g);
 	for (struct input *in = g->inputs; in; in = in->next)
 		if (!input_alive(in))
 			run_stop_input(in);

@@ -135,7 +135,7 @@ gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
 static struct ctf_gap
 gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 {
-	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->flows, CTF_EXACT,
+	struct ctf_gap g = { f->f.first_ns, f->f.last_ns, f->f.flows, CTF_EXACT,
 			     cause,         s->inst->id,  -1 };
 
 	if (f->is_gap) {

@@ -100,6 +100,8 @@ void nfct_overrun(struct nfct *s, uint64_t now);
 void nfct_overrun_end(struct nfct *s);
 /* Every now and then: deliveries the kernel has to repeat, or will not. */
 void nfct_count_retries(struct nfct *s, uint64_t now);
+/* The start, once it listens: the gap since an earlier run died. */
+void nfct_downtime(struct nfct *s);
 /* The end: whatever the kernel still keeps for us will be lost. */
 void nfct_lose_dying(struct nfct *s);
 /* What a count of drops says about the number of flows lost. */

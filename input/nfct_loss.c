@@ -145,6 +145,21 @@ nfct_count_retries(struct nfct *s, uint64_t now)
 		grow(s);
 }
 
+/* After a clean stop nobody was meant to listen: coverage tells, not a gap. */
+void
+nfct_downtime(struct nfct *s)
+{
+	struct ctf_earlier e = ctf_earlier(nfct_ctx(s));
+
+	if (e.ended != CTF_ENDED_DIED || e.last_ns == 0)
+		return;
+	nfct_report_gap(s, "restart", e.last_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
+	ctf_log(nfct_ctx(s), CTF_WARNING,
+		"the run before this one did not end in order%s: what ended since then is not "
+		"known",
+		e.same_boot ? "" : " (nor did the machine)");
+}
+
 void
 nfct_lose_dying(struct nfct *s)
 {

@@ -77,6 +77,16 @@ due(const struct nfct *s, uint64_t every_sec)
 	return s->ticks * (uint64_t)s->tick_sec % every_sec == 0;
 }
 
+/* Nothing is queued, nothing had to be retried: what happened is read. */
+static void
+say_alive(const struct nfct *s)
+{
+	struct nfct_mem mem;
+
+	if (nfct_events_mem(s->fd, &mem) == 0 && mem.used == 0 && mem.drops == s->drops)
+		ctf_alive(nfct_ctx(s));
+}
+
 static void
 slow_tick(struct nfct *s)
 {
@@ -93,8 +103,10 @@ slow_tick(struct nfct *s)
 	}
 	nfct_count_retries(s, ctf_now());
 	nfct_ns_tick(s);
-	if (due(s, NFCT_HEARTBEAT))
+	if (due(s, NFCT_HEARTBEAT)) {
 		report_coverage(s, false);
+		say_alive(s);
+	}
 }
 
 static void
@@ -303,6 +315,7 @@ nfct_start(void *self, struct ctf_err *err)
 		return r;
 	}
 	ct_prepare(&s->in);
+	nfct_downtime(s);
 	report_coverage(s, false);
 	return 0;
 }

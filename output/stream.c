@@ -11,7 +11,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define IOVS 16u
 #define SHARED_MAX 512u /* a terminal or pipe poll(2) calls writable takes that much */
 #define WAIT_MS 1000
 
@@ -138,6 +137,7 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 			path);
 	stream_use(s, fd, kind, path);
 	s->tail = kind == STREAM_FILE && ends_torn(path);
+	stream_kept_open(s);
 	return 0;
 }
 
@@ -229,7 +229,7 @@ put_shared(struct stream *s, struct iovec *iov)
 static ssize_t
 put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
 {
-	struct iovec iov[IOVS + 1];
+	struct iovec iov[STREAM_IOVS + 1];
 	struct msghdr msg = { .msg_iov = iov };
 	uint32_t off = s->off;
 	char newline = '\n';
@@ -237,7 +237,7 @@ put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
 
 	if (s->heal)
 		iov[c++] = (struct iovec){ &newline, 1 };
-	for (unsigned i = 0; i < n && i < IOVS; i++, off = 0)
+	for (unsigned i = 0; i < n && i < STREAM_IOVS; i++, off = 0)
 		iov[c++] = (struct iovec){ fr[i]->p + off, fr[i]->len - off };
 	if (s->kind == STREAM_SHARED)
 		return put_shared(s, iov);
@@ -304,12 +304,16 @@ stream_deliver(void *sink, const struct ctf_frame *const *fr, unsigned n, unsign
 
 	begin(s, fr[0]);
 	while (taken < n && ret == CTF_SENT) {
-		ssize_t w = put(s, fr + taken, n - taken);
+		ssize_t w;
+		unsigned done;
 
-		if (w >= 0)
-			taken += advance(s, fr + taken, n - taken, (size_t)w);
-		else
+		stream_kept_begin(s, fr + taken, n - taken);
+		w = put(s, fr + taken, n - taken);
+		done = w < 0 ? 0 : advance(s, fr + taken, n - taken, (size_t)w);
+		stream_kept_end(s, fr + taken, n - taken, done);
+		if (w < 0)
 			ret = failed(s, err);
+		taken += done;
 	}
 	*ret_taken = taken;
 	return ret;

@@ -32,10 +32,12 @@ struct stream { /* begins the sink */
 	uint32_t off;      /* bytes written of the frame begun, the rest is to follow */
 	uint32_t len;      /* these three tell which one it is */
 	uint64_t number, last_ns;
-	bool torn;  /* the output ends within a line of it */
-	bool heal;  /* end a torn line first: its rest will not come */
-	bool fresh; /* something else was opened since */
-	bool tail;  /* and its last line was torn */
+	struct stream_written *written; /* in the state page; NULL: a socket */
+	uint64_t upto;                  /* ctf_frame.upto of what was written whole */
+	bool torn;                      /* the output ends within a line of it */
+	bool heal;                      /* end a torn line first: its rest will not come */
+	bool fresh;                     /* something else was opened since */
+	bool tail;                      /* and its last line was torn */
 };
 
 /* These are callbacks of struct ctf_plugin. */
@@ -56,6 +58,18 @@ bool stream_is_begun(const struct stream *s, const struct ctf_frame *f);
 /* Notes that w more bytes of f are written. */
 void stream_note(struct stream *s, const struct ctf_frame *f, size_t w);
 
+/*
+ * stream_kept.c: what a killed daemon had written.  Before each write the
+ * state page is told where it begins and what it holds, after it what came of
+ * it, so that the next run can tell the flows that arrived from the lost.
+ */
+void stream_kept_open(struct stream *s);
+void stream_kept_begin(struct stream *s, const struct ctf_frame *const *, unsigned n);
+/* `done` of them are complete now, and s->off bytes of the next one. */
+void stream_kept_end(struct stream *s, const struct ctf_frame *const *, unsigned n,
+		     unsigned done);
+
+#define STREAM_IOVS 16u          /* frames of a write */
 #define STREAM_FRAME (64u << 10) /* bytes of a frame */
 
 #endif

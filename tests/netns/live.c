@@ -105,6 +105,26 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 	ctx->gap[ctx->ngaps++] = *gap;
 }
 
+struct ctf_earlier
+ctf_earlier(const struct ctf_ctx *ctx)
+{
+	return ctx->earlier;
+}
+
+void
+ctf_alive(const struct ctf_ctx *ctx)
+{
+}
+
+void *
+ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
+{
+	ck_assert_uint_le(ctx->state_used + size, sizeof(ctx->state));
+	ctx->state_used += (size + 63) / 64 * 64;
+	*ret_kept = false;
+	return ctx->state + ctx->state_used - (size + 63) / 64 * 64;
+}
+
 void
 ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 {

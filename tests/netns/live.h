@@ -34,7 +34,10 @@ struct ctf_ctx { /* what the input told "the core" */
 	} counter[16];
 	unsigned ncounters;
 	char log[16384];
-	char blamed[64]; /* option of the last ctf_fail_opt() */
+	char blamed[64];            /* option of the last ctf_fail_opt() */
+	struct ctf_earlier earlier; /* what the test says of the run before */
+	_Alignas(64) uint8_t state[8192];
+	size_t state_used;
 };
 
 struct live {

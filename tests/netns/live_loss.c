@@ -8,6 +8,31 @@
 
 #define MSEC UINT64_C(1000000)
 
+/* ---- the run before ---- */
+
+START_TEST(downtime)
+{
+	static const enum ctf_ended ended[] = { CTF_ENDED_UNKNOWN, CTF_ENDED_DIED,
+						CTF_ENDED_CLEAN };
+	struct live *l = live_enter();
+	const struct ctf_gap *g = &l->ctx.gap[0];
+
+	l->ctx.earlier.ended = ended[_i];
+	l->ctx.earlier.last_ns = 1234567;
+	live_start(l);
+	ck_assert_uint_eq(l->ctx.ngaps, ended[_i] == CTF_ENDED_DIED);
+	ck_assert_int_eq(live_said(l, "did not end in order"), ended[_i] == CTF_ENDED_DIED);
+	if (l->ctx.ngaps) {
+		ck_assert_str_eq(g->cause, "restart");
+		ck_assert_uint_eq(g->from_ns, 1234567);
+		ck_assert_uint_le(ctf_now() - g->to_ns, 5000 * MSEC);
+		ck_assert_int_eq(g->count_is, CTF_UNCOUNTED);
+		ck_assert_uint_eq(g->count, CTF_UNKNOWN);
+	}
+	live_free(l);
+}
+END_TEST
+
 /* ---- delivery ---------------------------------------------------------------------- */
 
 #define MANY 2000u
@@ -254,6 +279,7 @@ END_TEST
 void
 live_loss_tests(TCase *t)
 {
+	tcase_add_loop_test(t, downtime, 0, 3);
 	tcase_add_test(t, reliable_keeps_all);
 	tcase_add_test(t, overrun_is_a_gap);
 	tcase_add_test(t, overrun_beside_another);

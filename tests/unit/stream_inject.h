@@ -12,17 +12,21 @@
 static ssize_t test_writev(int fd, const struct iovec *iov, int n);
 #define writev test_writev
 #include "../../output/stream.c"
+#include "../../output/stream_kept.c"
 #undef writev
 
 #include <check.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 static struct {
 	size_t step;    /* bytes a write takes at most; 0: all */
 	size_t left;    /* bytes until the disk is full */
 	bool full;      /* left counts */
 	int other;      /* somebody who appends when the disk is full, or 0 */
+	bool die;       /* when the disk is full */
 	bool interrupt; /* what ctf_wait() says */
 } inject;
 
@@ -35,6 +39,8 @@ test_writev(int fd, const struct iovec *iov, int n)
 		one.iov_len = inject.step;
 	if (!inject.full)
 		return writev(fd, inject.step ? &one : iov, inject.step ? 1 : n);
+	if (!inject.left && inject.die)
+		_exit(0);
 	if (!inject.left) {
 		if (inject.other)
 			ck_assert_int_eq(write(inject.other, "other\n", 6), 6);
@@ -69,9 +75,32 @@ ctf_log(const struct ctf_ctx *ctx, enum ctf_level level, const char *fmt, ...)
 {
 }
 
+/* The state page: the same memory whenever asked, and what was found with it. */
+static uint64_t *page, found;
+#define PAGE 2048
+static int nfound; /* -1: not exactly */
+static bool page_kept;
+
+void *
+ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
+{
+	ck_assert_uint_le(size, PAGE);
+	*ret_kept = page_kept;
+	return page;
+}
+
+void
+ctf_found(struct ctf_ctx *ctx, uint64_t upto, bool exact)
+{
+	found = upto;
+	nfound = exact ? 1 : -1;
+}
+
 #define FRAMES 3
 static const char lines[FRAMES][40] = { "first\nsecond line\n", "third\n",
 					"fourth\nfifth\nsixth, the last\n" };
+static const uint32_t flows[FRAMES] = { 2, 1, 3 };
+static const uint64_t upto[FRAMES] = { 102, 103, 106 };
 static const char all[] = "first\nsecond line\nthird\nfourth\nfifth\nsixth, the last\n";
 
 static char dir[64];
@@ -91,11 +120,18 @@ setup(void)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert_int_eq(chmod(dir, 0755), 0);
 	snprintf(path, sizeof(path), "%s/log", dir);
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert_ptr_ne(page, MAP_FAILED);
+	page_kept = false;
+	nfound = 0;
 	conf.file = path;
 	s.obj.conf = &conf;
 	for (unsigned i = 0; i < FRAMES; i++) {
 		frame[i] = (struct ctf_frame){ .len = (uint32_t)strlen(lines[i]),
-					       .number = 10 + i };
+					       .number = 10 + i,
+					       .recs = flows[i],
+					       .flows = flows[i],
+					       .upto = upto[i] };
 		frame[i].p = (uint8_t *)strdup(lines[i]);
 		list[i] = &frame[i];
 	}
@@ -107,6 +143,7 @@ teardown(void)
 	char cmd[128];
 
 	stream_close(&s);
+	munmap(page, PAGE);
 	for (unsigned i = 0; i < FRAMES; i++)
 		free(frame[i].p);
 	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);

@@ -245,7 +245,8 @@ struct ctf_layout {  /* what the bytes of a frame mean: templates, columns */
 struct ctf_frame {
 	uint8_t *p;
 	uint32_t len, cap; /* bytes used and available */
-	uint32_t recs;     /* the core counts them */
+	uint32_t recs;     /* the core counts them, */
+	uint32_t flows;    /* and those of them that are not of sweeps */
 	uint32_t stream;
 	uint64_t number; /* per sink, ascending, never reused */
 	uint64_t upto;   /* flows the sink was ever given, to the end of this frame */
