@@ -197,7 +197,7 @@ id_of(struct nfct_ns *ns, int fd, int *ret_nsid)
 void
 nfct_ns_find_own(struct nfct_ns *ns)
 {
-	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), nsid;
+	int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC), nsid = -1;
 	struct nfct_ns_known *k;
 	struct stat st;
 
@@ -250,7 +250,7 @@ see_name(struct nfct_ns *ns, const char *name, int fd, char *unheard, size_t siz
 {
 	struct nfct_ns_known *k;
 	struct stat st;
-	int nsid;
+	int nsid = -1;
 
 	if (fstat(fd, &st) < 0 || id_of(ns, fd, &nsid) < 0)
 		return;
