@@ -63,11 +63,18 @@ encoder_discard(struct encoder *e)
 	e->layout.p = NULL;
 }
 
-void
+enum ctf_interim
 ctf_interim(struct ctf_ctx *ctx, enum ctf_interim automatic)
 {
 	if (ctx->inst->out.interim == 0)
 		ctx->enc->interim = automatic;
+	return ctx->enc->interim;
+}
+
+const char *
+ctf_source(const struct ctf_ctx *ctx)
+{
+	return ctx->input->ctx.inst->id;
 }
 
 unsigned

@@ -106,7 +106,9 @@ CTF_API void ctf_log(const struct ctf_ctx *, enum ctf_level, const char *fmt, ..
 	__attribute__((format(printf, 3, 4)));
 
 CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
-CTF_API uint64_t ctf_now(void);                       /* CLOCK_REALTIME, ns */
+/* Encoder: the instance id of the input its records come from. */
+CTF_API const char *ctf_source(const struct ctf_ctx *);
+CTF_API uint64_t ctf_now(void); /* CLOCK_REALTIME, ns */
 
 /* A counter of this object, printed with the statistics.  Never fails. */
 typedef _Atomic uint64_t ctf_counter;
@@ -140,8 +142,11 @@ CTF_API void ctf_frames(struct ctf_ctx *, uint32_t limit, bool sync);
 
 /* What an output makes of flows that live on; its option `interim`. */
 enum ctf_interim { CTF_INTERIM_NONE, CTF_INTERIM_PRESENCE, CTF_INTERIM_COUNTERS };
-/* During setup() of an encoder: what interim=auto means; else it is presence. */
-CTF_API void ctf_interim(struct ctf_ctx *, enum ctf_interim automatic);
+/*
+ * During setup() of an encoder: what interim=auto means; else it is presence.
+ * Returns what it is now, by the configuration or by this.
+ */
+CTF_API enum ctf_interim ctf_interim(struct ctf_ctx *, enum ctf_interim automatic);
 /*
  * Input, from setup() on: bit 1 << CTF_INTERIM_x for every x some output fed
  * by this input has chosen; those of all inputs with `all`.
