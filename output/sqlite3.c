@@ -19,6 +19,7 @@
 struct enc {
 	struct ctf_obj obj;
 	struct sq_fields fields;
+	enum ctf_interim interim;
 };
 
 static const struct ctf_opt opts[] = {
@@ -131,6 +132,7 @@ native_want(struct enc *e, bool needed, struct ctf_err *err)
 		else if (r == 0 && sq_fields_ref(&e->fields, def->name) == CTF_NONE)
 			r = sq_fields_add(&e->fields, ref, def);
 	}
+	e->fields.start = sq_fields_ref(&e->fields, sq_native_fields[F_START]);
 	e->fields.stop = sq_fields_ref(&e->fields, sq_native_fields[F_STOP]);
 	return r;
 }
@@ -189,8 +191,12 @@ sqlite3_setup(void *self, struct ctf_err *err)
 	struct enc *e = self;
 	const struct sq_conf *c = e->obj.conf;
 
-	e->fields.stop = CTF_NONE;
+	e->fields.start = e->fields.stop = CTF_NONE;
+	e->fields.source = ctf_source(e->obj.ctx);
 	ctf_frames(e->obj.ctx, FRAME, false);
+	/* The readers of a foreign table would take a living flow for another one. */
+	e->interim = ctf_interim(e->obj.ctx, c->seen.own == SQ_FOREIGN ? CTF_INTERIM_NONE
+								       : CTF_INTERIM_COUNTERS);
 	switch (c->seen.own) {
 	case SQ_FOREIGN:
 		return foreign_want(e, c, err);
@@ -216,7 +222,7 @@ sqlite3_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	const struct enc *e = enc;
 
-	if (r->event != CTF_DESTROY && is_native(e))
+	if (r->kind == CTF_EVENT && r->event != CTF_DESTROY && is_native(e))
 		return CTF_SKIP;
 	return sq_rec_put(&e->fields, r, f) ? CTF_OK : CTF_FULL;
 }
@@ -242,6 +248,18 @@ sqlite3_coverage(void *enc, const struct ctf_coverage *cov, struct ctf_frame *f)
 	return sq_cover_put(f, cov) ? CTF_OK : CTF_FULL;
 }
 
+/* Of use only where the records of the sweep came, too. */
+static enum ctf_put
+sqlite3_sweep(void *enc, const struct ctf_sweep *sweep, struct ctf_frame *f)
+{
+	const struct enc *e = enc;
+	const struct sq_conf *c = e->obj.conf;
+
+	if (c->seen.own == SQ_FOREIGN || e->interim == CTF_INTERIM_NONE)
+		return CTF_SKIP;
+	return sq_sweep_put(f, sweep, e->fields.source) ? CTF_OK : CTF_FULL;
+}
+
 static enum ctf_put
 sqlite3_preamble(void *enc, struct ctf_frame *f)
 {
@@ -263,6 +281,7 @@ CTF_PLUGIN(sqlite3) = {
 	.encode = sqlite3_encode,
 	.gap = sqlite3_gap,
 	.coverage = sqlite3_coverage,
+	.sweep = sqlite3_sweep,
 	.preamble = sqlite3_preamble,
 	.open = sq_sink_open,
 	.deliver = sq_deliver,

@@ -1,27 +1,93 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* SQLITE3: gaps and coverage of a native table. */
+/*
+ * SQLITE3: gaps and coverage of a native table.
+ *
+ * Coverage is one row per stretch in which nothing relevant changed.  A stretch
+ * that an earlier run left without an end ended at its last sign of life, and
+ * what came after that is a gap, unless the daemon itself tells of one.
+ */
 #include "sqlite3_db.h"
 
-/* Coverage that goes on is one row: only its end and last sign of life move. */
+/* A gap told by the daemon may begin so much later than ours: a heartbeat, and its way. */
+#define LATE_NS "15000000000"
+
+/* ?1 from ?2 alive ?3 to ?4 instance ?5 nsid ?6 output ?7 exporter; ?8 clock error */
+#define STREAM "instance = ?4 AND nsid IS ?5 AND output = ?6"
+#define MINE STREAM " AND exporter = ?7"
+#define RUNNING \
+	"rowid = (SELECT rowid FROM coverage WHERE " MINE " AND to_ns IS NULL AND" \
+	" from_ns >= ?1 ORDER BY from_ns DESC LIMIT 1)"
+enum {
+	P_BOOT = 9, /* from here on: what a stretch has in common */
+	P_MASK,
+	P_ACCT,
+	P_TIMESTAMP,
+	P_EVENTS,
+	P_RELIABLE,
+	P_SELECTION,
+	P_NETNS,
+	P_ABILITIES,
+	P_SYNCHRONISED,
+	P_OFFLOAD,
+	P_GRO,
+};
+
 static const char fresh_sql[] =
-	"UPDATE coverage SET last_alive_ns = ?2, to_ns = ?3 WHERE from_ns = ?1"
-	" AND instance = ?4 AND nsid IS ?5 AND output = ?14";
+	"UPDATE coverage SET last_alive_ns = ?2, to_ns = ?3, clock_error_ns = ?8"
+	" WHERE boot_id IS ?9 AND event_mask IS ?10 AND acct IS ?11 AND timestamp IS ?12"
+	" AND events IS ?13 AND reliable IS ?14 AND selection IS ?15 AND netns IS ?16"
+	" AND abilities IS ?17 AND clock_synchronised IS ?18 AND offload IS ?19 AND gro IS ?20"
+	" AND " RUNNING;
+/* It is another one from now on. */
+static const char change_sql[] = "UPDATE coverage SET to_ns = ?2 WHERE " RUNNING;
 static const char cover_sql[] =
-	"INSERT INTO coverage(from_ns, last_alive_ns, to_ns, instance, nsid, exporter, boot_id,"
-	" event_mask, acct, timestamp, events, reliable, selection, output)"
-	" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-static const char gap_sql[] =
+	"INSERT INTO coverage(from_ns, last_alive_ns, to_ns, instance, nsid, output, exporter,"
+	" clock_error_ns, boot_id, event_mask, acct, timestamp, events, reliable, selection,"
+	" netns, abilities, clock_synchronised, offload, gro)"
+	" SELECT f, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+	"?18,"
+	" ?19, ?20 FROM (SELECT max(?1, ifnull((SELECT max(to_ns) FROM coverage WHERE " MINE
+	" AND from_ns >= ?1), 0)) AS f) WHERE ?3 IS NULL OR f < ?3";
+
+/* What the run before left behind, ?1 being when this one began, ?2 when it opened. */
+#define LEFT MINE " AND to_ns IS NULL AND from_ns < ?1"
+#define KNOWN \
+	"(SELECT min(g.from_ns) FROM gaps AS g WHERE g.instance = ?4 AND g.nsid IS ?5" \
+	" AND g.output = ?6 AND g.from_ns < ?1 AND g.to_ns > c.last_alive_ns" \
+	" AND (g.cause = 'restart' OR g.to_ns >= ?1))"
+static const char down_sql[] =
 	"INSERT INTO gaps(from_ns, to_ns, cause, count, count_is, nsid, instance, output)"
-	" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+	" SELECT c.last_alive_ns, ifnull(" KNOWN ", ?1), 'restart', NULL, 'unknown', ?5, ?4, ?6"
+	" FROM coverage AS c WHERE " LEFT " AND c.last_alive_ns < min(?1, ?2)"
+	" AND ifnull(" KNOWN " > c.last_alive_ns + " LATE_NS ", 1)";
+static const char close_sql[] = "UPDATE coverage SET to_ns = last_alive_ns WHERE " LEFT;
+
+static const char gap_sql[] =
+	"INSERT INTO gaps(from_ns, to_ns, nsid, instance, output, cause, count, count_is)"
+	" VALUES(?1, ?3, ?5, ?4, ?6, ?7, ?8, ?9)";
+/* The daemon's own word replaces what was concluded from coverage. */
+#define CONCLUDED \
+	STREAM " AND cause = 'restart' AND count_is = 'unknown' AND from_ns < ?3" \
+	       " AND to_ns > ?1 AND (?7 = 'restart' OR ?3 >= to_ns)"
+static const char known_sql[] =
+	"DELETE FROM gaps WHERE " CONCLUDED " AND from_ns + " LATE_NS " >= ?1";
+static const char trim_sql[] = "UPDATE gaps SET to_ns = ?1 WHERE " CONCLUDED;
 
 int
 sq_note_ready(struct sq_sink *s)
 {
-	int rc = sq_prepare(s, SQ_ST_GAP, gap_sql);
+	static const struct {
+		int which;
+		const char *sql;
+	} all[] = { { SQ_ST_GAP, gap_sql },       { SQ_ST_KNOWN, known_sql },
+		    { SQ_ST_TRIM, trim_sql },     { SQ_ST_FRESH, fresh_sql },
+		    { SQ_ST_CHANGE, change_sql }, { SQ_ST_COVER, cover_sql },
+		    { SQ_ST_DOWN, down_sql },     { SQ_ST_CLOSE, close_sql } };
+	int rc = SQLITE_OK;
 
-	if (rc == SQLITE_OK)
-		rc = sq_prepare(s, SQ_ST_FRESH, fresh_sql);
-	return rc == SQLITE_OK ? sq_prepare(s, SQ_ST_COVER, cover_sql) : rc;
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all) && rc == SQLITE_OK; i++)
+		rc = sq_prepare(s, all[i].which, all[i].sql);
+	return rc;
 }
 
 static void
@@ -32,12 +98,12 @@ text(sqlite3_stmt *st, int i, const struct sq_text *t)
 
 /* NULL below 0: an unknown sysctl, the own namespace. */
 static void
-small(sqlite3_stmt *st, int i, int n)
+small(sqlite3_stmt *st, int i, int64_t n)
 {
 	if (n < 0)
 		sqlite3_bind_null(st, i);
 	else
-		sqlite3_bind_int(st, i, n);
+		sqlite3_bind_int64(st, i, n);
 }
 
 static void
@@ -49,59 +115,99 @@ time_or_null(sqlite3_stmt *st, int i, uint64_t ns)
 		sqlite3_bind_null(st, i);
 }
 
+static void
+stream_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
+{
+	sqlite3_bind_int64(st, 1, (sqlite3_int64)n->from_ns);
+	time_or_null(st, 3, n->to_ns);
+	text(st, 4, &n->instance);
+	small(st, 5, n->nsid);
+	sqlite3_bind_text(st, 6, SQ_CONF(s)->table, -1, SQLITE_STATIC);
+}
+
+/* ---- gaps --------------------------------------------------------------------- */
+
+static int
+gap_run(struct sq_sink *s, int which, const struct sq_note *n)
+{
+	sqlite3_stmt *st = s->st[which];
+
+	stream_bind(s, st, n);
+	sqlite3_bind_int64(st, 3, (sqlite3_int64)n->to_ns);
+	text(st, 7, &n->cause);
+	return sq_run(st);
+}
+
 static int
 gap_store(struct sq_sink *s, const struct sq_note *n)
 {
 	static const char *const is[] = { "exact", "at_most", "unknown" };
+	bool known = n->count_is < CTF_UNCOUNTED && n->count <= INT64_MAX;
 	sqlite3_stmt *st = s->st[SQ_ST_GAP];
+	int rc = gap_run(s, SQ_ST_KNOWN, n);
 
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)n->from_ns);
-	sqlite3_bind_int64(st, 2, (sqlite3_int64)n->to_ns);
-	text(st, 3, &n->cause);
-	if (n->count_is >= CTF_UNCOUNTED || n->count > INT64_MAX)
-		sqlite3_bind_null(st, 4);
-	else
-		sqlite3_bind_int64(st, 4, (sqlite3_int64)n->count);
-	sqlite3_bind_text(st, 5, is[n->count_is > CTF_UNCOUNTED ? CTF_UNCOUNTED : n->count_is],
-			  -1, SQLITE_STATIC);
-	small(st, 6, n->nsid);
-	text(st, 7, &n->instance);
-	sqlite3_bind_text(st, 8, SQ_CONF(s)->table, -1, SQLITE_STATIC);
-	return sq_run(st);
+	if (rc == SQLITE_OK)
+		rc = gap_run(s, SQ_ST_TRIM, n);
+	if (rc != SQLITE_OK)
+		return rc;
+	small(st, 8, known ? (int64_t)n->count : -1);
+	sqlite3_bind_text(st, 9, is[known ? n->count_is : CTF_UNCOUNTED], -1, SQLITE_STATIC);
+	return gap_run(s, SQ_ST_GAP, n);
 }
 
+/* ---- coverage ----------------------------------------------------------------- */
+
 static void
-fresh_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
+cover_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
 {
-	sqlite3_bind_int64(st, 1, (sqlite3_int64)n->from_ns);
+	stream_bind(s, st, n);
 	sqlite3_bind_int64(st, 2, (sqlite3_int64)n->alive_ns);
-	time_or_null(st, 3, n->to_ns);
-	text(st, 4, &n->instance);
-	small(st, 5, n->nsid);
-	sqlite3_bind_text(st, 14, SQ_CONF(s)->table, -1, SQLITE_STATIC);
+	text(st, 7, &n->exporter);
+	small(st, 8, n->clock_error_ns);
+	text(st, P_BOOT, &n->boot_id);
+	sqlite3_bind_int64(st, P_MASK, n->event_mask);
+	small(st, P_ACCT, n->acct);
+	small(st, P_TIMESTAMP, n->timestamp);
+	small(st, P_EVENTS, n->events);
+	sqlite3_bind_int(st, P_RELIABLE, n->reliable);
+	text(st, P_SELECTION, &n->selection);
+	text(st, P_NETNS, &n->netns);
+	text(st, P_ABILITIES, &n->abilities);
+	small(st, P_SYNCHRONISED, n->clock_synchronised);
+	small(st, P_OFFLOAD, n->offload);
+	small(st, P_GRO, n->gro);
+}
+
+/* Parameters a statement has not are not bound. */
+static int
+cover_run(struct sq_sink *s, int which, const struct sq_note *n, int *ret_changes)
+{
+	int rc;
+
+	cover_bind(s, s->st[which], n);
+	if (which == SQ_ST_DOWN)
+		sqlite3_bind_int64(s->st[which], 2, (sqlite3_int64)s->since);
+	rc = sq_run(s->st[which]);
+	*ret_changes = rc == SQLITE_OK ? sqlite3_changes(s->db) : 0;
+	return rc;
 }
 
 static int
 cover_store(struct sq_sink *s, const struct sq_note *n)
 {
-	sqlite3_stmt *st = s->st[SQ_ST_FRESH];
-	int rc;
+	int done = 0, rc = cover_run(s, SQ_ST_FRESH, n, &done);
 
-	fresh_bind(s, st, n);
-	rc = sq_run(st);
-	if (rc != SQLITE_OK || sqlite3_changes(s->db) > 0)
+	if (rc != SQLITE_OK || done)
 		return rc;
-	st = s->st[SQ_ST_COVER];
-	fresh_bind(s, st, n);
-	text(st, 6, &n->exporter);
-	text(st, 7, &n->boot_id);
-	sqlite3_bind_int64(st, 8, n->event_mask);
-	small(st, 9, n->acct);
-	small(st, 10, n->timestamp);
-	small(st, 11, n->events);
-	sqlite3_bind_int(st, 12, n->reliable);
-	text(st, 13, &n->selection);
-	return sq_run(st);
+	rc = cover_run(s, SQ_ST_CHANGE, n, &done);
+	if (rc != SQLITE_OK || (done && n->to_ns))
+		return rc;
+	if (!done) {
+		rc = cover_run(s, SQ_ST_DOWN, n, &done);
+		if (rc == SQLITE_OK)
+			rc = cover_run(s, SQ_ST_CLOSE, n, &done);
+	}
+	return rc == SQLITE_OK ? cover_run(s, SQ_ST_COVER, n, &done) : rc;
 }
 
 int
@@ -109,6 +215,8 @@ sq_note_store(struct sq_sink *s, const struct sq_row *row)
 {
 	struct sq_note n;
 
+	if (row->kind == SQ_SWEEP)
+		return sq_open_swept(s, row);
 	if (sq_note_get(row, &n) < 0)
 		return SQLITE_FORMAT;
 	return row->kind == SQ_GAP ? gap_store(s, &n) : cover_store(s, &n);

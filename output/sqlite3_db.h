@@ -33,12 +33,18 @@ struct sq_table {
 	unsigned n; /* columns of a foreign table */
 	struct sq_column *cols;
 	char *stamped, *received; /* base tables of a native one */
+	char *open;               /* and of what lives; NULL: to be made */
 	char why[160];            /* if not empty: why it cannot be filled */
 };
 
-/* Both return an SQLite result code; SQLITE_MISMATCH: a newer version's. */
+/* These return an SQLite result code; SQLITE_MISMATCH: a newer version's. */
 int sq_table_look(sqlite3 *, const char *table, struct sq_table *ret_table);
+#define SQ_SCHEMA "2"
+#define SQ_REASON_LOST "0" /* end_reason, where IPFIX has no value: nobody saw the end */
+/* sqlite3_make.c: what is missing of it, or of an older version's. */
 int sq_native_create(sqlite3 *, const char *table, struct sq_table *ret_table);
+/* Whether the first column of the first row is `want`. */
+int sq_text_is(sqlite3 *, const char *sql, const char *arg, const char *want, bool *ret_same);
 /* True for the names our own tables have. */
 bool sq_name_taken(const char *table);
 void sq_table_free(struct sq_table *);
@@ -57,7 +63,10 @@ struct sq_ref {           /* one row to be inserted */
 	const uint8_t *p; /* in its frame, known to be whole */
 };
 
-#define SQ_RECEIVED (UINT64_C(1) << 63) /* in the key: its stop is not known */
+/* In the key of a row, so that those with a stop come first, what lives last: */
+#define SQ_RECEIVED (UINT64_C(1) << 63) /* its stop is not known */
+#define SQ_LIVING (UINT64_C(3) << 62)   /* it has none */
+#define SQ_LATE (UINT64_C(1) << 62)     /* of an end: the flow may be in open_flows */
 
 #define SQ_GROUP 16384u /* rows of a transaction, about */
 
@@ -103,7 +112,18 @@ enum {
 	SQ_ST_B,
 	SQ_ST_GAP,
 	SQ_ST_FRESH,
+	SQ_ST_CHANGE,
 	SQ_ST_COVER,
+	SQ_ST_DOWN,
+	SQ_ST_CLOSE,
+	SQ_ST_KNOWN,
+	SQ_ST_TRIM,
+	SQ_ST_LIVES,
+	SQ_ST_SUM_A,
+	SQ_ST_SUM_B,
+	SQ_ST_DROP_A,
+	SQ_ST_DROP_B,
+	SQ_ST_LOST,
 	SQ_ST_COUNT
 };
 #define SQ_ST_STAMPED SQ_ST_A
@@ -124,9 +144,14 @@ struct sq_sink {
 	bool or_abort;           /* the table's own ON CONFLICT broke a transaction */
 
 	struct sq_ref *refs;
-	unsigned n, room, stamped;
+	unsigned n, room, stamped, living;
 	unsigned from, to;     /* what the virtual table shows */
 	uint64_t rows, stored; /* of this transaction */
+	uint64_t since;        /* when it was opened first */
+
+	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
+	uint64_t seen_from; /* of this transaction: when the first was seen; 0: none */
+	bool sweeping;      /* records of a sweep came, but not yet its note */
 
 	bool said_busy;
 	uint64_t said_ns;  /* when refused rows were logged last */
@@ -165,6 +190,18 @@ bool sq_is_busy(int rc);
 int sq_native_ready(struct sq_sink *);
 void sq_native_map(struct sq_sink *);
 int sq_native_store(struct sq_sink *);
+/* Where the row went in its table, for sqlite3_open.c. */
+struct sq_key {
+	sqlite3_int64 destroy_ns, id, start_ns, nsid;
+};
+int sq_native_key(struct sq_sink *, const struct sq_ref *, struct sq_key *ret_key);
+/* sqlite3_open.c: the flows that live. */
+int sq_open_ready(struct sq_sink *);
+/* The living rows of this group are in s->from..to. */
+int sq_open_store(struct sq_sink *);
+/* These ends are stored: their flows live no more. */
+int sq_open_ended(struct sq_sink *, bool stamped, unsigned from, unsigned to);
+int sq_open_swept(struct sq_sink *, const struct sq_row *);
 /* sqlite3_cover.c */
 int sq_note_ready(struct sq_sink *);
 int sq_note_store(struct sq_sink *, const struct sq_row *);

@@ -21,8 +21,11 @@ ref_add(struct sq_sink *s, const struct sq_row *row, const uint8_t *p)
 		s->refs = more;
 		s->room += 1024;
 	}
-	s->refs[s->n].key = row->key & ~SQ_RECEIVED;
-	if (row->flags & SQ_STAMPED)
+	s->refs[s->n].key = row->key & ~SQ_LIVING;
+	if (row->flags & SQ_LIVES) {
+		s->refs[s->n].key |= SQ_LIVING;
+		s->living++;
+	} else if (row->flags & SQ_STAMPED)
 		s->stamped++;
 	else
 		s->refs[s->n].key |= SQ_RECEIVED;
@@ -30,11 +33,23 @@ ref_add(struct sq_sink *s, const struct sq_row *row, const uint8_t *p)
 	return SQLITE_OK;
 }
 
-/* Lists the frame's records; the native table takes finished flows only. */
+/*
+ * A foreign table takes all it is sent; what lives only if it was known to be
+ * one when that was asked for.  Ours is for flows that have ended or live.
+ */
+static bool
+is_wanted(const struct sq_sink *s, const struct sq_row *row)
+{
+	if (row->kind != SQ_REC)
+		return false;
+	if (s->table.own == SQ_FOREIGN)
+		return !(row->flags & SQ_LIVES) || SQ_CONF(s)->seen.own == SQ_FOREIGN;
+	return row->flags & (SQ_FINISHED | SQ_LIVES);
+}
+
 static int
 frame_list(struct sq_sink *s, const struct ctf_frame *f)
 {
-	bool all = s->table.own == SQ_FOREIGN;
 	struct sq_row row;
 	int len, rc = SQLITE_OK;
 
@@ -42,7 +57,7 @@ frame_list(struct sq_sink *s, const struct ctf_frame *f)
 		len = sq_row_get(f->p + at, f->len - at, &row);
 		if (len < 0)
 			return SQLITE_FORMAT;
-		if (row.kind == SQ_REC && (all || row.flags & SQ_FINISHED))
+		if (is_wanted(s, &row))
 			rc = ref_add(s, &row, f->p + at);
 	}
 	return rc;
@@ -85,7 +100,7 @@ group_list(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n, unsi
 	int rc = SQLITE_OK;
 	unsigned i;
 
-	s->n = s->stamped = 0;
+	s->n = s->stamped = s->living = 0;
 	for (i = 0; i < n && s->n < SQ_GROUP && rc == SQLITE_OK; i++) {
 		if (is_done(s, f[i]))
 			continue;
@@ -187,6 +202,7 @@ group_try(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n, unsig
 		sq_fail(s, err, rc, "cannot store");
 	if (!sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	s->sweeping = false; /* as far as the database knows: it is told again */
 	return rc;
 }
 

@@ -69,10 +69,13 @@ enum {
 	C_NDPORT,
 	C_ITYPE,
 	C_ICODE,
+	C_SEEN, /* these three are of flows that live */
+	C_SOURCE,
+	C_DELTA,
 	C_COUNT
 };
 
-#define INSERT "INSERT OR IGNORE INTO \"%w\"(" COLUMNS ") SELECT * FROM " SQ_ROWS
+#define INSERT "INSERT OR IGNORE INTO \"%w\"(" COLUMNS ") SELECT " COLUMNS " FROM " SQ_ROWS
 
 /* ---- a record as a row of the base table ----------------------------------- */
 
@@ -80,6 +83,7 @@ struct flow {
 	uint32_t set, text;       /* bits by column */
 	sqlite3_int64 v[C_COUNT]; /* of a text: its place in addr */
 	char addr[4][INET6_ADDRSTRLEN];
+	struct sq_text source;
 	struct sq_cell cells[SQ_FIELDS + 1]; /* the last one is always absent */
 };
 
@@ -88,6 +92,12 @@ set(struct flow *f, unsigned col, uint64_t u)
 {
 	f->v[col] = u > INT64_MAX ? INT64_MAX : (sqlite3_int64)u;
 	f->set |= 1u << col;
+}
+
+static const struct sq_cell *
+cell(const struct flow *f, int place)
+{
+	return &f->cells[place < 0 ? (int)SQ_FIELDS : place];
 }
 
 static void
@@ -135,6 +145,21 @@ flow_nat(struct flow *f, const struct sq_cell *const *c)
 	}
 }
 
+/* The parts of the keys. */
+static void
+flow_key(struct flow *f, const struct sq_row *row, const int *map)
+{
+	const struct sq_cell *id = cell(f, map[F_ID]), *nsid = cell(f, map[F_NSID]),
+			     *start = cell(f, map[F_START]);
+
+	f->set = 1u << C_ID | 1u << C_NSID;
+	f->text = 0;
+	f->v[C_ID] = id->has ? (sqlite3_int64)id->u : -1;
+	f->v[C_NSID] = nsid->has ? (sqlite3_int64)nsid->u : -1;
+	set(f, C_DESTROY, row->key);
+	set(f, C_START, start->has ? start->u : 0);
+}
+
 static void
 flow_make(struct flow *f, const struct sq_row *row, const int *map)
 {
@@ -154,17 +179,15 @@ flow_make(struct flow *f, const struct sq_row *row, const int *map)
 	const struct sq_cell *c[F_COUNT];
 
 	for (unsigned i = 0; i < F_COUNT; i++)
-		c[i] = &f->cells[map[i] < 0 ? (int)SQ_FIELDS : map[i]];
-	f->set = 1u << C_ID | 1u << C_NSID;
-	f->text = 0;
-	f->v[C_ID] = c[F_ID]->has ? (sqlite3_int64)c[F_ID]->u : -1;
-	f->v[C_NSID] = c[F_NSID]->has ? (sqlite3_int64)c[F_NSID]->u : -1;
-	set(f, C_DESTROY, row->key);
-	set(f, C_START, c[F_START]->has ? c[F_START]->u : 0);
+		c[i] = cell(f, map[i]);
+	flow_key(f, row, map);
 	for (unsigned i = 0; i < sizeof(plain) / sizeof(*plain); i++)
 		set_cell(f, plain[i].col, c[plain[i].field]);
 	set_addr(f, C_SRC, 0, c[F_SADDR]);
 	set_addr(f, C_DST, 1, c[F_DADDR]);
+	set(f, C_SEEN, row->seen_ns);
+	set(f, C_DELTA, (row->flags & SQ_DELTA) != 0);
+	f->source = row->source;
 	flow_nat(f, c);
 }
 
@@ -197,7 +220,7 @@ rows_connect(sqlite3 *db, void *aux, int argc, const char *const *argv, sqlite3_
 	if (!v)
 		return SQLITE_NOMEM;
 	*v = (struct vtab){ .sink = aux };
-	rc = sqlite3_declare_vtab(db, "CREATE TABLE x(" COLUMNS ")");
+	rc = sqlite3_declare_vtab(db, "CREATE TABLE x(" COLUMNS ", seen_ns, source, delta)");
 	if (rc != SQLITE_OK)
 		sqlite3_free(v);
 	else
@@ -238,11 +261,25 @@ rows_close(sqlite3_vtab_cursor *base)
 	return SQLITE_OK;
 }
 
+/* What the row tells of open_flows. */
+static void
+row_note(struct sq_sink *s, struct sq_ref *ref, const struct sq_row *row, int64_t start)
+{
+	if (row->flags & SQ_LIVES) {
+		if (s->horizon < start)
+			s->horizon = start;
+		if (!s->seen_from || s->seen_from > row->seen_ns)
+			s->seen_from = row->seen_ns;
+	} else if (start <= s->horizon) {
+		ref->key |= SQ_LATE;
+	}
+}
+
 /* Decodes the row the cursor stands on. */
 static int
 row_load(struct cursor *c)
 {
-	const struct sq_sink *s = sink_of(&c->base);
+	struct sq_sink *s = sink_of(&c->base);
 	struct sq_row row;
 
 	if (c->i >= s->to)
@@ -251,6 +288,7 @@ row_load(struct cursor *c)
 	    sq_rec_get(&s->layout, &row, c->flow.cells) < 0)
 		return SQLITE_FORMAT;
 	flow_make(&c->flow, &row, s->map);
+	row_note(s, &s->refs[c->i], &row, c->flow.v[C_START]);
 	return SQLITE_OK;
 }
 
@@ -283,7 +321,9 @@ rows_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int col)
 {
 	const struct flow *f = &((const struct cursor *)base)->flow;
 
-	if (f->text >> col & 1)
+	if (col == C_SOURCE)
+		sqlite3_result_text(ctx, f->source.p, f->source.len, SQLITE_TRANSIENT);
+	else if (f->text >> col & 1)
 		sqlite3_result_text(ctx, f->addr[f->v[col]], -1, SQLITE_TRANSIENT);
 	else if (f->set >> col & 1)
 		sqlite3_result_int64(ctx, f->v[col]);
@@ -331,6 +371,8 @@ sq_native_ready(struct sq_sink *s)
 		rc = insert_prepare(s, SQ_ST_STAMPED, s->table.stamped);
 	if (rc == SQLITE_OK)
 		rc = insert_prepare(s, SQ_ST_RECEIVED, s->table.received);
+	if (rc == SQLITE_OK)
+		rc = sq_open_ready(s);
 	return rc == SQLITE_OK ? sq_note_ready(s) : rc;
 }
 
@@ -341,12 +383,19 @@ sq_native_map(struct sq_sink *s)
 		s->map[i] = sq_layout_find(&s->layout, sq_native_fields[i]);
 }
 
+/* Sightings of one flow keep their order: what it has counted last must win. */
 static int
 by_key(const void *a, const void *b)
 {
-	uint64_t x = ((const struct sq_ref *)a)->key, y = ((const struct sq_ref *)b)->key;
+	const struct sq_ref *x = a, *y = b;
+	struct sq_row p, q;
 
-	return x < y ? -1 : x > y;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
+	if (x->key < SQ_LIVING || sq_row_get(x->p, SIZE_MAX, &p) < 0 ||
+	    sq_row_get(y->p, SIZE_MAX, &q) < 0)
+		return 0;
+	return p.seen_ns < q.seen_ns ? -1 : p.seen_ns > q.seen_ns;
 }
 
 /* Nearly sequential keys are cheap; flows without a stop go to the end. */
@@ -377,11 +426,44 @@ range_store(struct sq_sink *s, int which, unsigned from, unsigned to)
 }
 
 int
+sq_native_key(struct sq_sink *s, const struct sq_ref *ref, struct sq_key *ret_key)
+{
+	struct sq_row row;
+	struct flow f;
+
+	f.cells[SQ_FIELDS].has = false;
+	if (sq_row_get(ref->p, SIZE_MAX, &row) < 0 || sq_rec_get(&s->layout, &row, f.cells) < 0)
+		return SQLITE_FORMAT;
+	flow_key(&f, &row, s->map);
+	*ret_key = (struct sq_key){ f.v[C_DESTROY], f.v[C_ID], f.v[C_START], f.v[C_NSID] };
+	return SQLITE_OK;
+}
+
+static int
+ends_store(struct sq_sink *s, bool stamped, unsigned from, unsigned to)
+{
+	int rc = range_store(s, stamped ? SQ_ST_STAMPED : SQ_ST_RECEIVED, from, to);
+
+	return rc == SQLITE_OK ? sq_open_ended(s, stamped, from, to) : rc;
+}
+
+/*
+ * What lives first: where both are in this group the end is the later one, in
+ * whichever order the two sockets of the input were read.
+ */
+int
 sq_native_store(struct sq_sink *s)
 {
-	int rc;
+	unsigned ends = s->n - s->living;
+	int rc = SQLITE_OK;
 
 	rows_sort(s);
-	rc = range_store(s, SQ_ST_STAMPED, 0, s->stamped);
-	return rc == SQLITE_OK ? range_store(s, SQ_ST_RECEIVED, s->stamped, s->n) : rc;
+	if (s->living) {
+		s->from = ends;
+		s->to = s->n;
+		rc = sq_open_store(s);
+	}
+	if (rc == SQLITE_OK)
+		rc = ends_store(s, true, 0, s->stamped);
+	return rc == SQLITE_OK ? ends_store(s, false, s->stamped, ends) : rc;
 }

@@ -9,7 +9,8 @@
 #include "sqlite3_row.h"
 
 static const char magic[4] = { 'C', 'T', 'S', 'Q' };
-#define ROW_FORMAT 1
+#define ROW_FORMAT 2
+#define SEEN 9u /* bytes before the name of the source */
 
 /* Bytes of a value of this type; 0: as its length says. */
 static unsigned
@@ -40,7 +41,7 @@ sq_fields_add(struct sq_fields *f, ctf_ref ref, const struct ctf_field *def)
 	f->ref[f->n] = ref;
 	f->def[f->n++] = def;
 	/* A number is written as eight bytes of which the next takes the rest back. */
-	f->room = SQ_HEAD + (f->n + 7) / 8 + 16 * f->n + 8;
+	f->room = SQ_HEAD + SEEN + UINT8_MAX + (f->n + 7) / 8 + 16 * f->n + 8;
 	return 0;
 }
 
@@ -135,15 +136,53 @@ value_write(uint8_t *p, const union ctf_val *v, unsigned type, uint8_t family)
 	return p + 4 + v->s.len;
 }
 
+static size_t
+source_len(const struct sq_fields *f)
+{
+	size_t n = strlen(f->source);
+
+	return n > UINT8_MAX ? UINT8_MAX : n;
+}
+
+/* What stands between the head and the values, the bitmap apart. */
+static uint8_t *
+lives_write(uint8_t *p, const struct sq_fields *f, const struct ctf_rec *r, struct sq_row *row)
+{
+	uint64_t seen = htole64(r->rx_ns);
+
+	row->key = ctf_num_or(r, f->start, 0);
+	row->flags = SQ_LIVES | (r->kind == CTF_DELTA ? SQ_DELTA : 0);
+	memcpy(p, &seen, 8);
+	p[8] = (uint8_t)source_len(f);
+	memcpy(p + SEEN, f->source, p[8]);
+	return p + SEEN + p[8];
+}
+
+static void
+event_key(const struct sq_fields *f, const struct ctf_rec *r, struct sq_row *row)
+{
+	row->key = r->rx_ns;
+	if (ctf_has(r, f->stop)) {
+		row->key = ctf_num(r, f->stop);
+		row->flags |= SQ_STAMPED;
+	}
+	if (r->event == CTF_DESTROY)
+		row->flags |= SQ_FINISHED;
+}
+
 bool
 sq_rec_put(const struct sq_fields *f, const struct ctf_rec *r, struct ctf_frame *fr)
 {
-	struct sq_row row = { .kind = SQ_REC, .family = r->family, .key = r->rx_ns };
-	uint8_t *start = fr->p + fr->len, *bits = start + SQ_HEAD;
-	uint8_t *p = bits + (f->n + 7) / 8;
+	struct sq_row row = { .kind = SQ_REC, .family = r->family };
+	uint8_t *start = fr->p + fr->len, *bits = start + SQ_HEAD, *p;
 
 	if (fr->cap - fr->len < f->room + text_room(f, r))
 		return false;
+	if (r->kind == CTF_EVENT)
+		event_key(f, r, &row);
+	else
+		bits = lives_write(bits, f, r, &row);
+	p = bits + (f->n + 7) / 8;
 	memset(bits, 0, (size_t)(p - bits));
 	for (unsigned i = 0; i < f->n; i++) {
 		if (!ctf_has(r, f->ref[i]))
@@ -151,13 +190,7 @@ sq_rec_put(const struct sq_fields *f, const struct ctf_rec *r, struct ctf_frame 
 		bits[i / 8] |= (uint8_t)(1u << i % 8);
 		p = value_write(p, &r->v[f->ref[i]], f->def[i]->type, r->family);
 	}
-	if (ctf_has(r, f->stop)) {
-		row.key = ctf_num(r, f->stop);
-		row.flags |= SQ_STAMPED;
-	}
-	if (r->event == CTF_DESTROY)
-		row.flags |= SQ_FINISHED;
-	row.len = (uint32_t)(p - bits);
+	row.len = (uint32_t)(p - start - SQ_HEAD);
 	head_write(start, &row);
 	fr->len += SQ_HEAD + row.len;
 	return true;
@@ -220,30 +253,6 @@ sq_layout_find(const struct sq_layout *l, const char *name)
 	return -1;
 }
 
-int
-sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row)
-{
-	uint32_t len;
-	uint16_t flags;
-	uint64_t key;
-
-	if (n < SQ_HEAD)
-		return -EBADMSG;
-	memcpy(&len, p, 4);
-	memcpy(&flags, p + 6, 2);
-	memcpy(&key, p + 8, 8);
-	len = le32toh(len);
-	if (len < SQ_HEAD || len > n || len > INT32_MAX || p[4] < SQ_REC || p[4] > SQ_COVER)
-		return -EBADMSG;
-	*ret_row = (struct sq_row){ .kind = p[4],
-				    .family = p[5],
-				    .flags = le16toh(flags),
-				    .key = le64toh(key),
-				    .p = p + SQ_HEAD,
-				    .len = len - SQ_HEAD };
-	return (int)len;
-}
-
 static uint64_t
 number_read(const uint8_t *p, unsigned size)
 {
@@ -252,6 +261,42 @@ number_read(const uint8_t *p, unsigned size)
 	for (unsigned i = 0; i < size; i++)
 		u |= (uint64_t)p[i] << 8 * i;
 	return u;
+}
+
+/* Splits off what a record of a living flow has before its values. */
+static int
+lives_read(struct sq_row *row)
+{
+	if (row->len < SEEN || row->len - SEEN < row->p[8])
+		return -EBADMSG;
+	row->seen_ns = number_read(row->p, 8);
+	row->source = (struct sq_text){ (const char *)row->p + SEEN, row->p[8] };
+	row->len -= SEEN + row->source.len;
+	row->p += SEEN + row->source.len;
+	return 0;
+}
+
+int
+sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row)
+{
+	struct sq_row row;
+	uint32_t len;
+
+	if (n < SQ_HEAD)
+		return -EBADMSG;
+	len = (uint32_t)number_read(p, 4);
+	if (len < SQ_HEAD || len > n || len > INT32_MAX || p[4] < SQ_REC || p[4] > SQ_SWEEP)
+		return -EBADMSG;
+	row = (struct sq_row){ .kind = p[4],
+			       .family = p[5],
+			       .flags = (uint16_t)number_read(p + 6, 2),
+			       .key = number_read(p + 8, 8),
+			       .p = p + SQ_HEAD,
+			       .len = len - SQ_HEAD };
+	if (row.kind == SQ_REC && row.flags & SQ_LIVES && lives_read(&row) < 0)
+		return -EBADMSG;
+	*ret_row = row;
+	return (int)len;
 }
 
 /* Returns the bytes taken, or -EBADMSG. */

@@ -6,8 +6,10 @@
  *
  *   layout  "CTSQ" u16 version u16 fields { u8 type u8 zero u8 len name }*
  *   row     u32 len u8 kind u8 family u16 flags u64 key
- *           SQ_REC: bitmap of the fields present, then their values
- *           SQ_GAP, SQ_COVER: see sqlite3_note.c
+ *           SQ_REC: bitmap of the fields present, then their values;
+ *           of a flow that lives, key is its start, and before that stand
+ *           u64 seen_ns u8 len source (the input)
+ *           the others: see sqlite3_note.c
  */
 #ifndef CTF_SQLITE3_ROW_H
 #define CTF_SQLITE3_ROW_H
@@ -17,13 +19,24 @@
 #define SQ_FIELDS 127u /* the fields of one layout */
 #define SQ_HEAD 16u
 
-enum sq_kind { SQ_REC = 1, SQ_GAP, SQ_COVER };
-enum { SQ_STAMPED = 1, SQ_FINISHED = 2 }; /* flags: key is conntrack's stop; a DESTROY */
+enum sq_kind { SQ_REC = 1, SQ_GAP, SQ_COVER, SQ_SWEEP };
+enum {                  /* flags */
+       SQ_STAMPED = 1,  /* key is conntrack's stop */
+       SQ_FINISHED = 2, /* a DESTROY */
+       SQ_LIVES = 4,    /* seen by a sweep */
+       SQ_DELTA = 8,    /* which set its counters to 0 */
+};
+
+struct sq_text { /* borrowed */
+	const char *p;
+	uint16_t len;
+};
 
 struct sq_fields { /* what an encoder writes */
 	unsigned n;
-	uint32_t room; /* the longest record without its texts */
-	ctf_ref stop;  /* flow.destroy.ns, or CTF_NONE */
+	uint32_t room;       /* the longest record without its texts */
+	ctf_ref start, stop; /* flow.start.ns, flow.destroy.ns, or CTF_NONE */
+	const char *source;  /* the input */
 	ctf_ref ref[SQ_FIELDS];
 	const struct ctf_field *def[SQ_FIELDS];
 };
@@ -48,8 +61,10 @@ struct sq_row {
 	enum sq_kind kind;
 	uint8_t family;
 	uint16_t flags;
-	uint64_t key;     /* conntrack's stop, else the receive time */
-	const uint8_t *p; /* what follows the head */
+	uint64_t key;     /* conntrack's stop, else the receive time; lives: start or 0 */
+	uint64_t seen_ns; /* lives: when */
+	struct sq_text source;
+	const uint8_t *p; /* what follows */
 	uint32_t len;
 };
 
@@ -69,23 +84,28 @@ int sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row);
 /* Fills cells[0..layout->n). */
 int sq_rec_get(const struct sq_layout *, const struct sq_row *, struct sq_cell *cells);
 
-/* Gaps and coverage.  The texts got are borrowed from the row. */
-struct sq_text {
-	const char *p;
-	uint16_t len;
-};
-
-struct sq_note { /* either of them */
+/* Gaps, coverage and sweeps.  The texts got are borrowed from the row. */
+struct sq_note {
 	uint64_t from_ns, to_ns, alive_ns, count;
+	int64_t clock_error_ns;
 	int32_t nsid;
 	uint32_t event_mask;
 	uint8_t count_is;
-	int8_t acct, timestamp, events, reliable;
-	struct sq_text cause, instance, exporter, boot_id, selection;
+	int8_t acct, timestamp, events, reliable, clock_synchronised, offload, gro;
+	struct sq_text cause, instance, exporter, boot_id, selection, netns, abilities;
+};
+
+struct sq_swept {
+	uint64_t at_ns, previous_ns, min_age_ns;
+	int32_t nsid;
+	bool complete;
+	struct sq_text source;
 };
 
 bool sq_gap_put(struct ctf_frame *, const struct ctf_gap *);
 bool sq_cover_put(struct ctf_frame *, const struct ctf_coverage *);
+bool sq_sweep_put(struct ctf_frame *, const struct ctf_sweep *, const char *source);
 int sq_note_get(const struct sq_row *, struct sq_note *ret_note);
+int sq_sweep_get(const struct sq_row *, struct sq_swept *ret_sweep);
 
 #endif

@@ -89,6 +89,8 @@ sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 	struct sq_sink *s = sink;
 	int r = spool_name(s), rc;
 
+	if (!s->since)
+		s->since = ctf_now();
 	if (!s->refused) {
 		s->refused = ctf_counter_new(s->obj.ctx, "refused");
 		s->repeats = ctf_counter_new(s->obj.ctx, "repeats");

@@ -71,7 +71,8 @@ libunit_a_SOURCES += output/ipfix.c $(ipfix_extra)
 endif
 
 SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_fault \
-	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_notes
+	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_lost \
+	tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_open
 SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
 tests_unit_test_sqlite3_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_LDADD = $(LDADD) $(SQLITE3_LIBS)
@@ -79,8 +80,12 @@ tests_unit_test_sqlite3_fault_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_fault_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_foreign_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_foreign_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_lost_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_lost_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_notes_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_notes_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_open_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_open_LDADD = $(LDADD) $(SQLITE3_LIBS)
 if BUILTIN_SQLITE3
 UNIT_TESTS += $(SQLITE3_TESTS)
 libunit_a_SOURCES += $(SQLITE3_HELP)

@@ -208,10 +208,11 @@ plug_rec(struct plug *p, int family, int event, uint64_t rx_ns)
 static ctf_ref
 slot(const struct plug *p, const char *field)
 {
-	ck_assert_msg(field_find(field) || p->pl->writes, "no field %s", field);
 	for (unsigned i = p->in->nslots; i-- > 0;)
 		if (strcmp(p->in->slots[i]->name, field) == 0)
 			return (ctf_ref)i;
+	if (!field_find(field) && !p->pl->writes)
+		ck_abort_msg("no field %s", field);
 	return CTF_NONE;
 }
 
@@ -378,6 +379,17 @@ plug_frame(struct plug *p, unsigned n)
 {
 	ck_assert_uint_lt(n, p->nframes);
 	return &p->frames[n]->f;
+}
+
+enum ctf_put
+plug_sweep(struct plug *p, const struct ctf_sweep *sweep)
+{
+	struct qframe *q;
+
+	plug_seal(p);
+	q = fresh(p);
+	return aside(p, q,
+		     p->pl->sweep ? p->pl->sweep(p->enc->ctx.obj, sweep, &q->f) : CTF_SKIP);
 }
 
 const struct ctf_layout *

@@ -42,6 +42,7 @@ enum ctf_put plug_gap(struct plug *, const struct ctf_gap *);
 enum ctf_put plug_coverage(struct plug *, const struct ctf_coverage *);
 /* The n-th queued, from 0. */
 const struct ctf_frame *plug_frame(struct plug *, unsigned n);
+enum ctf_put plug_sweep(struct plug *, const struct ctf_sweep *);
 /* Seals the open frame and queues it; NULL when there was none. */
 const struct ctf_frame *plug_seal(struct plug *);
 const struct ctf_layout *plug_layout(struct plug *);

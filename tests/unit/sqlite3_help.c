@@ -82,6 +82,64 @@ flows_put(struct plug *p, unsigned from, unsigned to)
 		flow_put(p, n);
 }
 
+#define START(n) (T0 - 5000 * SEC + (n))
+
+static void
+flow_begin(struct plug *p, unsigned n, int event, uint64_t rx_ns, unsigned packets)
+{
+	plug_rec(p, AF_INET, event, rx_ns);
+	plug_ip(p, "orig.ip.saddr", "10.77.0.1");
+	plug_ip(p, "orig.ip.daddr", "10.77.0.2");
+	plug_ip(p, "reply.ip.saddr", "10.77.0.2");
+	plug_ip(p, "reply.ip.daddr", "203.0.113.9");
+	plug_num(p, "orig.ip.protocol", 6);
+	plug_num(p, "orig.l4.sport", 40000 + n % 20000);
+	plug_num(p, "orig.l4.dport", 443);
+	plug_num(p, "reply.l4.sport", 443);
+	plug_num(p, "reply.l4.dport", 1024 + n % 20000);
+	plug_num(p, "ct.id", n);
+	plug_num(p, "ct.mark", 7);
+	plug_num(p, "flow.start.ns", START(n));
+	plug_num(p, "orig.raw.pktcount", packets);
+	plug_num(p, "orig.raw.pktlen", UINT64_C(100) * packets);
+	plug_num(p, "reply.raw.pktcount", 2 * packets);
+	plug_num(p, "reply.raw.pktlen", UINT64_C(3000) * packets);
+}
+
+void
+live_put(struct plug *p, unsigned n, enum ctf_kind kind, uint64_t seen, unsigned packets)
+{
+	struct ctf_rec *r = plug_rec(p, AF_INET, CTF_UPDATE, seen);
+
+	flow_begin(p, n, CTF_UPDATE, seen, packets);
+	r->kind = (uint8_t)kind;
+	plug_num(p, "ct.tcp.state", 3);
+	ck_assert_int_eq(plug_encode(p), CTF_OK);
+	r->kind = CTF_EVENT;
+}
+
+void
+end_put(struct plug *p, unsigned n, uint64_t stop, unsigned packets)
+{
+	flow_begin(p, n, CTF_DESTROY, stop + 100, packets);
+	plug_num(p, "flow.last.ns", stop - SEC);
+	plug_num(p, "flow.destroy.ns", stop);
+	plug_num(p, "flow.end.reason", 3);
+	ck_assert_int_eq(plug_encode(p), CTF_OK);
+}
+
+void
+sweep_put(struct plug *p, unsigned at, unsigned previous)
+{
+	struct ctf_sweep w = { .at_ns = T0 + at * SEC,
+			       .previous_ns = previous ? T0 + previous * SEC : 0,
+			       .min_age_ns = 60 * SEC,
+			       .complete = true,
+			       .nsid = -1 };
+
+	ck_assert_int_eq(plug_sweep(p, &w), CTF_OK);
+}
+
 void
 deliver_ok(struct plug *p)
 {

@@ -281,8 +281,8 @@ START_TEST(known_again)
 	/* Each run's own row, none mistaken for another. */
 	ck_query("SELECT count(*), min(frame), max(frame) FROM progress", "4|1|1");
 	ck_query("SELECT key, value FROM meta",
-		 "format|ctflowd\nreceived:flows|flows_received_1\n"
-		 "stamped:flows|flows_stamped_1\nversion|1");
+		 "format|ctflowd\nopen:flows|flows_open_1\nreceived:flows|flows_received_1\n"
+		 "stamped:flows|flows_stamped_1\nversion|2");
 }
 END_TEST
 
@@ -294,7 +294,7 @@ START_TEST(newer_version_refused)
 
 	deliver_ok(p);
 	plug_free(p);
-	db_exec("UPDATE meta SET value = 2 WHERE key = 'version'");
+	db_exec("UPDATE meta SET value = 3 WHERE key = 'version'");
 	snprintf(options, sizeof(options), "db=%s\ntable=flows\n", db_path());
 	ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, "newer version"));
