@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flood COUNT: COUNT UDP flows of one packet each, as fast as one socket can.
+ * flood COUNT [RATE]: COUNT UDP flows of one packet each, RATE a second, or as
+ * fast as one socket can.
  *
  * Flow i goes from 10.66.0.1:9000 to 10.66.1.(1 + i / PORTS),
  * port 1024 + i % PORTS, and carries 1 + i % 64 bytes, so that a reader of
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { PORTS = 50000, FIRST_PORT = 1024, SIZES = 64, BATCH = 64 };
@@ -76,21 +78,40 @@ open_socket(void)
 	return fd;
 }
 
+/* Waits until it is time for flow i. */
+static void
+pace(const struct timespec *start, uint32_t i, uint32_t rate)
+{
+	uint64_t ns = (uint64_t)i * 1000000000u / rate + (uint64_t)start->tv_nsec;
+	struct timespec at = { start->tv_sec + (time_t)(ns / 1000000000u),
+			       (long)(ns % 1000000000u) };
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
+		;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct batch *b = calloc(1, sizeof(*b));
-	uint32_t count = argc == 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	uint32_t count = argc >= 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	uint32_t rate = argc >= 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
 	int fd = open_socket(), r = 0;
+	struct timespec start;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
 
 	if (!count || count > 250u * PORTS || !b || fd < 0) {
-		fprintf(stderr, "flood COUNT: %s\n",
+		fprintf(stderr, "flood COUNT [RATE]: %s\n",
 			count ? strerror(errno) : "how many flows?");
 		free(b);
 		return 1;
 	}
-	for (uint32_t i = 0; i < count && r == 0; i += BATCH)
+	for (uint32_t i = 0; i < count && r == 0; i += BATCH) {
+		if (rate)
+			pace(&start, i, rate);
 		r = send_some(fd, b, i, count - i < BATCH ? count - i : BATCH);
+	}
 	if (r < 0)
 		fprintf(stderr, "flood: %s\n", strerror(-r));
 	close(fd);

@@ -52,13 +52,17 @@ def need_root():
         skip("cannot unshare namespaces")
 
 
+_host = []  # the descriptor that holds the lock
+
+
 def host_lock(exclusive=False):
     """Until the process ends: tests that change host-wide values run alone."""
-    path = "/run/lock/ctflowd-tests.lock" if os.path.isdir("/run/lock") else \
-        "/tmp/ctflowd-tests.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-    return fd
+    if not _host:
+        folder = "/run/lock" if os.path.isdir("/run/lock") else "/tmp"
+        _host.append(os.open(f"{folder}/ctflowd-tests.lock", os.O_RDWR | os.O_CREAT, 0o600))
+    elif not exclusive:
+        return
+    fcntl.flock(_host[0], fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
 
 
 def _call(what, result):
@@ -208,6 +212,7 @@ def raise_conntrack_max(lab, least):
     with open(path, encoding="ascii") as f:
         old = f.read()
     if int(old) < least:
+        host_lock(exclusive=True)
         write(str(least))
         lab.undo.append(lambda: write(old))
 

@@ -17,6 +17,7 @@ from natlab import GATEWAY
 def scene():
     """A lab and a directory; the directory stays only when the test fails."""
     labs.need_root()
+    labs.host_lock()
     tmp = tempfile.mkdtemp(prefix="ctl-test-")
     os.chmod(tmp, 0o755)
     try:
