@@ -42,6 +42,9 @@ static const struct ctf_opt opts[] = {
 	{ "reliable_fill", CTF_OUINT, AT(reliable_fill), 1, 100, "90", NULL,
 	  "percent of nf_conntrack_max: a table fuller than that because it keeps ended flows "
 	  "for us lets go of them; they are a gap" },
+	{ "select", CTF_OTEXT, AT(select), 0, 0, "", NULL,
+	  "hear only of the flows this expression chooses; the kernel judges, so by what "
+	  "every message carries: no bytes, packets or duration" },
 	{ "accept_src_filter", CTF_OTEXT, AT(accept_src), 0, 0, "", NULL,
 	  "original source in one of these: 10.0.0.0/8,2001:db8::/32 (no IPv6 prefix in the "
 	  "list: no IPv6 flow; likewise IPv4)" },
@@ -85,64 +88,6 @@ choose_groups(struct nfct *s, struct ctf_err *err)
 	return 0;
 }
 
-static int
-compile_filter(struct nfct *s, const struct nfct_filter *f, struct ctf_err *err)
-{
-	int n = nfct_filter_compile(f, s->prog, NFCT_BPF_MAX);
-
-	if (n < 0)
-		return ctf_fail_opt(nfct_ctx(s), err, "accept_src_filter",
-				    "the accept_*_filter lists are too long for the kernel "
-				    "(more than %u instructions)",
-				    NFCT_BPF_MAX);
-	s->prog_len = (unsigned)n;
-	return 0;
-}
-
-static int
-make_filter(struct nfct *s, struct ctf_err *err)
-{
-	const struct nfct_conf *c = nfct_conf(s);
-	struct nfct_filter f = { 0 };
-	const char *opt = "accept_src_filter";
-	char why[256];
-	int r = nfct_filter_prefixes(&f, NFCT_SRC, c->accept_src, why, sizeof(why));
-
-	if (r == 0) {
-		opt = "accept_dst_filter";
-		r = nfct_filter_prefixes(&f, NFCT_DST, c->accept_dst, why, sizeof(why));
-	}
-	if (r == 0) {
-		opt = "accept_proto_filter";
-		r = nfct_filter_protos(&f, c->accept_proto, why, sizeof(why));
-	}
-	if (r == 0)
-		r = compile_filter(s, &f, err);
-	else
-		r = ctf_fail_opt(nfct_ctx(s), err, opt, "%s: %s", opt, why);
-	nfct_filter_free(&f);
-	return r;
-}
-
-/* "accept_src_filter=10.0.0.0/8 accept_proto_filter=tcp" */
-static char *
-selection_text(const struct nfct_conf *c)
-{
-	const char *const part[][2] = { { "accept_src_filter", c->accept_src },
-					{ "accept_dst_filter", c->accept_dst },
-					{ "accept_proto_filter", c->accept_proto } };
-	size_t size =
-		128 + strlen(c->accept_src) + strlen(c->accept_dst) + strlen(c->accept_proto);
-	char *text = calloc(1, size);
-	size_t len = 0;
-
-	for (size_t i = 0; text && i < sizeof(part) / sizeof(*part); i++)
-		if (part[i][1][0])
-			len += (size_t)snprintf(text + len, size - len, "%s%s=%s",
-						len ? " " : "", part[i][0], part[i][1]);
-	return text;
-}
-
 static void
 make_counters(struct nfct *s)
 {
@@ -166,15 +111,11 @@ nfct_setup(void *self, struct ctf_err *err)
 	int r;
 
 	s->fd = s->req.fd = s->diag = -1;
-	s->prog = calloc(NFCT_BPF_MAX, sizeof(*s->prog));
-	s->selection = selection_text(nfct_conf(s));
-	if (!s->prog || !s->selection)
-		return ctf_fail(err, ENOMEM, "no memory");
 	r = choose_groups(s, err);
 	if (r == 0)
 		r = nfct_ns_choose(s, err);
 	if (r == 0)
-		r = make_filter(s, err);
+		r = nfct_select_setup(s, err);
 	if (r == 0)
 		make_counters(s);
 	return r;
@@ -183,10 +124,7 @@ nfct_setup(void *self, struct ctf_err *err)
 static void
 nfct_release(void *self)
 {
-	struct nfct *s = self;
-
-	free(s->prog);
-	free(s->selection);
+	nfct_select_release(self);
 }
 
 /* ---- reading --------------------------------------------------------------- */
@@ -393,6 +331,8 @@ CTF_PLUGIN(nfct) = {
 	.writes = ct_ports,
 	.conf_size = sizeof(struct nfct_conf),
 	.size = sizeof(struct nfct),
+	.probe = nfct_select_probe,
+	.unprobe = nfct_select_unprobe,
 	.setup = nfct_setup,
 	.release = nfct_release,
 	.start = nfct_start,

@@ -7,6 +7,7 @@
 #include "ct_decode.h"
 #include "nfct_bpf.h"
 #include "nfct_ns.h"
+#include "nfct_select.h"
 #include "nfct_sock.h"
 #include "nfct_sysctl.h"
 #include "nfct_valve.h"
@@ -22,7 +23,8 @@ struct nfct_conf {
 	bool hash_enable, reliable;
 	uint64_t reliable_fill; /* percent */
 	unsigned sysctl;        /* enum nfct_policy */
-	const char *accept_src, *accept_dst, *accept_proto;
+	const char *select, *accept_src, *accept_dst, *accept_proto;
+	struct ctf_expr *selected; /* what these come to; NULL: everything */
 	const char *record, *namespaces, *netns;
 };
 
@@ -31,9 +33,7 @@ struct nfct {
 
 	/* what the options come to */
 	unsigned mask; /* groups to join, as CTF_NEW ... */
-	struct sock_filter *prog;
-	unsigned prog_len;
-	char *selection; /* the accept_* options, for the coverage record */
+	struct nfct_select select;
 	ctf_counter *events, *ignored, *malformed, *no_counters, *no_start;
 	ctf_counter *lost, *retries, *unreported, *valve_opened;
 

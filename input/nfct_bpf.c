@@ -3,21 +3,16 @@
  * nfct_bpf.c - the program that makes the kernel reject unwanted events.
  *
  * A rejected event counts as delivered, so a wrong program loses flows in
- * silence.  Hence: whatever cannot be judged (a message without the attribute
- * looked for) is accepted, and the tests compare the program with a plain
- * evaluator.  Addresses lie at changing offsets; the kernel's own attribute
- * search (SKF_AD_NLATTR*) finds them: A = where to search, X = what, and the
- * result, 0 if absent, is in A.
+ * silence; hence the tests compare it with the evaluator and run it in the
+ * kernel.  Attributes lie at changing offsets; the kernel's own search
+ * (SKF_AD_NLATTR*) finds them: A = where to search, X = what, and the result,
+ * 0 if absent, is in A.  The program is written from its end to its beginning
+ * (nfct_bpf_gen.h).
  */
 #include "nfct_bpf.h"
+#include "nfct_bpf_gen.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <netinet/in.h>
 #include <linux/netlink.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
@@ -25,291 +20,272 @@
 #define ACCEPT 0xffffffffu /* a smaller number would cut the message */
 #define FIRST_ATTR (uint32_t)(sizeof(struct nlmsghdr) + sizeof(struct nfgenmsg))
 #define FAMILY_AT (uint32_t)sizeof(struct nlmsghdr)
-#define PAYLOAD (uint32_t)sizeof(struct nlattr)
-#define TO_PASS UINT32_MAX /* a jump that patch() completes */
 
-enum { M_ORIG, M_IP }; /* scratch memory: where these nests begin */
+#define BIT(s) (UINT32_C(1) << (s))
+#define ADDRESSES (BIT(CTF_S_SRC) | BIT(CTF_S_DST) | BIT(CTF_S_NAT_SRC) | BIT(CTF_S_NAT_DST))
+#define PORTS \
+	(BIT(CTF_S_SPORT) | BIT(CTF_S_DPORT) | BIT(CTF_S_NAT_SPORT) | BIT(CTF_S_NAT_DPORT))
+#define ICMPS \
+	(BIT(CTF_S_ICMP_TYPE) | BIT(CTF_S_ICMP_CODE) | BIT(CTF_S_ICMP6_TYPE) | \
+	 BIT(CTF_S_ICMP6_CODE))
+#define CARRIED \
+	(ADDRESSES | PORTS | ICMPS | BIT(CTF_S_PROTO) | BIT(CTF_S_FAMILY) | BIT(CTF_S_MARK) | \
+	 BIT(CTF_S_ZONE) | BIT(CTF_S_STATUS))
 
-/* /etc/protocols is missing on small systems; these are what conntrack knows. */
-static const struct {
-	const char *name;
-	uint8_t number;
-} known_protos[] = {
-	{ "icmp", IPPROTO_ICMP }, { "tcp", IPPROTO_TCP },          { "udp", IPPROTO_UDP },
-	{ "dccp", IPPROTO_DCCP }, { "gre", IPPROTO_GRE },          { "esp", IPPROTO_ESP },
-	{ "ah", IPPROTO_AH },     { "ipv6-icmp", IPPROTO_ICMPV6 }, { "icmpv6", IPPROTO_ICMPV6 },
-	{ "sctp", IPPROTO_SCTP }, { "udplite", IPPROTO_UDPLITE },
-};
-
-/* ---- reading the options ------------------------------------------------ */
-
-/* Copies the next word of a comma separated list; false at its end. */
-static bool
-next_word(const char **pos, char *word, size_t size)
+const struct ctf_node *
+nfct_bpf_cannot(const struct ctf_node *n)
 {
-	size_t len;
+	const struct ctf_node *found = n->of & ~CARRIED ? n : NULL;
 
-	*pos += strspn(*pos, ", \t");
-	len = strcspn(*pos, ", \t");
-	if (len == 0)
-		return false;
-	/* cut words are too long for any address or name: refused later */
-	snprintf(word, size, "%.*s", (int)len, *pos);
-	*pos += len;
-	return true;
+	for (const struct ctf_node *c = n->child; c && !found; c = c->next)
+		found = nfct_bpf_cannot(c);
+	return found;
 }
 
-/* A decimal number of up to three digits, or -1. */
-static int
-small_number(const char *s)
-{
-	size_t len = strspn(s, "0123456789");
-
-	return len >= 1 && len <= 3 && s[len] == '\0' ? atoi(s) : -1;
-}
-
-static int
-parse_prefix(char *word, struct nfct_prefix *ret, char *why, size_t size)
-{
-	struct nfct_prefix p = { 0 };
-	char *slash = strchr(word, '/');
-	int len;
-
-	if (!slash) {
-		snprintf(why, size, "'%s' has no prefix length; for one address write %s/%s",
-			 word, word, strchr(word, ':') ? "128" : "32");
-		return -EINVAL;
-	}
-	*slash = '\0';
-	p.family = strchr(word, ':') ? AF_INET6 : AF_INET;
-	len = small_number(slash + 1);
-	if (inet_pton(p.family, word, p.ip) != 1) {
-		snprintf(why, size, "'%s' is not an IPv4 or IPv6 address", word);
-		return -EINVAL;
-	}
-	if (len < 0 || len > (p.family == AF_INET ? 32 : 128)) {
-		snprintf(why, size, "'%s' is not a prefix length for %s", slash + 1, word);
-		return -EINVAL;
-	}
-	p.len = (uint8_t)len;
-	*ret = p;
-	return 0;
-}
-
-int
-nfct_filter_prefixes(struct nfct_filter *f, int dir, const char *text, char *why, size_t len)
-{
-	char word[64];
-
-	while (next_word(&text, word, sizeof(word))) {
-		struct nfct_prefix p;
-		struct nfct_prefix *more;
-		int r = parse_prefix(word, &p, why, len);
-
-		if (r < 0)
-			return r;
-		more = realloc(f->list[dir], (f->n[dir] + 1) * sizeof(*more));
-		if (!more) {
-			snprintf(why, len, "no memory");
-			return -ENOMEM;
-		}
-		more[f->n[dir]++] = p;
-		f->list[dir] = more;
-	}
-	return 0;
-}
-
-static int
-proto_number(const char *word)
-{
-	const struct protoent *ent;
-
-	if (word[0] >= '0' && word[0] <= '9') {
-		int n = small_number(word);
-
-		return n <= 255 ? n : -1;
-	}
-	for (size_t i = 0; i < sizeof(known_protos) / sizeof(*known_protos); i++)
-		if (strcmp(known_protos[i].name, word) == 0)
-			return known_protos[i].number;
-	ent = getprotobyname(word);
-	return ent && ent->p_proto >= 0 && ent->p_proto <= 255 ? ent->p_proto : -1;
-}
-
-int
-nfct_filter_protos(struct nfct_filter *f, const char *text, char *why, size_t len)
-{
-	char word[64];
-
-	while (next_word(&text, word, sizeof(word))) {
-		int n = proto_number(word);
-
-		if (n < 0) {
-			snprintf(why, len,
-				 "'%s' is neither a protocol of /etc/protocols nor 0-255",
-				 word);
-			return -EINVAL;
-		}
-		f->nprotos += !f->protos[n];
-		f->protos[n] = 1;
-	}
-	return 0;
-}
-
-void
-nfct_filter_free(struct nfct_filter *f)
-{
-	for (int dir = 0; dir < NFCT_DIRS; dir++)
-		free(f->list[dir]);
-	memset(f, 0, sizeof(*f));
-}
-
-/* ---- the program -------------------------------------------------------- */
-
-struct prog {
-	struct sock_filter *p;
-	unsigned n, max;
-};
-
-/* Beyond max it only counts. */
-static void
-emit(struct prog *g, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k)
-{
-	if (g->n < g->max)
-		g->p[g->n] = (struct sock_filter){ .code = code, .jt = jt, .jf = jf, .k = k };
-	g->n++;
-}
-
-static void
-emit_ret(struct prog *g, uint32_t k)
-{
-	emit(g, BPF_RET | BPF_K, 0, 0, k);
-}
-
-/* If A equals k the test is passed: go where patch() says. */
-static void
-emit_pass_if(struct prog *g, uint32_t k)
-{
-	emit(g, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, k);
-	emit(g, BPF_JMP | BPF_JA, 0, 0, TO_PASS);
-}
-
-/* Lets all open jumps since `from` end here. */
-static void
-patch(struct prog *g, unsigned from)
-{
-	for (unsigned i = from; i < g->n && i < g->max; i++)
-		if (g->p[i].code == (BPF_JMP | BPF_JA) && g->p[i].k == TO_PASS)
-			g->p[i].k = g->n - i - 1;
-}
+/* ---- what is looked at ------------------------------------------------------ */
 
 /* A = where attribute `type` is, looked for from A on, or inside the one at A. */
 static void
-emit_find(struct prog *g, uint32_t ad, uint32_t type)
+find(struct bpf_prog *g, int ad, uint32_t type, bpf_place absent)
 {
-	emit(g, BPF_LDX | BPF_IMM, 0, 0, type);
-	emit(g, BPF_LD | BPF_W | BPF_ABS, 0, 0, (uint32_t)(SKF_AD_OFF + (int)ad));
-	emit(g, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-	emit_ret(g, ACCEPT);
+	bpf_jump_if(g, BPF_JEQ, 0, absent, g->n);
+	bpf_put_k(g, BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + ad));
+	bpf_put_k(g, BPF_LDX | BPF_IMM, type);
 }
 
+/* X = the attribute at the end of this path of types; tuple 0: on the top level. */
 static void
-emit_protos(struct prog *g, const struct nfct_filter *f)
+find_path(struct bpf_prog *g, uint32_t tuple, uint32_t nest, uint32_t type, bpf_place absent)
 {
-	unsigned from = g->n;
-
-	emit_find(g, SKF_AD_NLATTR_NEST, CTA_TUPLE_PROTO);
-	emit_find(g, SKF_AD_NLATTR_NEST, CTA_PROTO_NUM);
-	emit(g, BPF_MISC | BPF_TAX, 0, 0, 0);
-	emit(g, BPF_LD | BPF_B | BPF_IND, 0, 0, PAYLOAD);
-	for (unsigned i = 0; i < 256; i++)
-		if (f->protos[i])
-			emit_pass_if(g, i);
-	emit_ret(g, 0);
-	patch(g, from);
-}
-
-/* The bits of the i-th 32-bit word that a prefix of this length looks at. */
-static uint32_t
-word_mask(unsigned len, unsigned i)
-{
-	if (len <= 32 * i)
-		return 0;
-	return len - 32 * i >= 32 ? UINT32_MAX : ~(UINT32_MAX >> (len - 32 * i));
-}
-
-/* X = the attribute with the address. */
-static void
-emit_prefix(struct prog *g, const struct nfct_prefix *p)
-{
-	unsigned words = (p->len + 31u) / 32u;
-
-	for (unsigned i = 0; i < words; i++) {
-		uint32_t net, mask = word_mask(p->len, i);
-		/* a difference skips the rest: 3 a word and the jump at the end */
-		uint8_t skip = (uint8_t)(3 * (words - i - 1) + 1);
-
-		memcpy(&net, p->ip + 4 * i, sizeof(net));
-		emit(g, BPF_LD | BPF_W | BPF_IND, 0, 0, PAYLOAD + 4 * i);
-		emit(g, BPF_ALU | BPF_AND | BPF_K, 0, 0, mask);
-		emit(g, BPF_JMP | BPF_JEQ | BPF_K, 0, skip, ntohl(net) & mask);
+	bpf_put_k(g, BPF_MISC | BPF_TAX, 0);
+	if (tuple) {
+		find(g, SKF_AD_NLATTR_NEST, type, absent);
+		if (nest)
+			find(g, SKF_AD_NLATTR_NEST, nest, absent);
+		type = tuple;
 	}
-	emit(g, BPF_JMP | BPF_JA, 0, 0, TO_PASS);
+	find(g, SKF_AD_NLATTR, type, absent);
+	bpf_put_k(g, BPF_LD | BPF_IMM, FIRST_ATTR);
 }
 
+/* Absent: A is 0, as it should be. */
 static void
-emit_list(struct prog *g, const struct nfct_filter *f, int dir, uint8_t family)
+load_or_0(struct bpf_prog *g, uint16_t size, uint32_t tuple, uint32_t type)
 {
-	static const uint8_t attr[NFCT_DIRS][2] = { { CTA_IP_V4_SRC, CTA_IP_V6_SRC },
-						    { CTA_IP_V4_DST, CTA_IP_V6_DST } };
-	unsigned from = g->n;
+	bpf_place then = g->n;
 
-	emit(g, BPF_LD | BPF_MEM, 0, 0, M_IP);
-	emit_find(g, SKF_AD_NLATTR_NEST, attr[dir][family == AF_INET6]);
-	emit(g, BPF_MISC | BPF_TAX, 0, 0, 0);
-	for (unsigned i = 0; i < f->n[dir]; i++)
-		if (f->list[dir][i].family == family)
-			emit_prefix(g, &f->list[dir][i]);
-	emit_ret(g, 0);
-	patch(g, from);
+	bpf_load(g, size, 0);
+	find_path(g, tuple, 0, type, then);
 }
 
+/* The zone of the entry, else that of the original direction. */
 static void
-emit_family(struct prog *g, const struct nfct_filter *f, uint8_t family)
+load_zone(struct bpf_prog *g)
 {
-	unsigned other;
+	bpf_place then = g->n, other;
 
-	emit(g, BPF_LD | BPF_B | BPF_ABS, 0, 0, FAMILY_AT);
-	emit(g, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, family);
+	load_or_0(g, BPF_H, CTA_TUPLE_ORIG, CTA_TUPLE_ZONE);
 	other = g->n;
-	emit(g, BPF_JMP | BPF_JA, 0, 0, 0);
-	for (int dir = 0; dir < NFCT_DIRS; dir++)
-		if (f->n[dir])
-			emit_list(g, f, dir, family);
-	emit_ret(g, ACCEPT);
-	if (other < g->max)
-		g->p[other].k = g->n - other - 1;
+	bpf_jump(g, then);
+	bpf_load(g, BPF_H, 0);
+	find_path(g, 0, 0, CTA_ZONE, other);
 }
 
-int
-nfct_filter_compile(const struct nfct_filter *f, struct sock_filter *prog, unsigned max)
+static void
+load_proto(struct bpf_prog *g, uint32_t tuple, bpf_place absent)
 {
-	struct prog g = { .p = prog, .max = max };
+	bpf_load(g, BPF_B, 0);
+	find_path(g, tuple, CTA_TUPLE_PROTO, CTA_PROTO_NUM, absent);
+}
 
-	if (!f->nprotos && !f->n[NFCT_SRC] && !f->n[NFCT_DST])
-		return 0;
-	emit(&g, BPF_LD | BPF_IMM, 0, 0, FIRST_ATTR);
-	emit_find(&g, SKF_AD_NLATTR, CTA_TUPLE_ORIG);
-	emit(&g, BPF_ST, 0, 0, M_ORIG);
-	if (f->nprotos)
-		emit_protos(&g, f);
-	if (f->n[NFCT_SRC] || f->n[NFCT_DST]) {
-		emit(&g, BPF_LD | BPF_MEM, 0, 0, M_ORIG);
-		emit_find(&g, SKF_AD_NLATTR_NEST, CTA_TUPLE_IP);
-		emit(&g, BPF_ST, 0, 0, M_IP);
-		emit_family(&g, f, AF_INET);
-		emit_family(&g, f, AF_INET6);
+/* A protocol without ports may have the attributes: keys of GRE. */
+static void
+load_port(struct bpf_prog *g, uint32_t tuple, uint32_t type, bpf_place absent)
+{
+	static const uint8_t with_ports[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE,
+					      IPPROTO_SCTP, IPPROTO_DCCP };
+	bpf_place found, other = absent;
+
+	bpf_load(g, BPF_H, 0);
+	find_path(g, tuple, CTA_TUPLE_PROTO, type, absent);
+	found = g->n;
+	for (size_t i = 0; i < sizeof(with_ports); i++) {
+		bpf_jump_if(g, BPF_JEQ, with_ports[i], found, other);
+		other = g->n;
 	}
-	emit_ret(&g, ACCEPT);
-	return g.n <= max ? (int)g.n : -E2BIG;
+	load_proto(g, tuple, absent);
+}
+
+static void
+load_icmp(struct bpf_prog *g, uint8_t proto, uint32_t type, bpf_place absent)
+{
+	bpf_load(g, BPF_B, 0);
+	find_path(g, CTA_TUPLE_ORIG, CTA_TUPLE_PROTO, type, absent);
+	bpf_jump_if(g, BPF_JEQ, proto, g->n, absent);
+	load_proto(g, CTA_TUPLE_ORIG, absent);
+}
+
+/* A = the number. */
+static void
+load_subject(struct bpf_prog *g, enum ctf_subject s, bpf_place absent)
+{
+	switch (s) {
+	case CTF_S_SPORT:
+		load_port(g, CTA_TUPLE_ORIG, CTA_PROTO_SRC_PORT, absent);
+		break;
+	case CTF_S_DPORT:
+		load_port(g, CTA_TUPLE_ORIG, CTA_PROTO_DST_PORT, absent);
+		break;
+	case CTF_S_NAT_SPORT:
+		load_port(g, CTA_TUPLE_REPLY, CTA_PROTO_DST_PORT, absent);
+		break;
+	case CTF_S_NAT_DPORT:
+		load_port(g, CTA_TUPLE_REPLY, CTA_PROTO_SRC_PORT, absent);
+		break;
+	case CTF_S_PROTO:
+		load_proto(g, CTA_TUPLE_ORIG, absent);
+		break;
+	case CTF_S_ICMP_TYPE:
+		load_icmp(g, IPPROTO_ICMP, CTA_PROTO_ICMP_TYPE, absent);
+		break;
+	case CTF_S_ICMP_CODE:
+		load_icmp(g, IPPROTO_ICMP, CTA_PROTO_ICMP_CODE, absent);
+		break;
+	case CTF_S_ICMP6_TYPE:
+		load_icmp(g, IPPROTO_ICMPV6, CTA_PROTO_ICMPV6_TYPE, absent);
+		break;
+	case CTF_S_ICMP6_CODE:
+		load_icmp(g, IPPROTO_ICMPV6, CTA_PROTO_ICMPV6_CODE, absent);
+		break;
+	case CTF_S_MARK:
+		load_or_0(g, BPF_W, 0, CTA_MARK);
+		break;
+	case CTF_S_STATUS:
+		load_or_0(g, BPF_W, 0, CTA_STATUS);
+		break;
+	case CTF_S_ZONE:
+		load_zone(g);
+		break;
+	default: /* nfct_bpf_cannot() */
+		break;
+	}
+}
+
+/* ---- tests ---------------------------------------------------------------------- */
+
+static void
+judge_address(struct bpf_prog *g, enum ctf_subject s, const struct ctf_set *set, bpf_place yes,
+	      bpf_place no)
+{
+	bool reply = s == CTF_S_NAT_SRC || s == CTF_S_NAT_DST;
+	uint32_t tuple = reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG;
+	bool src = s == CTF_S_SRC || s == CTF_S_NAT_DST; /* replies go the other way */
+	bpf_place four = no, six = no;
+
+	if (set->nnets6) {
+		bpf_judge_ip6(g, set, yes, no);
+		find_path(g, tuple, CTA_TUPLE_IP, src ? CTA_IP_V6_SRC : CTA_IP_V6_DST, no);
+		six = g->n;
+	}
+	if (set->nspans) {
+		bpf_judge_ip4(g, set, yes, no);
+		find_path(g, tuple, CTA_TUPLE_IP, src ? CTA_IP_V4_SRC : CTA_IP_V4_DST, no);
+		four = g->n;
+	}
+	bpf_jump_if(g, BPF_JEQ, AF_INET, four, six);
+	bpf_put_k(g, BPF_LD | BPF_B | BPF_ABS, FAMILY_AT);
+}
+
+static bool
+has(const struct ctf_set *set, uint64_t x)
+{
+	for (size_t i = 0; i < set->nspans; i++)
+		if (x >= set->span[i].lo && x <= set->span[i].hi)
+			return true;
+	return false;
+}
+
+static void
+judge_subject(struct bpf_prog *g, enum ctf_subject s, const struct ctf_set *set, bpf_place yes,
+	      bpf_place no)
+{
+	if (BIT(s) & ADDRESSES) {
+		judge_address(g, s, set, yes, no);
+		return;
+	}
+	if (s == CTF_S_FAMILY) {
+		bpf_jump_if(g, BPF_JEQ, AF_INET, has(set, 4) ? yes : no,
+			    has(set, 6) ? yes : no);
+		bpf_put_k(g, BPF_LD | BPF_B | BPF_ABS, FAMILY_AT);
+		return;
+	}
+	bpf_judge_number(g, set, yes, no);
+	load_subject(g, s, no);
+}
+
+static void
+judge_test(struct bpf_prog *g, const struct ctf_node *n, bpf_place yes, bpf_place no)
+{
+	for (unsigned s = CTF_SUBJECTS; s-- > 0;) {
+		if (!(n->of >> s & 1))
+			continue;
+		judge_subject(g, s, n->set, yes, no);
+		no = g->n;
+	}
+}
+
+static void judge(struct bpf_prog *g, const struct ctf_node *n, bpf_place yes, bpf_place no);
+
+/* The children from c on: the last of them first. */
+static void
+judge_children(struct bpf_prog *g, const struct ctf_node *c, enum ctf_node_type type,
+	       bpf_place yes, bpf_place no)
+{
+	unsigned n = 0;
+
+	for (const struct ctf_node *k = c; k; k = k->next)
+		n++;
+	while (n-- && g->n <= g->max) {
+		const struct ctf_node *k = c;
+
+		for (unsigned i = 0; i < n; i++)
+			k = k->next;
+		judge(g, k, yes, no);
+		*(type == CTF_ALL ? &yes : &no) = g->n;
+	}
+}
+
+static void
+judge(struct bpf_prog *g, const struct ctf_node *n, bpf_place yes, bpf_place no)
+{
+	switch (n->type) {
+	case CTF_ALL:
+	case CTF_ANY:
+		judge_children(g, n->child, n->type, yes, no);
+		break;
+	case CTF_NOT:
+		judge(g, n->child, no, yes);
+		break;
+	case CTF_TEST:
+		judge_test(g, n, yes, no);
+		break;
+	}
+}
+
+unsigned
+nfct_bpf_compile(const struct ctf_node *root, struct sock_filter *prog, unsigned max)
+{
+	struct bpf_prog g = { .p = prog, .max = max };
+	bpf_place yes, no, begin;
+
+	no = bpf_put_k(&g, BPF_RET | BPF_K, 0);
+	yes = bpf_put_k(&g, BPF_RET | BPF_K, ACCEPT);
+	judge(&g, root, yes, no);
+	begin = g.n;
+	bpf_jump_if(&g, BPF_JEQ, AF_INET6, begin, yes);
+	bpf_jump_if(&g, BPF_JEQ, AF_INET, begin, g.n);
+	bpf_put_k(&g, BPF_LD | BPF_B | BPF_ABS, FAMILY_AT);
+	if (g.n <= max)
+		memmove(prog, prog + max - g.n, g.n * sizeof(*prog));
+	return g.n;
 }

@@ -61,8 +61,9 @@ nfct_events_open(bool reliable, struct sock_filter *prog, unsigned len, int *ret
 	if (r < 0)
 		goto out;
 	if (len && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &bpf, sizeof(bpf)) < 0) {
-		r = ctf_fail(err, errno, "the kernel refuses the accept_*_filter: %s",
-			     strerror(errno));
+		r = ctf_fail(err, errno, "the kernel refuses to select (%u instructions): %s%s",
+			     len, strerror(errno),
+			     errno == ENOMEM ? "; raise net.core.optmem_max" : "");
 		goto out;
 	}
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0) {

@@ -40,7 +40,7 @@ report_coverage(const struct nfct *s, bool ended)
 				  .exporter = host,
 				  .instance = ctf_name(nfct_ctx(s)),
 				  .boot_id = boot,
-				  .selection = s->selection,
+				  .selection = nfct_selection(s),
 				  .nsid = -1,
 				  .event_mask = s->mask,
 				  .acct = (int8_t)s->sys.acct,
@@ -148,7 +148,7 @@ open_events(struct nfct *s, struct ctf_err *err)
 	s->buffer = c->buffer_size ? c->buffer_size : default_buffer();
 	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
 		s->buffer = c->buffer_maxsize;
-	r = nfct_events_open(c->reliable, s->prog, s->prog_len, &s->fd, err);
+	r = nfct_events_open(c->reliable, s->select.prog, s->select.len, &s->fd, err);
 	if (r == 0)
 		r = nfct_ns_listen(s, err);
 	if (r < 0)

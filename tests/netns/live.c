@@ -66,6 +66,20 @@ ctf_counter_new(struct ctf_ctx *ctx, const char *name)
 	return &ctx->counter[ctx->ncounters++].value;
 }
 
+/* Every field has a slot, in the order of ct_ports. */
+int
+ctf_want(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
+	 const struct ctf_field **ret_field, struct ctf_err *err)
+{
+	for (ctf_ref i = 0; ct_ports[i].name; i++) {
+		if (strcmp(ct_ports[i].name, name))
+			continue;
+		*ret_ref = i;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int
 ctf_every(struct ctf_ctx *ctx, uint64_t msec, void (*fn)(void *self))
 {
@@ -163,6 +177,7 @@ live_new(void)
 				      .reliable = true,
 				      .reliable_fill = 90,
 				      .sysctl = NFCT_SET,
+				      .select = "",
 				      .accept_src = "",
 				      .accept_dst = "",
 				      .accept_proto = "",
@@ -171,6 +186,7 @@ live_new(void)
 				      .netns = "" };
 	l->self.in.obj.ctx = &l->ctx;
 	l->self.in.obj.conf = &l->conf;
+	l->self.fd = -1;
 	bind_fields(l);
 	return l;
 }
@@ -185,8 +201,10 @@ live_enter(void)
 int
 live_try(struct live *l)
 {
-	int r = ctf_plugin_nfct.setup(&l->self, &l->err);
+	int r = ctf_plugin_nfct.probe(&l->conf, &l->ctx, &l->err);
 
+	if (r == 0)
+		r = ctf_plugin_nfct.setup(&l->self, &l->err);
 	return r < 0 ? r : ctf_plugin_nfct.start(&l->self, &l->err);
 }
 
@@ -204,6 +222,7 @@ live_free(struct live *l)
 	if (l->self.fd >= 0)
 		ctf_plugin_nfct.stop(&l->self);
 	ctf_plugin_nfct.release(&l->self);
+	ctf_plugin_nfct.unprobe(&l->conf);
 	batch_free(l->batch);
 	free(l->batch);
 	free(l->recs);

@@ -434,7 +434,7 @@ START_TEST(errors)
 	ck_refused(l, "accept_src_filter", "no prefix length");
 	l = live_new();
 	l->conf.accept_proto = "nosuch";
-	ck_refused(l, "accept_proto_filter", "'nosuch'");
+	ck_refused(l, "accept_proto_filter", "\"nosuch\"");
 	l = live_new();
 	l->conf.event_mask = 1;
 	ck_refused(l, "event_mask", "gives no records");

@@ -11,7 +11,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/fakes.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/sample.h \
-	tests/unit/stream_inject.h
+	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
@@ -36,6 +36,7 @@ UNIT_TESTS += tests/unit/test_ct_bad tests/unit/test_ct_decode tests/unit/test_c
 # Plugins that are linked in, and the core around them.
 if STOCK_PLUGINS
 UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_bpf \
+	tests/unit/test_nfct_select \
 	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_replay tests/unit/test_setup \
 	tests/unit/test_tables
 UNIT_TESTS += tests/unit/test_filter tests/unit/test_gprint tests/unit/test_ip2str tests/unit/test_json \
