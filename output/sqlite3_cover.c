@@ -32,22 +32,27 @@ enum {
 	P_GRO,
 };
 
+/* What was not known is learned, which changes nothing. */
+/* clang-format off */
+#define SAME(c, n) " AND (" c " IS " n " OR " c " IS NULL)"
 static const char fresh_sql[] =
-	"UPDATE coverage SET last_alive_ns = ?2, to_ns = ?3, clock_error_ns = ?8"
-	" WHERE boot_id IS ?9 AND event_mask IS ?10 AND acct IS ?11 AND timestamp IS ?12"
-	" AND events IS ?13 AND reliable IS ?14 AND selection IS ?15 AND netns IS ?16"
-	" AND abilities IS ?17 AND clock_synchronised IS ?18 AND offload IS ?19 AND gro IS ?20"
+	"UPDATE coverage SET last_alive_ns = ?2, to_ns = ?3, clock_error_ns = ?8, acct = ?11,"
+	" timestamp = ?12, events = ?13, abilities = ?17, clock_synchronised = ?18,"
+	" offload = ?19, gro = ?20 WHERE boot_id IS ?9 AND event_mask IS ?10"
+	" AND reliable IS ?14 AND selection IS ?15 AND netns IS ?16 AND abilities IN (?17, '')"
+	SAME("acct", "?11") SAME("timestamp", "?12") SAME("events", "?13")
+	SAME("clock_synchronised", "?18") SAME("offload", "?19") SAME("gro", "?20")
 	" AND " RUNNING;
+/* clang-format on */
 /* It is another one from now on. */
 static const char change_sql[] = "UPDATE coverage SET to_ns = ?2 WHERE " RUNNING;
 static const char cover_sql[] =
 	"INSERT INTO coverage(from_ns, last_alive_ns, to_ns, instance, nsid, output, exporter,"
 	" clock_error_ns, boot_id, event_mask, acct, timestamp, events, reliable, selection,"
 	" netns, abilities, clock_synchronised, offload, gro)"
-	" SELECT f, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
-	"?18,"
-	" ?19, ?20 FROM (SELECT max(?1, ifnull((SELECT max(to_ns) FROM coverage WHERE " MINE
-	" AND from_ns >= ?1), 0)) AS f) WHERE ?3 IS NULL OR f < ?3";
+	" SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+	" ?18, ?19, ?20 WHERE ?3 IS NULL OR NOT EXISTS(SELECT 1 FROM coverage WHERE " MINE
+	" AND to_ns = ?3)";
 
 /* What the run before left behind, ?1 being when this one began, ?2 when it opened. */
 #define LEFT MINE " AND to_ns IS NULL AND from_ns < ?1"
@@ -65,10 +70,14 @@ static const char close_sql[] = "UPDATE coverage SET to_ns = last_alive_ns WHERE
 static const char gap_sql[] =
 	"INSERT INTO gaps(from_ns, to_ns, nsid, instance, output, cause, count, count_is)"
 	" VALUES(?1, ?3, ?5, ?4, ?6, ?7, ?8, ?9)";
-/* The daemon's own word replaces what was concluded from coverage. */
+/*
+ * The daemon's own word replaces what was concluded from coverage, and begins
+ * where a stretch of it was cut off.
+ */
 #define CONCLUDED \
 	STREAM " AND cause = 'restart' AND count_is = 'unknown' AND from_ns < ?3" \
-	       " AND to_ns > ?1 AND (?7 = 'restart' OR ?3 >= to_ns)"
+	       " AND to_ns > ?1 AND (?7 = 'restart' OR ?3 >= to_ns)" \
+	       " AND from_ns IN (SELECT to_ns FROM coverage WHERE " STREAM ")"
 static const char known_sql[] =
 	"DELETE FROM gaps WHERE " CONCLUDED " AND from_ns + " LATE_NS " >= ?1";
 static const char trim_sql[] = "UPDATE gaps SET to_ns = ?1 WHERE " CONCLUDED;
@@ -192,22 +201,30 @@ cover_run(struct sq_sink *s, int which, const struct sq_note *n, int *ret_change
 	return rc;
 }
 
+/* The first word of this run, or of a stretch. */
+static int
+cover_begin(struct sq_sink *s, const struct sq_note *n)
+{
+	int done, rc = cover_run(s, SQ_ST_DOWN, n, &done);
+
+	if (rc == SQLITE_OK)
+		rc = cover_run(s, SQ_ST_CLOSE, n, &done);
+	return rc == SQLITE_OK ? cover_run(s, SQ_ST_COVER, n, &done) : rc;
+}
+
 static int
 cover_store(struct sq_sink *s, const struct sq_note *n)
 {
+	struct sq_note next = *n;
 	int done = 0, rc = cover_run(s, SQ_ST_FRESH, n, &done);
 
 	if (rc != SQLITE_OK || done)
 		return rc;
 	rc = cover_run(s, SQ_ST_CHANGE, n, &done);
-	if (rc != SQLITE_OK || (done && n->to_ns))
-		return rc;
-	if (!done) {
-		rc = cover_run(s, SQ_ST_DOWN, n, &done);
-		if (rc == SQLITE_OK)
-			rc = cover_run(s, SQ_ST_CLOSE, n, &done);
-	}
-	return rc == SQLITE_OK ? cover_run(s, SQ_ST_COVER, n, &done) : rc;
+	if (rc != SQLITE_OK || !done)
+		return rc != SQLITE_OK ? rc : cover_begin(s, n);
+	next.from_ns = n->alive_ns;
+	return n->to_ns ? SQLITE_OK : cover_run(s, SQ_ST_COVER, &next, &done);
 }
 
 int
