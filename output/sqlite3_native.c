@@ -185,9 +185,11 @@ flow_make(struct flow *f, const struct sq_row *row, const int *map)
 		set_cell(f, plain[i].col, c[plain[i].field]);
 	set_addr(f, C_SRC, 0, c[F_SADDR]);
 	set_addr(f, C_DST, 1, c[F_DADDR]);
-	set(f, C_SEEN, row->seen_ns);
-	set(f, C_DELTA, (row->flags & SQ_DELTA) != 0);
-	f->source = row->source;
+	if (row->flags & SQ_LIVES) {
+		set(f, C_SEEN, row->seen_ns);
+		set(f, C_DELTA, (row->flags & SQ_DELTA) != 0);
+		f->source = row->source;
+	}
 	flow_nat(f, c);
 }
 

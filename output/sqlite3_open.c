@@ -73,6 +73,13 @@ static const char lives_sql[] =
 #define THIS "t.destroy_ns = ?1 AND t.id = ?2 AND t.start_ns = ?3 AND t.nsid = ?4"
 #define SINCE "t.destroy_ns >= %lld AND t.start_ns <= %lld"
 
+/* A time of a frame less some, whatever the frame says. */
+static int64_t
+before(uint64_t ns, int64_t some)
+{
+	return (ns > INT64_MAX ? INT64_MAX : (int64_t)ns) - some;
+}
+
 static int
 prepare(struct sq_sink *s, int which, char *sql)
 {
@@ -167,9 +174,9 @@ ended_match(struct sq_sink *s, int64_t from)
 static int
 sweeping_set(struct sq_sink *s)
 {
-	int rc = exec(s,
-		      sqlite3_mprintf("INSERT OR IGNORE INTO meta VALUES('sweeping:%q', %lld)",
-				      SQ_CONF(s)->table, (long long)s->seen_from - DELAY_NS));
+	int rc = exec(s, sqlite3_mprintf(
+				 "INSERT OR IGNORE INTO meta VALUES('sweeping:%q', %lld)",
+				 SQ_CONF(s)->table, (long long)before(s->seen_from, DELAY_NS)));
 
 	if (rc == SQLITE_OK)
 		s->sweeping = true;
@@ -216,7 +223,7 @@ sq_open_swept(struct sq_sink *s, const struct sq_row *row)
 
 	if (sq_sweep_get(row, &w) < 0)
 		return SQLITE_FORMAT;
-	rc = ended_match(s, (int64_t)w.at_ns - SLACK_NS);
+	rc = ended_match(s, before(w.at_ns, SLACK_NS));
 	if (rc == SQLITE_OK)
 		rc = sweeping_clear(s);
 	if (rc == SQLITE_OK && w.complete && w.previous_ns)

@@ -258,28 +258,24 @@ number_read(const uint8_t *p, unsigned size)
 {
 	uint64_t u = 0;
 
-	for (unsigned i = 0; i < size; i++)
-		u |= (uint64_t)p[i] << 8 * i;
-	return u;
+	memcpy(&u, p, size);
+	return le64toh(u);
 }
 
 /* Splits off what a record of a living flow has before its values. */
-static int
-lives_read(struct sq_row *row)
+static void
+lives_split(struct sq_row *row)
 {
-	if (row->len < SEEN || row->len - SEEN < row->p[8])
-		return -EBADMSG;
 	row->seen_ns = number_read(row->p, 8);
 	row->source = (struct sq_text){ (const char *)row->p + SEEN, row->p[8] };
 	row->len -= SEEN + row->source.len;
 	row->p += SEEN + row->source.len;
-	return 0;
 }
 
 int
 sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row)
 {
-	struct sq_row row;
+	bool lives;
 	uint32_t len;
 
 	if (n < SQ_HEAD)
@@ -287,15 +283,17 @@ sq_row_get(const uint8_t *p, size_t n, struct sq_row *ret_row)
 	len = (uint32_t)number_read(p, 4);
 	if (len < SQ_HEAD || len > n || len > INT32_MAX || p[4] < SQ_REC || p[4] > SQ_SWEEP)
 		return -EBADMSG;
-	row = (struct sq_row){ .kind = p[4],
-			       .family = p[5],
-			       .flags = (uint16_t)number_read(p + 6, 2),
-			       .key = number_read(p + 8, 8),
-			       .p = p + SQ_HEAD,
-			       .len = len - SQ_HEAD };
-	if (row.kind == SQ_REC && row.flags & SQ_LIVES && lives_read(&row) < 0)
+	lives = p[4] == SQ_REC && number_read(p + 6, 2) & SQ_LIVES;
+	if (lives && (len < SQ_HEAD + SEEN || len - SQ_HEAD - SEEN < p[SQ_HEAD + 8]))
 		return -EBADMSG;
-	*ret_row = row;
+	*ret_row = (struct sq_row){ .kind = p[4],
+				    .family = p[5],
+				    .flags = (uint16_t)number_read(p + 6, 2),
+				    .key = number_read(p + 8, 8),
+				    .p = p + SQ_HEAD,
+				    .len = len - SQ_HEAD };
+	if (lives)
+		lives_split(ret_row);
 	return (int)len;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* SQLITE3: living flows that vanish, that are not wanted, or that are many. */
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -180,6 +181,44 @@ START_TEST(not_known)
 }
 END_TEST
 
+/* Whatever a frame of these holds, it is stored or given up. */
+START_TEST(random_frames)
+{
+	struct ctf_coverage c = { .from_ns = T0, .instance = "ct1", .exporter = "gw" };
+	struct ctf_gap g = { T0, T0 + 5, 17, CTF_EXACT, "overrun", "ct1", -1 };
+	struct plug *p = db_plug("flows", "");
+	struct ctf_err err;
+	enum ctf_sent sent;
+
+	srand(9);
+	for (unsigned i = 0; i < 1000; i++) {
+		const struct ctf_frame *f;
+
+		switch (i % 4) {
+		case 0:
+			live_put(p, i, i % 8 ? CTF_DELTA : CTF_COUNTERS, T0 + i, i);
+			plug_seal(p);
+			break;
+		case 1:
+			sweep_put(p, i, i - 1);
+			break;
+		case 2:
+			ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+			break;
+		default:
+			ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+		}
+		f = plug_frame(p, i);
+		for (int k = rand() % 4; k >= 0; k--)
+			f->p[(uint32_t)rand() % f->len] ^= (uint8_t)(1 + rand() % 255);
+		sent = plug_deliver(p, &err);
+		ck_assert_msg(sent == CTF_SENT || sent == CTF_POISON, "%d %s", sent, err.msg);
+		plug_rewind(p, i + 1);
+	}
+	plug_free(p);
+}
+END_TEST
+
 static double
 seconds(void)
 {
@@ -254,6 +293,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, nothing_known);
 	tcase_add_test(t, not_wanted);
 	tcase_add_test(t, not_known);
+	tcase_add_test(t, random_frames);
 	tcase_add_test(t, many);
 }
 
