@@ -40,6 +40,7 @@ struct kept_left {
 	bool framed;  /* it is in the queue */
 	bool in_hand; /* some may have been read and not counted */
 	uint64_t upto, count, number;
+	uint64_t inherited; /* of what was left: came back in frames */
 	uint64_t from_ns, to_ns;
 };
 
@@ -66,7 +67,10 @@ bool kept_opened(struct sink *);
 void kept_make_gap(struct sink *);
 /* Its thread is gone, and what is queued now is lost. */
 void kept_sink_end(struct sink *);
-/* A frame of the earlier run came back, before the thread is started. */
+/*
+ * A frame of the earlier run came back, with its number; in their order, after
+ * kept_start() and before the sink's thread is started.  It is not missing.
+ */
 void kept_inherit(struct sink *, struct qframe *);
 
 #endif

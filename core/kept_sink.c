@@ -181,12 +181,18 @@ void
 kept_inherit(struct sink *s, struct qframe *f)
 {
 	struct kept_left *l = &s->left;
-	uint64_t n = qframe_flows(f);
+	uint64_t n;
 
-	l->count -= n < l->count ? n : l->count;
+	if (!f->is_gap && !f->f.flows)
+		f->f.flows = f->f.recs;
+	n = qframe_flows(f);
+	n = n < l->count ? n : l->count;
+	l->count -= n;
+	l->inherited += n;
 	if (f->is_gap && f->gap.count_is == CTF_UNCOUNTED)
 		l->unknown = false;
 	l->owing = l->count || l->unknown;
+	f->f.upto = get(&s->keep->settled) + l->inherited;
 	queue_insert(&s->queue, f);
 }
 

@@ -135,9 +135,10 @@ struct sq_sink {
 	sqlite3 *db;
 	sqlite3_stmt *st[SQ_ST_COUNT];
 	struct sq_table table;
-	char spool[80]; /* this run's key of the progress table */
-	bool known;     /* done is */
-	uint64_t done;  /* the last frame committed */
+	struct sq_past *past; /* in the state page: the last group */
+	char spool[80];       /* this run's key of the progress table */
+	bool known;           /* done is */
+	uint64_t done;        /* the last frame committed */
 
 	struct sq_layout layout; /* of the frames at hand */
 	int map[F_COUNT];        /* native: places in the layout, or -1 */
@@ -209,5 +210,14 @@ int sq_foreign_map(struct sq_sink *);
 int sq_foreign_store(struct sq_sink *);
 /* Counts the rows refused by what was committed; logs them now and then. */
 void sq_foreign_say(struct sq_sink *, bool last);
+
+/*
+ * sqlite3_past.c: whether the last group of a killed daemon was committed.
+ * Opened with the progress table there.
+ */
+void sq_past_open(struct sq_sink *s);
+/* Around the commit of a group that ends with that frame. */
+void sq_past_begin(struct sq_sink *s, const struct ctf_frame *last);
+void sq_past_end(struct sq_sink *s, bool committed);
 
 #endif

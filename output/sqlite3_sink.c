@@ -66,6 +66,8 @@ progress_ready(struct sq_sink *s)
 			s, SQ_ST_PROGRESS,
 			"INSERT INTO progress VALUES(?1, ?2, ?3) ON CONFLICT(spool_id)"
 			" DO UPDATE SET frame = excluded.frame, at_ns = excluded.at_ns");
+	if (rc == SQLITE_OK)
+		sq_past_open(s);
 	return rc == SQLITE_OK ? progress_read(s) : rc;
 }
 
