@@ -16,6 +16,7 @@
 #include "background.h"
 #include "cli.h"
 #include "daemon.h"
+#include "handover.h"
 #include "info.h"
 #include "opt.h"
 #include "pidfile.h"
@@ -28,6 +29,7 @@ struct daemon {
 	struct setup setup;
 	struct run run;
 	struct priv priv;
+	struct handover *handover;
 	struct loop_fd *sig_watch;
 	char *pidfile; /* absolute, for after chdir() */
 	char *conf;    /* the same */
@@ -45,8 +47,13 @@ on_signal(void *arg)
 		switch (si.ssi_signo) {
 		case SIGTERM:
 		case SIGINT:
+			/* SIGINT is a stop even where the store would keep things. */
+			if (!d->terms)
+				d->run.handing =
+					si.ssi_signo == SIGTERM && handover_is_due(d->handover);
 			if (!d->terms++)
-				log_notice("Terminal signal received, exiting");
+				log_notice("Terminal signal received, %s",
+					   d->run.handing ? "handing over" : "exiting");
 			break;
 		case SIGHUP:
 			log_notice("signal received, reopening files");
@@ -143,6 +150,8 @@ start(struct daemon *d)
 	}
 	d->run.graph = &d->setup.graph;
 	d->run.priv = &d->priv;
+	d->run.handover = d->handover;
+	handover_load(d->handover);
 	if (!d->setup.no_stack && kept_wanted(d->run.graph))
 		d->run.state = state_open(state_dir(d), d->conf, &d->priv);
 	if (d->setup.no_stack || run_start(&d->run)) {
@@ -163,6 +172,10 @@ static void
 main_loop(struct daemon *d)
 {
 	log_info("initialization finished, entering main loop");
+	if (d->handover)
+		notify_send(&d->handover->notify, -1,
+			    "READY=1\nMAINPID=%d\nSTATUS=%u stacks at work\n", (int)getpid(),
+			    graph_live_stacks(d->run.graph));
 	while (!d->terms && run_alive(&d->run)) {
 		int ret = loop_once(d->run.loop, -1);
 
@@ -180,6 +193,8 @@ end(struct daemon *d, int code)
 {
 	bool clean = true;
 
+	if (d->handover)
+		notify_send(&d->handover->notify, -1, "STOPPING=1\n");
 	if (d->run.graph && d->run.graph->run) {
 		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
 		run_log_counters(&d->run);
@@ -290,20 +305,12 @@ show_plugin(const struct cli *cli)
 	return said_all(code);
 }
 
-int
-ctf_main(int argc, char **argv)
+static int
+do_what(struct daemon *d, const char *name)
 {
-	struct daemon d = { .sigfd = -1 };
-
-	background_fill_fds();
-	cli_parse(argc, argv, &d.cli);
-	if (d.cli.user && priv_lookup(d.cli.user, &d.priv)) {
-		fprintf(stderr, "Unknown user %s.\n", d.cli.user);
-		return 1;
-	}
-	switch (d.cli.what) {
+	switch (d->cli.what) {
 	case CLI_HELP:
-		cli_usage(argv[0]);
+		cli_usage(name);
 		return 0;
 	case CLI_VERSION:
 		printf("ctflowd Version " VERSION "\n"
@@ -311,15 +318,32 @@ ctf_main(int argc, char **argv)
 		       "There is no warranty.\n");
 		return 0;
 	case CLI_BAD:
-		cli_usage(argv[0]);
+		cli_usage(name);
 		return 1;
 	case CLI_INFO:
 	case CLI_MAN:
-		return show_plugin(&d.cli);
+		return show_plugin(&d->cli);
 	case CLI_CHECK:
-		return check(&d.cli);
+		return check(&d->cli);
 	case CLI_RUN:
 		break;
 	}
-	return run_daemon(&d);
+	return run_daemon(d);
+}
+
+int
+ctf_main(int argc, char **argv)
+{
+	struct daemon d = { .sigfd = -1 };
+	int code = 1;
+
+	d.handover = handover_new(); /* before other descriptors are opened */
+	background_fill_fds();
+	cli_parse(argc, argv, &d.cli);
+	if (d.cli.user && priv_lookup(d.cli.user, &d.priv))
+		fprintf(stderr, "Unknown user %s.\n", d.cli.user);
+	else
+		code = do_what(&d, argv[0]);
+	handover_free(d.handover);
+	return code;
 }

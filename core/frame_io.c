@@ -7,7 +7,7 @@
 #define MAGIC 0x62667463u /* "ctfb" */
 
 #define LAYOUT_HEAD 8u
-#define FRAME_HEAD 44u
+#define FRAME_HEAD 56u
 #define GAP_HEAD 36u /* behind FRAME_HEAD, if FLAG_GAP; then the two texts */
 #define BYTES_HEAD 2u
 
@@ -129,8 +129,10 @@ block_put_frame(uint8_t *to, const struct qframe *q)
 	p = put(p, q->f.number, 8);
 	p = put(p, q->f.first_ns, 8);
 	p = put(p, q->f.last_ns, 8);
+	p = put(p, q->f.upto, 8);
 	p = put(p, q->f.recs, 4);
 	p = put(p, q->f.stream, 4);
+	p = put(p, q->f.flows, 4);
 	p = put(p, (q->is_gap ? FLAG_GAP : 0u) | (q->taken ? FLAG_TAKEN : 0u), 4);
 	if (q->is_gap)
 		p = put_gap(p, &q->gap);
@@ -202,8 +204,10 @@ read_frame(const uint8_t *p, const uint8_t *end_of_head, struct block *b)
 	b->number = get(&p, 8);
 	b->first_ns = get(&p, 8);
 	b->last_ns = get(&p, 8);
+	b->upto = get(&p, 8);
 	b->recs = (uint32_t)get(&p, 4);
 	b->stream = (uint32_t)get(&p, 4);
+	b->flows = (uint32_t)get(&p, 4);
 	flags = get(&p, 4);
 	b->is_gap = flags & FLAG_GAP;
 	b->taken = flags & FLAG_TAKEN;
@@ -271,6 +275,8 @@ block_to_frame(const struct block *b, const struct ctf_layout *layout, struct en
 	ctf_frame_put(&q->f, b->p, b->len);
 	q->f.recs = b->recs;
 	q->f.stream = b->stream;
+	q->f.upto = b->upto;
+	q->f.flows = b->flows;
 	q->f.number = b->number;
 	q->f.first_ns = b->first_ns;
 	q->f.last_ns = b->last_ns;

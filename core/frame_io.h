@@ -30,8 +30,8 @@ struct block {
 	unsigned type;
 	uint64_t layout; /* id: LAYOUT, FRAME */
 	/* FRAME */
-	uint64_t number, first_ns, last_ns;
-	uint32_t recs, stream;
+	uint64_t number, first_ns, last_ns, upto;
+	uint32_t recs, stream, flows;
 	bool taken; /* it was sent before, and may have arrived */
 	bool is_gap;
 	struct ctf_gap gap; /* its texts are the two below */

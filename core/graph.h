@@ -77,6 +77,7 @@ struct input {
 	struct ctf_earlier earlier;
 	bool was_reading; /* when the earlier run died */
 	bool started, failed, ended, paused;
+	bool handed; /* its end is a hand-over */
 };
 
 struct filter {

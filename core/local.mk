@@ -13,10 +13,11 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
+libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c
 
 ctflowincludedir = $(includedir)/ctflow
 ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \
-	core/include/ctflow/record.h core/include/ctflow/report.h
+	core/include/ctflow/record.h core/include/ctflow/report.h core/include/ctflow/legacy.h
 
 sbin_PROGRAMS += ctflowd
 ctflowd_SOURCES = core/main.c

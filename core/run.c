@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "pump.h"
 #include "run.h"
 #include "sink.h"
@@ -268,7 +269,9 @@ run_stop_input(struct input *in)
 		timer_set(in->timer, 0, 0);
 	if (in->started) {
 		plugin(in)->stop(in->ctx.obj);
-		kept_input_end(in, in->failed ? CTF_ENDED_DIED : CTF_ENDED_CLEAN);
+		kept_input_end(in, in->failed   ? CTF_ENDED_DIED
+				   : in->handed ? CTF_ENDED_HANDED
+						: CTF_ENDED_CLEAN);
 	}
 	in->started = false;
 }
@@ -315,6 +318,9 @@ static void
 bury(struct sink *s)
 {
 	ctf_log(&s->ctx, CTF_ERROR, "%s", s->why.msg);
+	if (s->queue.recs)
+		ctf_log(&s->ctx, CTF_ERROR, "%llu flows the process before left are lost",
+			(unsigned long long)s->queue.recs);
 	for (struct encoder *e = s->encoders; e; e = e->next) {
 		e->stack->dead = true;
 		log_errorx("stack '%s' is refused", e->stack->text);
@@ -339,6 +345,8 @@ start_sink(struct run *r, struct sink *s)
 
 	if (!ret)
 		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
+	if (!ret)
+		handover_feed(r->handover, s);
 	return ret ? ret : sink_start(s);
 }
 
@@ -400,6 +408,7 @@ run_start(struct run *r)
 void
 run_go(struct run *r)
 {
+	handover_settle(r->handover);
 	for (struct sink *s = r->graph->sinks; s; s = s->next)
 		if (s->running)
 			sink_go(s);

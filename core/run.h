@@ -10,8 +10,10 @@
 struct run {
 	struct graph *graph;
 	struct loop *loop;
-	const struct priv *priv; /* who owns new files */
-	struct state *state;     /* NULL: nothing outlives us */
+	const struct priv *priv;   /* who owns new files */
+	struct state *state;       /* NULL: nothing outlives us */
+	struct handover *handover; /* with the process before us and after us; or NULL */
+	bool handing;              /* the end is to be one */
 	struct loop_fd *seal_timer, *pause_timer;
 	bool seal_armed;
 	bool failed;   /* an input gave up: exit code 1 */

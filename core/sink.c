@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "pump.h"
@@ -36,6 +37,8 @@ sink_new(struct inst *inst)
 		return NULL;
 	}
 	s->ctx.sink = s;
+	if (getrandom(&s->spool_id, sizeof(s->spool_id), 0) != sizeof(s->spool_id))
+		s->spool_id = ctf_now();
 	s->queue.limit = inst->out.queue;
 	pthread_mutex_init(&s->lock, NULL);
 	cond_init(&s->cond);

@@ -36,6 +36,8 @@ struct sink {
 	bool late;                /* the start did not wait for the first opening */
 	struct ctf_gap lost;      /* not yet in a gap frame; */
 	struct encoder *lost_enc; /* NULL: nothing */
+	uint64_t spool_id;        /* names the numbering of its frames */
+	bool handing;             /* a successor is to have what is left */
 	uint64_t progress;        /* grows with every frame taken or settled */
 	struct ctf_err why;       /* of the last failure */
 	struct kept_sink *keep;   /* in the state page; NULL before the start */
@@ -93,6 +95,8 @@ void sink_go(struct sink *);
 void sink_reopen(struct sink *);
 /* Deliver what is queued, then end. */
 void sink_stop(struct sink *);
+/* Before either: there is a successor. */
+void sink_hand_over(struct sink *);
 /* End now, whatever is queued. */
 void sink_abort(struct sink *);
 /* True when the thread is gone; what it left in the queue is lost. */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "handover.h"
 #include "pump.h"
 #include "run.h"
 #include "sink.h"
@@ -13,6 +14,8 @@
 #define DRAIN_MS 2000u
 #define POLL_MS 20u
 #define ABORT_MS 2000u
+#define QUICK_MS 200u /* a hand-over: for what can be read or delivered at once, */
+#define HAND_MS 2000u /* and at most */
 
 struct stop {
 	struct run *run;
@@ -59,6 +62,85 @@ drained(struct stop *st, struct input *in, uint64_t deadline)
 	return in->ended || plugin(in)->drain(in->ctx.obj, now);
 }
 
+/* ---- a hand-over ---- */
+
+static bool
+any_over(const struct input *in)
+{
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (sink_over(in->stacks[i]->enc->sink))
+			return true;
+	return false;
+}
+
+/* What can be read at once: if it was no restart after all, that much less is lost. */
+static void
+read_some(struct stop *st, struct input *in)
+{
+	uint64_t until = clock_ms() + QUICK_MS;
+	int ret = CTF_READ_MORE;
+
+	while (ret == CTF_READ_MORE && !any_over(in) && clock_ms() < until)
+		ret = run_read_batch(in);
+	if (ret < 0 || ret == CTF_READ_END)
+		run_end_input(st->run, in, ret < 0 ? ret : 0);
+	run_kick(st->run->graph);
+}
+
+/* False: it is to be drained instead. */
+static bool
+hand_over(struct stop *st, struct input *in)
+{
+	uint64_t until = clock_ms() + HAND_MS;
+	int ret;
+
+	if (!st->run->handing || !plugin(in)->hand_over || !in->started || in->ended)
+		return false;
+	read_some(st, in);
+	while (!in->ended && (ret = handover_leave(st->run->handover, &in->ctx)) != 0) {
+		if (ret != -EAGAIN || clock_ms() >= until || st->hurry(st->arg)) {
+			ctf_log(&in->ctx, CTF_ERROR, "cannot be handed over: %s",
+				strerror(-ret));
+			return false;
+		}
+		loop_once(st->run->loop, POLL_MS);
+	}
+	in->handed = !in->ended;
+	return in->handed;
+}
+
+/* True: what was left undelivered is in good hands. */
+static bool
+hand_over_frames(struct stop *st)
+{
+	uint64_t recs = 0;
+	int ret;
+
+	if (!st->run->handing)
+		return false;
+	ret = handover_write(st->run->handover, st->run->graph, &recs);
+	if (ret)
+		log_errorx("cannot leave anything to the next process: %s", strerror(-ret));
+	else
+		log_notice("handed over to the next process, with %llu flows to deliver",
+			   (unsigned long long)recs);
+	return ret == 0;
+}
+
+/* ---- the inputs ---- */
+
+static void
+drain(struct stop *st, struct input *in, uint64_t deadline)
+{
+	/* A replay has no end of its own to wait for. */
+	if (!plugin(in)->drain)
+		in->ended = true;
+	while (!drained(st, in, deadline))
+		loop_once(st->run->loop, POLL_MS);
+	if (!in->ended)
+		read_out(st, in, UINT64_MAX);
+}
+
 static void
 stop_inputs(struct stop *st)
 {
@@ -66,13 +148,8 @@ stop_inputs(struct stop *st)
 	uint64_t deadline = clock_ms() + DRAIN_MS;
 
 	for (struct input *in = g->inputs; in; in = in->next) {
-		/* A replay has no end of its own to wait for. */
-		if (!plugin(in)->drain)
-			in->ended = true;
-		while (!drained(st, in, deadline))
-			loop_once(st->run->loop, POLL_MS);
-		if (!in->ended)
-			read_out(st, in, UINT64_MAX);
+		if (!hand_over(st, in))
+			drain(st, in, deadline);
 		run_stop_input(in);
 		pump_seal(in);
 	}
@@ -116,27 +193,46 @@ say_lost(struct sink *s)
 		(unsigned long long)recs);
 }
 
+/* Until all are done, make no progress any more, or must not go on. */
+static void
+await_sinks(struct stop *st)
+{
+	struct graph *g = st->run->graph;
+	uint64_t seen = progress(g), begin = clock_ms(), since = begin, now = begin;
+	uint64_t patience = st->stop_ms, most = UINT64_MAX;
+
+	if (st->run->handing) {
+		patience = patience < QUICK_MS ? patience : QUICK_MS;
+		most = HAND_MS;
+	}
+	while (!all_done(g) && now - since < patience && now - begin < most &&
+	       !st->hurry(st->arg)) {
+		uint64_t is = progress(g);
+
+		if (is != seen)
+			since = now;
+		seen = is;
+		loop_once(st->run->loop, POLL_MS);
+		run_kick(g);
+		now = clock_ms();
+	}
+}
+
 static bool
 stop_sinks(struct stop *st)
 {
 	struct graph *g = st->run->graph;
-	uint64_t seen = progress(g), since = clock_ms(), deadline;
+	uint64_t deadline;
 	bool ended = true;
 
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running) {
+			if (st->run->handing)
+				sink_hand_over(s);
 			sink_go(s);
 			sink_stop(s);
 		}
-	while (!all_done(g) && clock_ms() - since < st->stop_ms && !st->hurry(st->arg)) {
-		uint64_t now = progress(g);
-
-		if (now != seen)
-			since = clock_ms();
-		seen = now;
-		loop_once(st->run->loop, POLL_MS);
-		run_kick(g);
-	}
+	await_sinks(st);
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running)
 			sink_abort(s);
@@ -146,7 +242,6 @@ stop_sinks(struct stop *st)
 			ctf_log(&s->ctx, CTF_ERROR, "does not come to an end");
 			ended = false;
 		}
-		say_lost(s);
 		if (!s->running)
 			kept_sink_end(s);
 	}
@@ -157,8 +252,13 @@ bool
 run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 {
 	struct stop st = { r, stop_ms, hurry, arg };
+	bool ended;
 
 	stop_inputs(&st);
 	run_kick(r->graph);
-	return stop_sinks(&st);
+	ended = stop_sinks(&st);
+	if (!hand_over_frames(&st))
+		for (struct sink *s = r->graph->sinks; s; s = s->next)
+			say_lost(s);
+	return ended;
 }

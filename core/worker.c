@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "priv.h"
 #include "sink.h"
 
@@ -288,6 +289,19 @@ next_frames(struct sink *s, const struct ctf_frame **frames, bool *ret_end, bool
 	return n;
 }
 
+/* At the end: what it knows of a frame begun, say. */
+static void
+hand_over(struct sink *s)
+{
+	bool handing;
+
+	pthread_mutex_lock(&s->lock);
+	handing = s->handing;
+	pthread_mutex_unlock(&s->lock);
+	if (handing && plugin(s)->hand_over)
+		handover_leave(handover_of(&s->ctx), &s->ctx);
+}
+
 static void *
 worker(void *arg)
 {
@@ -312,6 +326,7 @@ worker(void *arg)
 		if (!n && unsettled && s->state != SINK_DOWN)
 			settle(s);
 	}
+	hand_over(s);
 	if (s->state != SINK_DOWN)
 		close_output(s);
 	pthread_mutex_lock(&s->lock);
@@ -399,6 +414,14 @@ void
 sink_stop(struct sink *s)
 {
 	request(s, &s->stopping);
+}
+
+void
+sink_hand_over(struct sink *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->handing = true;
+	pthread_mutex_unlock(&s->lock);
 }
 
 void

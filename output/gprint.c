@@ -178,4 +178,5 @@ CTF_PLUGIN(gprint) = {
 	.deliver = stream_deliver,
 	.reopen = stream_reopen,
 	.close = stream_close,
+	.hand_over = stream_hand_over,
 };

@@ -371,4 +371,5 @@ CTF_PLUGIN(json) = {
 	.idle = idle,
 	.reopen = reopen,
 	.close = stream_close,
+	.hand_over = stream_hand_over,
 };

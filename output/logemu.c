@@ -100,4 +100,5 @@ CTF_PLUGIN(logemu) = {
 	.deliver = stream_deliver,
 	.reopen = stream_reopen,
 	.close = stream_close,
+	.hand_over = stream_hand_over,
 };

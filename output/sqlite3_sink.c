@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "sqlite3_db.h"
 
@@ -14,22 +13,15 @@ static const char progress_sql[] =
 	"CREATE TABLE IF NOT EXISTS progress(spool_id TEXT PRIMARY KEY, frame INTEGER,"
 	" at_ns INTEGER) WITHOUT ROWID";
 
-/* Frame numbers begin anew with each run, so the key names the run. */
-static int
+/* The key names the numbering of the frames, which outlives a hand-over. */
+static void
 spool_name(struct sq_sink *s)
 {
-	uint64_t run;
-
-	if (s->spool[0])
-		return 0;
-	if (getrandom(&run, sizeof(run), 0) != sizeof(run))
-		return -EIO;
 	snprintf(s->spool, sizeof(s->spool), "%.60s:%016llx", ctf_name(s->obj.ctx),
-		 (unsigned long long)run);
-	return 0;
+		 (unsigned long long)ctf_spool_id(s->obj.ctx));
 }
 
-/* The last frame of this run that is in the database. */
+/* The last of these frames that is in the database. */
 static int
 progress_read(struct sq_sink *s)
 {
@@ -89,7 +81,7 @@ int
 sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct sq_sink *s = sink;
-	int r = spool_name(s), rc;
+	int r, rc;
 
 	if (!s->since)
 		s->since = ctf_now();
@@ -97,10 +89,8 @@ sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 		s->refused = ctf_counter_new(s->obj.ctx, "refused");
 		s->repeats = ctf_counter_new(s->obj.ctx, "repeats");
 	}
-	if (r < 0)
-		ctf_fail(err, -r, "%s: no random number", SQ_CONF(s)->db);
-	else
-		r = sq_conn_open(s, err);
+	spool_name(s);
+	r = sq_conn_open(s, err);
 	if (r == 0) {
 		rc = statements_ready(s);
 		r = rc == SQLITE_OK ? 0 : sq_fail(s, err, rc, "cannot prepare");

@@ -138,6 +138,7 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 	stream_use(s, fd, kind, path);
 	s->tail = kind == STREAM_FILE && ends_torn(path);
 	stream_kept_open(s);
+	stream_hand_take(s);
 	return 0;
 }
 

@@ -38,6 +38,7 @@ struct stream { /* begins the sink */
 	bool heal;                      /* end a torn line first: its rest will not come */
 	bool fresh;                     /* something else was opened since */
 	bool tail;                      /* and its last line was torn */
+	bool looked_back;               /* at what the process before left */
 };
 
 /* These are callbacks of struct ctf_plugin. */
@@ -48,6 +49,12 @@ int stream_reopen(void *sink, struct ctf_err *);
 void stream_close(void *sink);
 
 int stream_open_path(struct stream *, const char *path, struct ctf_err *);
+/*
+ * stream_hand.c, a callback too; and at the first open: where the process
+ * before stopped.
+ */
+int stream_hand_over(void *sink, struct ctf_legacy *);
+void stream_hand_take(struct stream *);
 /* Takes fd over and closes what was open; the name is borrowed. */
 void stream_use(struct stream *, int fd, enum stream_kind, const char *name);
 /* Until fd can be written: SENT; AGAIN when it takes too long; RETRY on errors. */

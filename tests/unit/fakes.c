@@ -119,6 +119,19 @@ feed_read(void *self, struct ctf_batch *b)
 	return box->feed_end;
 }
 
+static int
+live_hand_over(void *self, struct ctf_legacy *to)
+{
+	return box_hand_over(box_of(self), to);
+}
+
+static int
+live_start(void *self, struct ctf_err *err)
+{
+	box_inherit(box_of(self), ((struct ctf_obj *)self)->ctx);
+	return feed_start(self, err);
+}
+
 static unsigned
 live_backlog(void *self)
 {
@@ -401,8 +414,8 @@ keep_close(void *sink)
 #define CONF \
 	.abi = CTF_ABI, .doc = "test", .opts = box_opts, .conf_size = sizeof(struct conf_box)
 #define FEED_CALLS \
-	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes, \
-	.start = feed_start, .fd = feed_fd, .read = feed_read, .stop = feed_stop
+	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes, .fd = feed_fd, \
+	.read = feed_read, .stop = feed_stop
 #define FILT .role = CTF_FILTER, .size = sizeof(struct filt), .reads = filt_reads
 #define SINK_CALLS \
 	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
@@ -410,8 +423,9 @@ keep_close(void *sink)
 	.deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
 
 static const struct ctf_plugin fakes[] = {
-	{ CONF, FEED_CALLS, .name = "FEED" },
-	{ CONF, FEED_CALLS, .name = "LIVE", .backlog = live_backlog, .drain = live_drain },
+	{ CONF, FEED_CALLS, .name = "FEED", .start = feed_start },
+	{ CONF, FEED_CALLS, .name = "LIVE", .start = live_start, .backlog = live_backlog,
+	  .drain = live_drain, .hand_over = live_hand_over },
 	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
 	{ CONF, FILT, .name = "TAG", .apply = tag_apply, .writes = tag_writes, .pure = true },
 	{ CONF, FILT, .name = "TAG2", .apply = tag_apply, .writes = tag_writes, .pure = true },

@@ -29,6 +29,12 @@ struct box {
 	int watch_end;                  /* what the watch says after one */
 	unsigned wanted, wanted_all;    /* ctf_interim_wanted() at the start */
 
+	/* a hand-over, of LIVE */
+	unsigned hands, hand_agains; /* calls; that many say not yet */
+	int hand_errno;              /* then it fails with it */
+	unsigned inherited;          /* what the one before had given */
+	bool inherited_fd;
+
 	/* output KEEP */
 	pthread_mutex_t lock;
 	uint64_t kept[KEPT]; /* ct.id of each record, in order of delivery */
@@ -56,6 +62,10 @@ struct box {
 /* Keeps what the frame says: what deliver() does. */
 void box_keep(struct box *, const struct ctf_frame *);
 
+/* LIVE leaves how many it has given, and its eventfd. */
+int box_hand_over(struct box *, struct ctf_legacy *);
+void box_inherit(struct box *, struct ctf_ctx *);
+
 void box_init(struct box *);
 void box_free(struct box *);
 /* A consistent look at a counter of the box. */
@@ -64,7 +74,7 @@ unsigned box_get(struct box *, const unsigned *member);
 bool box_wait(struct box *, const unsigned *member, unsigned n);
 
 /*
- * FEED (replay-like) and LIVE (with backlog) inputs; filters ODD (drops even
+ * FEED (replay-like) and LIVE (with backlog and hand-over) inputs; filters ODD (drops even
  * ct.id), TAG and TAG2 (pure, write print from ct.id), outputs KEEP (reads
  * ct.id), SETTLE (the same, settled() by the box), PRINT (reads print),
  * STREAMS (a frame per ct.zone), PLAIN (no gap callback).

@@ -8,7 +8,7 @@ LDADD = libunit.a $(WHOLE_LIBS) $(CHECK_LIBS)
 $(check_PROGRAMS) $(EXTRA_PROGRAMS): libctflow.a libplugins.a
 
 libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/unit/plug.c tests/unit/plug.h \
-	tests/unit/fakes.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
+	tests/unit/fakes.c tests/unit/fakes_hand.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
@@ -23,7 +23,7 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_sink \
 	tests/unit/test_state
-UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_notify
+UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic

@@ -13,6 +13,7 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int n);
 #define writev test_writev
 #include "../../output/stream.c"
 #include "../../output/stream_kept.c"
+#include "../../output/stream_hand.c"
 #undef writev
 
 #include <check.h>
@@ -94,6 +95,53 @@ ctf_found(struct ctf_ctx *ctx, uint64_t upto, bool exact)
 {
 	found = upto;
 	nfound = exact ? 1 : -1;
+}
+
+/* What a process before left, and what this one leaves. */
+static struct {
+	bool there;
+	uint8_t p[256];
+	size_t n;
+	int pipe; /* kept; 0: none */
+} legacy;
+
+int
+ctf_leave_bytes(struct ctf_legacy *to, const char *name, const void *p, size_t n)
+{
+	ck_assert_str_eq(name, "begun");
+	ck_assert_uint_le(n, sizeof(legacy.p));
+	memcpy(legacy.p, p, n);
+	legacy.n = n;
+	legacy.there = true;
+	return 0;
+}
+
+int
+ctf_inherit_bytes(struct ctf_ctx *ctx, const char *name, const void **ret_p, size_t *ret_n)
+{
+	if (!legacy.there)
+		return -ENOENT;
+	*ret_p = legacy.p;
+	*ret_n = legacy.n;
+	return 0;
+}
+
+int
+ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
+{
+	if (legacy.pipe && fd < 0)
+		close(legacy.pipe);
+	legacy.pipe = fd < 0 ? 0 : dup(fd);
+	return 0;
+}
+
+int
+ctf_inherit_fd(struct ctf_ctx *ctx, const char *name, int *ret_fd)
+{
+	if (!legacy.pipe)
+		return -ENOENT;
+	*ret_fd = dup(legacy.pipe);
+	return 0;
 }
 
 #define FRAMES 3

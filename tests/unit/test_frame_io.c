@@ -18,6 +18,8 @@ frame(const char *text)
 	q->f.number = 0x0102030405060708;
 	q->f.first_ns = 10;
 	q->f.last_ns = UINT64_MAX - 1;
+	q->f.upto = 1000;
+	q->f.flows = 2;
 	q->f.layout = &layout;
 	return q;
 }
@@ -72,6 +74,8 @@ START_TEST(a_frame_comes_back)
 	ck_assert_uint_eq(back->f.last_ns, q->f.last_ns);
 	ck_assert_uint_eq(back->f.recs, 3);
 	ck_assert_uint_eq(back->f.stream, 7);
+	ck_assert_uint_eq(back->f.upto, 1000);
+	ck_assert_uint_eq(back->f.flows, 2);
 	ck_assert_uint_eq(back->f.len, 5);
 	ck_assert_mem_eq(back->f.p, "hello", 5);
 	ck_assert_ptr_eq(back->f.layout, &layout);
@@ -86,11 +90,11 @@ START_TEST(the_bytes_are_these_on_any_machine)
 	struct qframe *q = frame("x");
 	size_t n;
 	uint8_t *p = written(q, &n);
-	const uint8_t head[] = { 'c', 't', 'f', 'b', 2, 0, 44, 0, 45, 0, 0, 0 };
+	const uint8_t head[] = { 'c', 't', 'f', 'b', 2, 0, 56, 0, 57, 0, 0, 0 };
 	const uint8_t rest[] = { 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
 				 8,    7,    6,    5,    4,    3,    2,    1 };
 
-	ck_assert_uint_eq(n, 16 + 44 + 1);
+	ck_assert_uint_eq(n, 16 + 56 + 1);
 	ck_assert_mem_eq(p, head, sizeof(head));
 	ck_assert_mem_eq(p + 16, rest, sizeof(rest));
 	free(p);
@@ -231,7 +235,7 @@ START_TEST(a_right_crc_makes_nothing_safe)
 	size_t n;
 	uint8_t *p = written(q, &n);
 
-	for (size_t i = 4; i < 16 + 44 + 36 + 10; i++) {
+	for (size_t i = 4; i < 16 + 56 + 36 + 10; i++) {
 		uint8_t was = p[i];
 
 		for (unsigned x = 0; x < 256 && (i < 12 || i >= 16); x++) {

@@ -38,6 +38,7 @@ struct ctf_ctx; /* one plugin object's handle on the core */
 #include "expr.h"
 #include "record.h"
 #include "report.h"
+#include "legacy.h"
 
 /* ---- tables; offsets point into the plugin's own structs ----------------- */
 
@@ -319,6 +320,16 @@ struct ctf_plugin {
 	/* Instance or encoder: checks options, wants fields.  No I/O. */
 	int (*setup)(void *self, struct ctf_err *);
 	void (*release)(void *self); /* undoes setup(); called once, also if it failed */
+
+	/*
+	 * This process ends and another one follows: leaves it what it needs
+	 * (legacy.h).  Input, between two batches: 0, and stop() comes next, which
+	 * must not undo what the successor relies on; -EAGAIN: not yet, it is
+	 * read on meanwhile and asked again soon; else, and with NULL, it is
+	 * drained and stopped as ever.  Sink, on its thread, before close() if it
+	 * is open.
+	 */
+	int (*hand_over)(void *self, struct ctf_legacy *);
 
 	/* -- input -- */
 	int (*start)(void *self, struct ctf_err *); /* opens things */

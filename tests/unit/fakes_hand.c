@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The hand-over of LIVE. */
+#include <check.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "fakes.h"
+
+int
+box_hand_over(struct box *b, struct ctf_legacy *to)
+{
+	b->hands++;
+	ck_assert_int_eq(ctf_leave_bytes(to, "fed", &b->fed, sizeof(b->fed)), 0);
+	if (b->hand_agains) {
+		b->hand_agains--;
+		return -EAGAIN;
+	}
+	return -b->hand_errno;
+}
+
+void
+box_inherit(struct box *b, struct ctf_ctx *ctx)
+{
+	const void *p;
+	size_t n;
+	int fd;
+
+	if (ctf_inherit_bytes(ctx, "fed", &p, &n) == 0 && n == sizeof(b->inherited))
+		memcpy(&b->inherited, p, n);
+	if (ctf_inherit_fd(ctx, "event", &fd) == 0) {
+		b->inherited_fd = true;
+		close(fd);
+	} else {
+		ctf_keep_fd(ctx, "event", b->event_fd);
+	}
+}
