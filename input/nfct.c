@@ -200,6 +200,10 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 		t->malformed += r < 0;
 		return 0;
 	}
+	if (s->hand.judge && !nfct_hand_wants(s, rec)) {
+		t->ignored++;
+		return 0;
+	}
 	if (rec->event == CTF_DESTROY) {
 		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);
 		t->no_start += s->start_at != CTF_NONE && !ctf_has(rec, s->start_at);
@@ -246,6 +250,7 @@ recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
 		ctf_log(nfct_ctx(s), CTF_ERROR, "event socket: %s", strerror(err));
 		return -err;
 	}
+	s->hand.judge = false; /* what it was set to before is read */
 	nfct_overrun_end(s);
 	nfct_ns_settle(s);
 	return CTF_READ_IDLE;
@@ -341,4 +346,5 @@ CTF_PLUGIN(nfct) = {
 	.backlog = nfct_backlog,
 	.drain = nfct_drain,
 	.stop = nfct_stop,
+	.hand_over = nfct_hand_over,
 };

@@ -6,6 +6,7 @@
 #include <ctflow/plugin.h>
 #include "ct_decode.h"
 #include "nfct_bpf.h"
+#include "nfct_hand.h"
 #include "nfct_ns.h"
 #include "nfct_select.h"
 #include "nfct_sock.h"
@@ -57,6 +58,7 @@ struct nfct {
 	uint64_t calm_ns;  /* up to here nothing had to be retried */
 	uint64_t said_ns;  /* the last warning about losses */
 	struct nfct_valve valve;
+	struct nfct_hand hand;
 
 	struct nfct_ns ns;
 

@@ -151,7 +151,10 @@ nfct_downtime(struct nfct *s)
 {
 	struct ctf_earlier e = ctf_earlier(nfct_ctx(s));
 
-	if (e.ended != CTF_ENDED_DIED || e.last_ns == 0)
+	/* with its socket came what was queued */
+	if (s->hand.inherited || e.last_ns == 0)
+		return;
+	if (e.ended != CTF_ENDED_DIED && e.ended != CTF_ENDED_HANDED)
 		return;
 	nfct_report_gap(s, "restart", e.last_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
 	ctf_log(nfct_ctx(s), CTF_WARNING,

@@ -3,6 +3,7 @@
 #include "nfct_sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,16 +35,43 @@ set_flag(int fd, int option, int on)
  * no memory for the message.
  */
 static int
-set_reliable(int fd, struct ctf_err *err)
+set_reliable(int fd, bool reliable, struct ctf_err *err)
 {
-	int r = set_flag(fd, NETLINK_BROADCAST_ERROR, 1);
+	int r = set_flag(fd, NETLINK_BROADCAST_ERROR, reliable);
 
 	if (r == 0)
-		r = set_flag(fd, NETLINK_NO_ENOBUFS, 1);
-	if (r < 0)
+		r = set_flag(fd, NETLINK_NO_ENOBUFS, reliable);
+	if (r < 0 && reliable)
 		return ctf_fail(err, -r, "no reliable delivery from this kernel: %s",
 				strerror(-r));
 	return 0;
+}
+
+static int
+set_filter(int fd, struct sock_filter *prog, unsigned len, struct ctf_err *err)
+{
+	struct sock_fprog bpf = { .len = (unsigned short)len, .filter = prog };
+	int none = 0;
+
+	if (len == 0) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+		return 0;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &bpf, sizeof(bpf)) < 0)
+		return ctf_fail(
+			err, errno, "the kernel refuses to select (%u instructions): %s%s", len,
+			strerror(errno), errno == ENOMEM ? "; raise net.core.optmem_max" : "");
+	return 0;
+}
+
+int
+nfct_events_set(int fd, bool reliable, struct sock_filter *prog, unsigned len, unsigned mask,
+		struct ctf_err *err)
+{
+	int r = set_filter(fd, prog, len, err);
+
+	nfct_events_leave(fd, ~mask);
+	return r < 0 ? r : set_reliable(fd, reliable, err);
 }
 
 int
@@ -51,30 +79,63 @@ nfct_events_open(bool reliable, struct sock_filter *prog, unsigned len, int *ret
 		 struct ctf_err *err)
 {
 	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
-	struct sock_fprog bpf = { .len = (unsigned short)len, .filter = prog };
 	int r, fd;
 
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 	if (fd < 0)
 		return ctf_fail(err, errno, "no netlink socket: %s", strerror(errno));
-	r = reliable ? set_reliable(fd, err) : 0;
-	if (r < 0)
-		goto out;
-	if (len && setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &bpf, sizeof(bpf)) < 0) {
-		r = ctf_fail(err, errno, "the kernel refuses to select (%u instructions): %s%s",
-			     len, strerror(errno),
-			     errno == ENOMEM ? "; raise net.core.optmem_max" : "");
-		goto out;
-	}
-	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0) {
+	r = reliable ? set_reliable(fd, true, err) : 0;
+	if (r == 0)
+		r = set_filter(fd, prog, len, err);
+	if (r == 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
 		r = ctf_fail(err, errno, "cannot bind a netlink socket: %s", strerror(errno));
-		goto out;
-	}
-	*ret_fd = fd;
-	return 0;
-out:
-	close(fd);
+	if (r < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
 	return r;
+}
+
+/* ---- a socket that came from elsewhere ---- */
+
+/* An int of getsockopt(2); false: there is none. */
+static bool
+has_option(int fd, int level, int option, int *ret_value)
+{
+	socklen_t len = sizeof(*ret_value);
+
+	return getsockopt(fd, level, option, ret_value, &len) == 0 && len == sizeof(int);
+}
+
+/* 1: both are of the same network namespace; 0: not; -errno: cannot be told. */
+static int
+same_namespace(int a, int b)
+{
+	uint64_t x = 0, y = 0;
+	socklen_t len = sizeof(x);
+
+	if (getsockopt(a, SOL_SOCKET, SO_NETNS_COOKIE, &x, &len) < 0 ||
+	    getsockopt(b, SOL_SOCKET, SO_NETNS_COOKIE, &y, &len) < 0)
+		return -errno;
+	return x == y;
+}
+
+int
+nfct_events_check(int fd, int like, bool *ret_all)
+{
+	int family = 0, protocol = 0, all = 0, same;
+
+	if (!has_option(fd, SOL_SOCKET, SO_DOMAIN, &family) || family != AF_NETLINK ||
+	    !has_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) ||
+	    protocol != NETLINK_NETFILTER)
+		return -EPROTOTYPE;
+	same = same_namespace(fd, like);
+	if (same <= 0)
+		return same < 0 ? same : -EXDEV;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	*ret_all = has_option(fd, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &all) && all;
+	return 0;
 }
 
 int64_t

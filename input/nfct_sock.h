@@ -22,6 +22,14 @@ struct nfct_mem {              /* of a socket, as the kernel accounts it */
 /* A socket that hears nothing yet. */
 int nfct_events_open(bool reliable, struct sock_filter *prog, unsigned len, int *ret_fd,
 		     struct ctf_err *err);
+/*
+ * A socket that was open before: -EPROTOTYPE, it does not hear netfilter;
+ * -EXDEV, its namespace is not that of the socket `like`; another -errno, or 0.
+ */
+int nfct_events_check(int fd, int like, bool *ret_all);
+/* As nfct_events_open() makes it, in no groups but these. */
+int nfct_events_set(int fd, bool reliable, struct sock_filter *prog, unsigned len,
+		    unsigned mask, struct ctf_err *err);
 /* Asks for `bytes` (the kernel doubles it); returns what is in force or -errno. */
 int64_t nfct_events_buffer(int fd, uint64_t bytes);
 /* mask: CTF_NEW | CTF_UPDATE | CTF_DESTROY */

@@ -148,7 +148,10 @@ open_events(struct nfct *s, struct ctf_err *err)
 	s->buffer = c->buffer_size ? c->buffer_size : default_buffer();
 	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
 		s->buffer = c->buffer_maxsize;
-	r = nfct_events_open(c->reliable, s->select.prog, s->select.len, &s->fd, err);
+	if (nfct_hand_take(s) == 0)
+		r = nfct_hand_renew(s, err);
+	else
+		r = nfct_events_open(c->reliable, s->select.prog, s->select.len, &s->fd, err);
 	if (r == 0)
 		r = nfct_ns_listen(s, err);
 	if (r < 0)
@@ -169,7 +172,8 @@ open_events(struct nfct *s, struct ctf_err *err)
 static void
 say_unreported(struct nfct *s, uint32_t entries)
 {
-	if (entries == 0 || (s->sys.events_before != 2 && s->sys.events_before != 0))
+	if (entries == 0 || s->hand.inherited ||
+	    (s->sys.events_before != 2 && s->sys.events_before != 0))
 		return;
 	ctf_count(s->unreported, entries);
 	ctf_log(nfct_ctx(s), CTF_NOTICE,
@@ -315,6 +319,7 @@ nfct_start(void *self, struct ctf_err *err)
 		return r;
 	}
 	ct_prepare(&s->in);
+	nfct_hand_start(s);
 	nfct_downtime(s);
 	report_coverage(s, false);
 	return 0;
@@ -377,12 +382,14 @@ nfct_stop(void *self)
 	nfct_overrun_end(s);
 	nfct_valve_end(s);
 	nfct_ns_stop(s);
-	nfct_count_retries(s, ctf_now());
+	if (!s->hand.handed)
+		nfct_count_retries(s, ctf_now());
 	report_coverage(s, true);
 	r = pcap_writer_close(s->record);
 	if (r < 0)
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",
 			nfct_conf(s)->record, strerror(-r));
+	nfct_hand_stop(s);
 	close_all(s);
 	s->left = s->probing = false;
 }

@@ -112,6 +112,31 @@ ctf_keep_capability(struct ctf_ctx *ctx, unsigned number)
 	ctx->kept |= UINT64_C(1) << number;
 }
 
+/* There is neither a process before nor one after. */
+int
+ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
+{
+	return -ENOTCONN;
+}
+
+int
+ctf_inherit_fd(struct ctf_ctx *ctx, const char *name, int *ret_fd)
+{
+	return -ENOENT;
+}
+
+int
+ctf_inherit_bytes(struct ctf_ctx *ctx, const char *name, const void **ret_p, size_t *ret_n)
+{
+	return -ENOENT;
+}
+
+int
+ctf_leave_bytes(struct ctf_legacy *to, const char *name, const void *p, size_t n)
+{
+	return -ENOTCONN;
+}
+
 void
 ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 {

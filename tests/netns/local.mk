@@ -21,6 +21,8 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.
 	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \
 	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
+NETNS_TESTS += tests/netns/test_restart.py
+NETNS_MODULES += tests/netns/fdstore.py
 check_PROGRAMS += tests/netns/flood
 tests_netns_flood_LDADD =
 if ALL_PLUGINS

@@ -1,0 +1,311 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Restarts by way of the fd store: nothing lost, nothing twice, gaps where due."""
+import os
+import re
+import signal
+import socket
+import sqlite3
+import struct
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import lab as labs  # noqa: E402
+import scene  # noqa: E402
+from daemon import configuration, lines, text, until  # noqa: E402
+from fdstore import Manager, Service  # noqa: E402
+
+NS = "restart"
+RATE = 2000  # flows a second
+RESTARTS = 10
+PORTS = 50000
+DB = "ct1:NFCT,ip1:IP2STR,db1:SQLITE3"
+TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
+FLUSH = struct.pack("=IHHIIBBH", 20, 0x0102, 1, 0, 0, 0, 0, 0)  # delete all entries
+
+
+class Flows:
+    """UDP flows of one packet, the i-th to 10.66.(1 + i / PORTS).1; flushed at once."""
+
+    def __init__(self, lab):
+        self.udp = lab.socket(NS, socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("10.66.0.1", 9000))
+        self.ct = lab.socket(NS, socket.AF_NETLINK, socket.SOCK_RAW, 12)
+        self.made = 0
+        self.stop = threading.Event()
+        self.thread = None
+
+    def make(self, count):
+        for i in range(self.made, self.made + count):
+            self.udp.sendto(b"x", (f"10.66.{1 + i // PORTS}.1", 1024 + i % PORTS))
+        self.made += count
+        self.ct.send(FLUSH)
+
+    def begin(self, rate):
+        """At that rate until end()."""
+        def run():
+            start, first = time.monotonic(), self.made
+            while not self.stop.wait(0.02):
+                due = int((time.monotonic() - start) * rate) - (self.made - first)
+                if due > 0:
+                    self.make(due)
+        self.stop.clear()
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+
+    def end(self):
+        self.stop.set()
+        self.thread.join()
+
+
+def index(address, port):
+    return (int(address.split(".")[2]) - 1) * PORTS + port - 1024
+
+
+def in_text(path):
+    """The flows of LOGEMU lines, in order."""
+    return [index(m[1], int(m[2])) for m in
+            re.finditer(r"^.*?ORIG: SRC=10\.66\.0\.1 DST=(\S+) .*?DPT=(\d+)", text(path), re.M)]
+
+
+def gaps_in(path):
+    """(cause, count) of each gap."""
+    return re.findall(r"\[GAP\].* CAUSE=(\S+) COUNT=(\S+)", text(path))
+
+
+def in_database(path):
+    with sqlite3.connect(path, timeout=10) as db:
+        return [index(a, p) for a, p in db.execute("SELECT orig_ip_daddr_str, orig_l4_dport "
+                                                   "FROM flows ORDER BY rowid")]
+
+
+def make_database(path):
+    """A table of its own, without a key that would refuse repeats."""
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE flows(orig_ip_daddr_str TEXT, orig_l4_dport INTEGER)")
+    db.close()
+
+
+def each_once(name, got, made):
+    if sorted(got) == list(range(made)):
+        return []
+    missing, twice = made - len(set(got)), len(got) - len(set(got))
+    return [f"{name}: {missing} of {made} flows are missing, {twice} are there twice"]
+
+
+class Scene:
+    """A directory, a manager and a service."""
+
+    def __init__(self, lab, tmp, name, options="", stacks=(), sections=None):
+        self.lab, self.dir = lab, os.path.join(tmp, name)
+        os.mkdir(self.dir)
+        self.stacks = [TEXT, *stacks]
+        self.sections = {"emu1": f'file="{self.dir}/emu"\n',
+                         "db1": f'db="{self.dir}/flows.db"\ntable="flows"\n',
+                         **(sections or {})}
+        make_database(f"{self.dir}/flows.db")
+        self.manager = Manager(self.dir)
+        self.service = Service(lab, NS, self.dir, self.conf(options), self.manager)
+        self.flows = Flows(lab)
+        self.service.start()
+
+    def conf(self, options):
+        return configuration(self.dir, self.stacks, {"ct1": options, **self.sections})
+
+    def reconfigure(self, options):
+        with open(self.service.conf, "w", encoding="utf-8") as f:
+            f.write(self.conf(options))
+
+    def text_has(self, count):
+        until(f"{count} lines of text", lambda: lines(f"{self.dir}/emu") >= count)
+
+    def end(self):
+        """A planned stop: the store is left empty."""
+        self.service.stop(signal.SIGINT)
+        until("an empty store", lambda: not self.manager.names())
+
+
+def ten_restarts(lab, tmp):
+    s = Scene(lab, tmp, "ten", stacks=[DB])
+    s.flows.begin(RATE)
+    began = time.monotonic()
+    for _ in range(RESTARTS):
+        time.sleep(0.3)
+        s.service.restart()
+    took = time.monotonic() - began
+    s.flows.end()
+    made = s.flows.made
+    s.text_has(made)
+    s.end()
+    print(f"ten restarts: {took:.1f} s, {made} flows, {made / took:.0f} a second")
+    problems = each_once("text", in_text(f"{s.dir}/emu"), made) + \
+        each_once("database", in_database(f"{s.dir}/flows.db"), made)
+    if gaps_in(f"{s.dir}/emu"):
+        problems.append(f"gaps: {gaps_in(f'{s.dir}/emu')}")
+    if made < RATE * took * 0.8:
+        problems.append(f"only {made} flows in {took:.1f} s")
+    return problems
+
+
+def stalled_output(lab, tmp):
+    """A FIFO nobody reads from and a locked database, over two restarts."""
+    fifo = f"{tmp}/fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    s = Scene(lab, tmp, "stalled", sections={"emu2": f'file="{fifo}"\n'},
+              stacks=["ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu2:LOGEMU", DB])
+    lock = sqlite3.connect(f"{s.dir}/flows.db", isolation_level=None, timeout=10)
+    lock.execute("BEGIN IMMEDIATE")
+    for round_ in (1, 2):
+        s.flows.make(1500)
+        s.text_has(1500 * round_)
+        s.service.restart()
+        if "ctflowd.emu2.pipe" in s.manager.names():
+            return ["the pipe is still in the store"]
+    s.flows.make(100)
+    s.text_has(3100)
+    got = b""
+    lock.execute("ROLLBACK")
+    lock.close()
+    until("the database", lambda: len(in_database(f"{s.dir}/flows.db")) >= 3100, step=0.2)
+    end = time.monotonic() + 20
+    while got.count(b"\n") < 3100 and time.monotonic() < end:
+        try:
+            part = os.read(reader, 1 << 16)
+        except BlockingIOError:
+            part = b""
+        got += part
+        if not part:
+            time.sleep(0.02)
+    s.end()
+    os.close(reader)
+    with open(f"{s.dir}/piped", "wb") as f:
+        f.write(got)
+    handed = re.findall(r"goes on with (\d+) flows", s.service.log())
+    print(f"stalled: handed over {handed}")
+    problems = each_once("FIFO", in_text(f"{s.dir}/piped"), 3100)
+    if in_text(f"{s.dir}/piped") != in_text(f"{s.dir}/emu"):
+        problems.append("FIFO: not in the order of the output beside it")
+    problems += each_once("locked database", in_database(f"{s.dir}/flows.db"), 3100)
+    if in_database(f"{s.dir}/flows.db") != in_text(f"{s.dir}/emu"):
+        problems.append("database: not in the order of the output beside it")
+    if len(handed) != 4 or min(map(int, handed)) < 500:
+        problems.append(f"nothing was stalled, the test shows nothing: {handed}")
+    return problems
+
+
+def killed(lab, tmp):
+    """kill -9: what was in the socket is still there."""
+    s = Scene(lab, tmp, "killed")
+    s.flows.make(10)
+    s.text_has(10)
+    s.service.send(signal.SIGSTOP)
+    until("it to stop", lambda: s.service.status("State").startswith("T"))
+    s.flows.make(500)
+    s.service.send(signal.SIGKILL)
+    s.service.child.wait()
+    s.service.start()
+    s.text_has(510)
+    s.flows.make(10)
+    s.text_has(520)
+    s.end()
+    problems = each_once("killed", in_text(f"{s.dir}/emu"), 520)
+    if gaps_in(f"{s.dir}/emu"):
+        problems.append(f"killed: gaps {gaps_in(f'{s.dir}/emu')}")
+    return problems
+
+
+def other_filter(lab, tmp):
+    """What the old filter let through is judged by the new one."""
+    s = Scene(lab, tmp, "filter")
+    s.flows.make(20)
+    s.text_has(20)
+    s.service.hand_over()
+    s.flows.made = PORTS - 30
+    s.flows.make(60)  # 30 to 10.66.1.1, then 30 to 10.66.2.1
+    s.reconfigure("accept_dst_filter=10.66.2.0/24\n")
+    s.service.start()
+    s.flows.made = PORTS * 2 - 10
+    s.flows.make(20)  # 10 to 10.66.2.1, then 10 to 10.66.3.1
+    s.text_has(20 + 30 + 10)
+    time.sleep(1.1)  # more than a frame stays open: nothing else comes
+    s.end()
+    want = [*range(20), *range(PORTS, PORTS + 30), *range(PORTS * 2 - 10, PORTS * 2)]
+    got = sorted(in_text(f"{s.dir}/emu"))
+    return [] if got == want else [f"filter: {len(got)} flows, not {len(want)}: {got[:80]}"]
+
+
+def no_restart_after_all(lab, tmp):
+    """Handed over, but nothing comes back: a gap."""
+    s = Scene(lab, tmp, "gone")
+    s.flows.make(20)
+    s.text_has(20)
+    s.service.hand_over()
+    s.flows.make(30)
+    s.manager.drop_all()
+    s.service.start()
+    until("the gap", lambda: gaps_in(f"{s.dir}/emu"))
+    s.flows.make(5)
+    s.text_has(20 + len(gaps_in(f"{s.dir}/emu")) + 5)
+    s.end()
+    gaps = gaps_in(f"{s.dir}/emu")
+    got = sorted(in_text(f"{s.dir}/emu"))
+    problems = [] if got == [*range(20), *range(50, 55)] else [f"gone: {got}"]
+    if any(cause != "restart" for cause, _ in gaps):
+        problems.append(f"gone: gaps {gaps}")
+    return problems
+
+
+def garbage(lab, tmp):
+    """Whatever is handed in by our names: said, and the start is a normal one."""
+    s = Scene(lab, tmp, "garbage")
+    s.end()
+    other = lab.socket("elsewhere", socket.AF_NETLINK, socket.SOCK_RAW, 12)
+    memory = os.memfd_create("noise")
+    os.write(memory, os.urandom(4096))
+    given = [("ctflowd.ct1.events", lambda: os.open("/dev/null", os.O_RDWR), "no socket"),
+             ("ctflowd.ct1.events", lambda: os.dup(other.fileno()), "another network namespace"),
+             ("ctflowd.ct1.events", lambda: lab.socket(NS, socket.AF_INET,
+                                                       socket.SOCK_DGRAM).detach(), "no socket"),
+             ("ctflowd-legacy", lambda: os.dup(memory), "is not used"),
+             ("ctflowd.ct9.events", lambda: os.dup(other.fileno()), "wanted by nobody"),
+             ("http", lambda: os.open("/dev/null", os.O_RDWR), "none of ours")]
+    problems = []
+    for name, make, words in given:
+        before = len(s.service.log())
+        s.manager.drop_all()
+        s.manager.put(name, make())
+        s.service.start()
+        have = lines(f"{s.dir}/emu")
+        s.flows.make(3)
+        s.text_has(have + 3)
+        if words not in s.service.log()[before:]:
+            problems.append(f"garbage as {name}: not said: {s.service.log()[before:]}")
+        s.service.stop(signal.SIGINT)
+        if name != "http" and s.manager.names():
+            problems.append(f"garbage as {name}: left in the store: {s.manager.names()}")
+    other.close()
+    return problems
+
+
+def test(lab, tmp):
+    labs.host_lock()
+    labs.flood_ns(lab, NS)
+    lab.add("elsewhere")
+    problems = []
+    only = os.environ.get("CTF_SCENES", "").split()
+    for play in (ten_restarts, stalled_output, killed, other_filter, no_restart_after_all,
+                 garbage):
+        if only and play.__name__ not in only:
+            continue
+        began = time.monotonic()
+        problems += play(lab, tmp)
+        print(f"{play.__name__}: {time.monotonic() - began:.1f} s")
+    return problems
+
+
+scene.main(test)
