@@ -21,6 +21,18 @@ check "$dir/a.conf"
 sed 's,^#\(stack=\),\1,' "$dir/a.conf" >"$dir/b.conf"
 check "$dir/b.conf"
 
+# The unit as it will be installed, but for a program that is surely there.
+if command -v systemd-analyze >/dev/null; then
+	sed 's,@sbindir@/ctflowd$,/bin/true,' "$srcdir/etc/ctflowd.service.in" >"$dir/ctflowd.service"
+	mkdir "$dir/ctflowd.service.d"
+	cp "$srcdir/etc/ctflowd-namespaces.conf" "$dir/ctflowd.service.d"
+	systemd-analyze --man=no verify "$dir/ctflowd.service" >"$dir/out" 2>&1 &&
+		! grep -F "$dir" "$dir/out" || {
+		cat "$dir/out"
+		exit 1
+	}
+fi
+
 awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } code' "$srcdir/README.md" \
 	>"$dir/minbytes.c"
 # shellcheck disable=SC2086

@@ -1,6 +1,6 @@
 # The shipped configuration is the tested example: a copy among the documents,
 # and the default file of this prefix unless one is there already.
-dist_doc_DATA = README.md etc/ctflowd.conf
+dist_doc_DATA = README.md etc/ctflowd.conf etc/ctflowd-namespaces.conf
 EXTRA_DIST += .ci/run tests/netns/demo.py
 
 install-data-local:
@@ -17,6 +17,15 @@ uninstall-local:
 		rm -f '$(DESTDIR)$(sysconfdir)/ctflowd.conf'
 	rm -f etc-ctflowd.conf
 	rmdir '$(DESTDIR)$(localstatedir)/lib/ctflowd' 2>/dev/null || :
+
+EXTRA_DIST += etc/ctflowd.service.in
+CLEANFILES += etc/ctflowd.service
+etc/ctflowd.service: etc/ctflowd.service.in
+	@$(MKDIR_P) etc
+	$(AM_V_GEN)sed 's,[@]sbindir[@],$(sbindir),' '$(srcdir)/etc/ctflowd.service.in' >$@
+if SYSTEMD
+systemdsystemunit_DATA = etc/ctflowd.service
+endif
 
 if ALL_PLUGINS
 TESTS += etc/check.sh
