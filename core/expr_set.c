@@ -245,35 +245,31 @@ expr_set_done(struct expr_set *s, struct ctf_expr *e)
 
 /* ---- searching --------------------------------------------------------------- */
 
+/* Without a branch the processor would guess wrong half of the time. */
 bool
 expr_in_spans(const struct ctf_set *s, uint64_t x)
 {
-	size_t from = 0, to = s->nspans;
+	const struct ctf_span *at = s->span;
 
-	/* the first that begins above x is at `from` in the end */
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
-		if (s->span[mid].lo <= x)
-			from = mid + 1;
-		else
-			to = mid;
+	if (!s->nspans)
+		return false;
+	for (size_t n = s->nspans, half; n > 1; n -= half) {
+		half = n / 2;
+		at += at[half].lo <= x ? half : 0;
 	}
-	return from && x <= s->span[from - 1].hi;
+	return at->lo <= x && x <= at->hi;
 }
 
 bool
 expr_in_nets6(const struct ctf_set *s, const uint8_t *ip)
 {
-	size_t from = 0, to = s->nnets6;
+	const struct ctf_net6 *at = s->net6;
 
-	while (from < to) {
-		size_t mid = from + (to - from) / 2;
-
-		if (memcmp(s->net6[mid].ip, ip, 16) <= 0)
-			from = mid + 1;
-		else
-			to = mid;
+	if (!s->nnets6)
+		return false;
+	for (size_t n = s->nnets6, half; n > 1; n -= half) {
+		half = n / 2;
+		at += memcmp(at[half].ip, ip, 16) <= 0 ? half : 0;
 	}
-	return from && within(&s->net6[from - 1], ip);
+	return within(at, ip);
 }

@@ -31,19 +31,31 @@ bpf_jump(struct bpf_prog *g, bpf_place to)
 		bpf_put_k(g, BPF_JMP | BPF_JA, g->n - to);
 }
 
+/* The place itself, or a long jump to it that is in reach: an old one or a new one. */
+static bpf_place
+reach(struct bpf_prog *g, bpf_place to)
+{
+	unsigned i;
+
+	if (g->n - to <= UINT8_MAX)
+		return to;
+	for (i = 0; i < BPF_DETOURS; i++)
+		if (g->detour[i].to == to && g->n - g->detour[i].at < UINT8_MAX)
+			return g->detour[i].at;
+	i = g->ndetours++ % BPF_DETOURS;
+	bpf_jump(g, to);
+	g->detour[i].at = g->n;
+	g->detour[i].to = to;
+	return g->n;
+}
+
 void
 bpf_jump_if(struct bpf_prog *g, uint16_t op, uint32_t k, bpf_place yes, bpf_place no)
 {
-	/* each detour may put the other one out of reach: at most two */
+	/* what one of them puts in between may put the other out of reach */
 	for (int i = 0; i < 2; i++) {
-		if (g->n - yes > UINT8_MAX) {
-			bpf_jump(g, yes);
-			yes = g->n;
-		}
-		if (g->n - no > UINT8_MAX) {
-			bpf_jump(g, no);
-			no = g->n;
-		}
+		yes = reach(g, yes);
+		no = reach(g, no);
 	}
 	bpf_put(g, (uint16_t)(BPF_JMP | BPF_K | op), (uint8_t)(g->n - yes),
 		(uint8_t)(g->n - no), k);

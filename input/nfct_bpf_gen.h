@@ -14,13 +14,19 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 
+/* A place to jump to: how many instructions there are from it to the end. */
+typedef unsigned bpf_place;
+
+#define BPF_DETOURS 4u
+
 struct bpf_prog {
 	struct sock_filter *p; /* filled from its end */
 	unsigned n, max;
+	struct {
+		bpf_place at, to; /* there is a long jump to it */
+	} detour[BPF_DETOURS];
+	unsigned ndetours;
 };
-
-/* A place to jump to: how many instructions there are from it to the end. */
-typedef unsigned bpf_place;
 
 /* Beyond max it only counts. */
 bpf_place bpf_put(struct bpf_prog *, uint16_t code, uint8_t jt, uint8_t jf, uint32_t k);

@@ -254,6 +254,49 @@ START_TEST(running)
 }
 END_TEST
 
+/* ---- expressions ---- */
+
+/* Returns whether an allocation failed. */
+static bool
+expression_once(long n)
+{
+	char id[] = "x";
+	struct inst inst = { .id = id, .file = "oom.conf" };
+	struct ctf_ctx ctx = { .inst = &inst };
+	struct ctf_expr *a = NULL, *b = NULL;
+	struct ctf_err err = { .msg = "" };
+	bool failed;
+	int r;
+
+	arm(n);
+	r = ctf_expr_parse(&ctx, "expr",
+			   "src and dst net {10.0.0.0/8, 1::/16, 2::} or not (udp port 53,1-9 "
+			   "and mark 0x1/0x3,7) or nat or bytes != 5",
+			   &a, &err);
+	if (r == 0)
+		r = ctf_expr_parse(&ctx, "expr", "tcp and host in @/etc/hosts.none", &b, &err);
+	if (a && ctf_expr_parse(&ctx, "expr", "proto tcp", &b, &err) == 0 &&
+	    ctf_expr_and(a, b) < 0)
+		ctf_expr_free(b);
+	failed = disarm();
+	if (!failed)
+		ck_assert_ptr_nonnull(strstr(ctf_expr_text(a), ") and proto tcp"));
+	ck_assert_int_lt(r, 0); /* there is no such file */
+	ck_assert_int_ne(err.msg[0], '\0');
+	ctf_expr_free(a);
+	return failed;
+}
+
+START_TEST(expressions)
+{
+	long n = 1;
+
+	while (expression_once(n))
+		n++;
+	ck_assert_int_gt(n, 30);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -262,6 +305,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, building);
 	tcase_add_test(t, loading);
 	tcase_add_test(t, running);
+	tcase_add_test(t, expressions);
 }
 
 int
