@@ -36,22 +36,10 @@ struct nest {
 	{ \
 		(k), (arg), (raw) \
 	}
-#define N8(raw) \
-	{ \
-		NUM, 1, (raw) \
-	}
-#define N16(raw) \
-	{ \
-		NUM, 2, (raw) \
-	}
-#define N32(raw) \
-	{ \
-		NUM, 4, (raw) \
-	}
-#define N64(raw) \
-	{ \
-		NUM, 8, (raw) \
-	}
+#define N8(raw) A(NUM, 1, raw)
+#define N16(raw) A(NUM, 2, raw)
+#define N32(raw) A(NUM, 4, raw)
+#define N64(raw) A(NUM, 8, raw)
 
 enum {
 	N_TUPLE,
@@ -426,11 +414,26 @@ event_of(const struct nlmsghdr *nlh)
 	return 0;
 }
 
-int
-ct_decode(const struct ct_input *in, const void *msg, size_t len, uint64_t rx_ns, int nsid,
-	  struct ctf_rec *rec)
+/* What a dump says of itself, and what such a record must not have. */
+static void
+forget(struct ct_raw *w)
 {
-	const uint8_t *p = msg;
+	w->have &= ~(UINT64_C(1) << R_PORTID | UINT64_C(1) << R_EVENT_NS);
+	if (w->kind == CTF_PRESENCE)
+		w->have &= ~(UINT64_C(15) << R_ORIG_PACKETS);
+}
+
+struct source {
+	uint64_t rx_ns;
+	int nsid;
+	bool live; /* a table dump */
+	enum ctf_kind kind;
+};
+
+static int
+decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct source *from,
+       struct ctf_rec *rec)
+{
 	struct nlmsghdr nlh;
 	struct ct_raw w;
 
@@ -448,16 +451,40 @@ ct_decode(const struct ct_input *in, const void *msg, size_t len, uint64_t rx_ns
 	if (w.family != AF_INET && w.family != AF_INET6)
 		return -EBADMSG;
 	w.have = 0;
-	w.rx_ns = rx_ns;
+	w.rx_ns = from->rx_ns;
+	w.live = from->live;
+	w.kind = (uint8_t)from->kind;
 	if (walk(&w, p + NLMSG_HDRLEN + sizeof(struct nfgenmsg), p + nlh.nlmsg_len, &top_nest,
 		 0, in->plan.attrs, walk_nest) < 0)
 		return -EBADMSG;
-	put_header(&w, &nlh, nsid);
-	rec->rx_ns = rx_ns;
+	put_header(&w, &nlh, from->nsid);
+	if (w.live)
+		forget(&w);
+	rec->rx_ns = w.rx_ns;
+	rec->kind = w.kind;
 	rec->family = w.family;
 	rec->event = w.event;
 	publish(&in->plan, &w, rec);
 	if (in->plan.derived)
 		ct_end(in, &w, rec);
 	return 1;
+}
+
+int
+ct_decode(const struct ct_input *in, const void *msg, size_t len, uint64_t rx_ns, int nsid,
+	  struct ctf_rec *rec)
+{
+	const struct source from = { rx_ns, nsid, false, CTF_EVENT };
+
+	return decode(in, msg, len, &from, rec);
+}
+
+int
+ct_decode_live(const struct ct_input *in, const void *msg, size_t len, uint64_t rx_ns,
+	       enum ctf_kind kind, struct ctf_rec *rec)
+{
+	const struct source from = { rx_ns, -1, true, kind };
+	int r = decode(in, msg, len, &from, rec);
+
+	return r == 1 && rec->event != CTF_UPDATE ? 0 : r;
 }

@@ -23,7 +23,7 @@ struct ct_fields { /* where the fields go; one slot each, see ct_ports */
 
 	ctf_ref start_ns, last_ns, last_sec, last_usec;
 	ctf_ref destroy_ns, destroy_sec, destroy_usec;
-	ctf_ref duration, event_ns, end_kind, end_reason;
+	ctf_ref duration, event_ns, end_kind, end_reason, slice_ns;
 	ctf_ref zone, zone_reply, nsid, netns;
 	ctf_ref status, timeout, use, portid, labels, helper, secctx;
 	ctf_ref tcp_state, tcp_wscale_orig, tcp_wscale_reply, tcp_flags_orig, tcp_flags_reply;
@@ -67,10 +67,23 @@ struct ct_plan {          /* what the slots ask for, worked out once */
 	} put[CT_PUTS];
 };
 
+/*
+ * The last complete sweep that set counters back to 0: those of a flow that
+ * was in it, because it began at or before upto_ns, count from at_ns on.
+ */
+struct ct_slice {
+	uint64_t at_ns, upto_ns; /* 0 0: there was none */
+};
+
+enum ct_flow_end { CT_DESTROY, CT_LAST_PACKET }; /* what ulogd2's flow.end means */
+#define CT_FLOW_ENDS "destroy|last-packet"
+
 struct ct_input { /* the head of an input's instance */
 	struct ctf_obj obj;
 	struct ct_fields f; /* bound by the core through ct_ports */
 	struct ct_times t;
+	struct ct_slice slice;
+	enum ct_flow_end flow_end; /* set before ct_prepare() */
 	struct ct_plan plan;
 };
 
@@ -88,5 +101,29 @@ void ct_prepare(struct ct_input *);
  */
 int ct_decode(const struct ct_input *, const void *msg, size_t len, uint64_t rx_ns, int nsid,
 	      struct ctf_rec *rec);
+
+/* ---- entries of the table -------------------------------------------------- */
+
+/*
+ * The same of an entry that lives, out of a dump: its event is CTF_UPDATE.
+ * CTF_PRESENCE has no counters; CTF_EVENT has no reason of its own.
+ */
+int ct_decode_live(const struct ct_input *, const void *msg, size_t len, uint64_t rx_ns,
+		   enum ctf_kind kind, struct ctf_rec *rec);
+
+struct ct_attr { /* with its header; NULL: absent */
+	const uint8_t *p;
+	size_t len;
+};
+
+struct ct_entry { /* what a sweep looks at before all else */
+	uint8_t family;
+	uint32_t id;
+	uint64_t start_ns; /* 0: unknown */
+	struct ct_attr tuple, zone;
+};
+
+/* Returns as ct_decode(); the attributes lie in msg. */
+int ct_entry(const void *msg, size_t len, struct ct_entry *ret_entry);
 
 #endif

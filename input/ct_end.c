@@ -20,6 +20,7 @@
 #define TICKS_NS (20 * NS_PER_MSEC)
 
 #define REASON_IDLE 1 /* IPFIX flowEndReason */
+#define REASON_ACTIVE 2
 #define REASON_ENDED 3
 #define REASON_FORCED 4
 
@@ -173,18 +174,21 @@ before(uint64_t ns, uint64_t sec)
 	return ns > sec * NS_PER_SEC ? ns - sec * NS_PER_SEC : 0;
 }
 
-/* The entry was removed with left seconds to go. */
+/*
+ * At stop the entry had left seconds to go, and less than another one: that is
+ * how exactly the kernel tells, so the last packet was before the end of it.
+ */
 static struct last
-last_of_killed(const struct ct_raw *w, struct span s, uint64_t stop, uint64_t left)
+last_of_living(const struct ct_raw *w, struct span s, uint64_t stop, uint64_t left)
 {
-	uint64_t sec = left > s.min ? s.max : s.min;
-	bool exact = s.min == s.max || left > s.min;
+	uint64_t sec = left > s.min ? s.max : s.min, ns;
 
 	/* A RST that answers a SYN ends the entry at once. */
 	if (left > s.max)
-		return (struct last){ stop,
-				      raw_num_or(w, R_TCP_STATE, 0) == TCP_CONNTRACK_CLOSE };
-	return (struct last){ before(stop, sec - left), exact };
+		return (struct last){ stop, !w->live && raw_num_or(w, R_TCP_STATE, 0) ==
+								TCP_CONNTRACK_CLOSE };
+	ns = before(stop, sec - left) + NS_PER_SEC;
+	return (struct last){ ns < stop ? ns : stop, false };
 }
 
 static struct last
@@ -192,17 +196,17 @@ last_packet(const struct ct_times *t, const struct ct_raw *w, uint64_t stop)
 {
 	struct span s = timeout_of(t, w);
 	struct last l = { stop, false };
-	uint64_t start = raw_num_or(w, R_START, 0), slack;
+	uint64_t start = raw_num_or(w, R_START, 0);
 
 	if (s.max && raw_has(w, R_TIMEOUT))
-		l = last_of_killed(w, s, stop, w->v[R_TIMEOUT].val.u);
-	else if (s.max && !raw_has(w, R_PORTID)) /* else old kernels hide what was left */
+		l = last_of_living(w, s, stop, w->v[R_TIMEOUT].val.u);
+	else if (s.max && !raw_has(w, R_PORTID) &&
+		 !w->live) /* else old kernels hide what was left */
 		l = (struct last){ before(stop, s.min), s.min == s.max };
 	if (l.ns >= start)
 		return l;
 	/* Before the first packet: by the clocks' grain, or the timeout was another. */
-	slack = TICKS_NS + (raw_has(w, R_TIMEOUT) ? NS_PER_SEC : 0);
-	if (l.exact && start - l.ns <= slack)
+	if (start - l.ns <= TICKS_NS && (l.exact || raw_has(w, R_TIMEOUT)))
 		l.ns = start;
 	else
 		l = (struct last){ stop > start ? stop : start, false };
@@ -212,6 +216,8 @@ last_packet(const struct ct_times *t, const struct ct_raw *w, uint64_t stop)
 static uint8_t
 end_reason(const struct ct_raw *w)
 {
+	if (w->live)
+		return REASON_ACTIVE;
 	if (raw_has(w, R_PORTID))
 		return REASON_FORCED;
 	switch (raw_num_or(w, R_TCP_STATE, 0)) {
@@ -245,7 +251,7 @@ put_time(struct ctf_rec *rec, ctf_ref sec, ctf_ref usec, uint64_t ns)
 static void
 put_kind(struct ctf_rec *rec, ctf_ref to, const struct ct_raw *w, bool exact)
 {
-	if (!raw_has(w, R_STOP))
+	if (!raw_has(w, R_STOP) && !w->live)
 		ctf_put_bytes(rec, to, "received", 8);
 	else if (exact)
 		ctf_put_bytes(rec, to, "exact", 5);
@@ -262,7 +268,8 @@ put_last(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec)
 	ctf_put_num(rec, f->last_ns, l.ns);
 	put_time(rec, f->last_sec, f->last_usec, l.ns);
 	put_kind(rec, f->end_kind, w, l.exact);
-	ctf_put_num(rec, f->end_reason, end_reason(w));
+	if (!w->live || w->kind != CTF_EVENT)
+		ctf_put_num(rec, f->end_reason, end_reason(w));
 	if (raw_has(w, R_START))
 		ctf_put_num(rec, f->duration, (l.ns - w->v[R_START].val.u) / NS_PER_MSEC);
 }
@@ -277,10 +284,28 @@ put_start(const struct ct_fields *f, const struct ct_raw *w, struct ctf_rec *rec
 		put_time(rec, f->start_sec, f->start_usec, raw_num_or(w, R_EVENT_NS, w->rx_ns));
 }
 
+/* What the counters are about began with the flow, or when they were last 0. */
 static void
-put_end(const struct ct_fields *f, const struct ct_raw *w, struct ctf_rec *rec)
+put_slice(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec)
 {
-	put_time(rec, f->end_sec, f->end_usec, raw_num_or(w, R_STOP, w->rx_ns));
+	/* Who does not say when it began is in every sweep. */
+	uint64_t start = raw_num_or(w, R_START, 0);
+
+	if (in->slice.at_ns && start <= in->slice.upto_ns)
+		ctf_put_num(rec, in->f.slice_ns, in->slice.at_ns);
+	else if (start)
+		ctf_put_num(rec, in->f.slice_ns, start);
+}
+
+static void
+put_end(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec)
+{
+	const struct ct_fields *f = &in->f;
+	uint64_t end = raw_num_or(w, R_STOP, w->rx_ns);
+
+	if (in->flow_end == CT_LAST_PACKET)
+		end = last_packet(&in->t, w, end).ns;
+	put_time(rec, f->end_sec, f->end_usec, end);
 	if (raw_has(w, R_STOP))
 		put_time(rec, f->destroy_sec, f->destroy_usec, w->v[R_STOP].val.u);
 }
@@ -290,10 +315,12 @@ ct_end(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec)
 {
 	if (in->plan.derived & D_START)
 		put_start(&in->f, w, rec);
-	if (w->event != CTF_DESTROY)
+	if (w->event != CTF_DESTROY && !w->live)
 		return;
-	if (in->plan.derived & D_END)
-		put_end(&in->f, w, rec);
+	if (in->plan.derived & D_SLICE)
+		put_slice(in, w, rec);
+	if (in->plan.derived & D_END && !w->live)
+		put_end(in, w, rec);
 	if (in->plan.derived & D_LAST)
 		put_last(in, w, rec);
 }

@@ -53,6 +53,7 @@
 	X("flow.event.ns", event_ns, R_EVENT_NS, L4_ANY) \
 	X("flow.end.kind", end_kind, COMPUTED(D_LAST), 0) \
 	X("flow.end.reason", end_reason, COMPUTED(D_LAST), 0) \
+	X("flow.slice.ns", slice_ns, COMPUTED(D_SLICE), 0) \
 	X("ct.zone", zone, R_ORIG + T_ZONE, L4_ANY) \
 	X("ct.zone.reply", zone_reply, R_REPLY + T_ZONE, L4_ANY) \
 	X("ct.nsid", nsid, R_NSID, L4_ANY) \
@@ -150,8 +151,10 @@ attrs_of(unsigned raw)
 }
 
 static uint32_t
-attrs_of_derived(unsigned group)
+attrs_of_derived(const struct ct_input *in, unsigned group)
 {
+	if (group == D_END && in->flow_end == CT_LAST_PACKET)
+		group = D_LAST;
 	switch (group) {
 	case D_START: /* of NEW: the time of the event, if known */
 		return BIT(CTA_TIMESTAMP) | BIT(CT_ATTR_TIMESTAMP_EVENT);
@@ -176,7 +179,7 @@ ct_prepare(struct ct_input *in)
 			continue;
 		if (from > R_N) {
 			plan->derived |= from - R_N;
-			plan->attrs |= attrs_of_derived(from - R_N);
+			plan->attrs |= attrs_of_derived(in, from - R_N);
 			continue;
 		}
 		plan->attrs |= attrs_of(from);

@@ -65,6 +65,7 @@ enum {
 	R_N
 };
 _Static_assert(R_N <= 64, "one bit of ct_raw.have per value");
+_Static_assert(R_REPLY_BYTES == R_ORIG_PACKETS + 3, "the counters are four in a row");
 
 /* Protocol classes of the original tuple: which fields make sense. */
 enum {
@@ -76,11 +77,12 @@ enum {
 };
 #define L4_REPLY(class) ((class) << 4) /* the same of the reply tuple */
 
-/* ct_plan.derived: flow.start.sec .usec; flow.end and flow.destroy; the rest. */
+/* ct_plan.derived: flow.start.sec .usec; flow.end and flow.destroy; flow.last ...; slice */
 enum {
 	D_START = 1,
 	D_END = 2,
 	D_LAST = 4,
+	D_SLICE = 8,
 };
 
 union ct_val {
@@ -93,6 +95,8 @@ struct ct_raw {
 	uint64_t rx_ns;
 	uint8_t family;
 	uint8_t event;
+	bool live;    /* an entry of the table, no event */
+	uint8_t kind; /* enum ctf_kind */
 	union ct_val v[R_N];
 };
 

@@ -21,6 +21,7 @@ struct conf {
 	unsigned speed;
 	bool stop_at_end;
 	uint64_t event_mask;
+	unsigned flow_end;
 };
 
 struct replay {
@@ -101,6 +102,7 @@ replay_start(void *self, struct ctf_err *err)
 	const struct conf *c = r->in.obj.conf;
 	int e;
 
+	r->in.flow_end = c->flow_end;
 	ct_prepare(&r->in);
 	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (r->timer < 0)
@@ -229,6 +231,8 @@ static const struct ctf_opt opts[] = {
 	  "events to deliver: 1 NEW + 2 UPDATE + 4 DESTROY" },
 	{ "stop_at_end", CTF_OBOOL, offsetof(struct conf, stop_at_end), 0, 0, "yes", NULL,
 	  "the daemon ends when all its inputs have ended" },
+	{ "flow_end", CTF_OENUM, offsetof(struct conf, flow_end), 0, 0, "destroy", CT_FLOW_ENDS,
+	  "flow.end.sec and .usec are the end of the conntrack entry, or the last packet" },
 	{ NULL },
 };
 

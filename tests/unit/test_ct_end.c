@@ -92,11 +92,11 @@ static const struct end ends[] = {
 	{ IPPROTO_DCCP, 2, 0, -1, 0, 900, 480, "exact", 1 },
 	/* established: 432000 or, after retransmissions, 300 */
 	{ IPPROTO_TCP, 3, ASSURED, -1, 0, 900, 300, "bound", 1 },
-	/* deleted: what was left tells, too */
-	{ IPPROTO_UDP, 0, 0, 20, 4711, 900, 10, "exact", 4 },
-	{ IPPROTO_TCP, 3, ASSURED, 431990, 4711, 900, 10, "exact", 4 },
-	{ IPPROTO_TCP, 3, ASSURED, 200, 4711, 900, 100, "bound", 4 },
-	{ IPPROTO_UDP, 0, ASSURED, 100, 0, 900, 20, "exact", 4 },
+	/* deleted: what was left tells to the second, which begins then */
+	{ IPPROTO_UDP, 0, 0, 20, 4711, 900, 9, "bound", 4 },
+	{ IPPROTO_TCP, 3, ASSURED, 431990, 4711, 900, 9, "bound", 4 },
+	{ IPPROTO_TCP, 3, ASSURED, 200, 4711, 900, 99, "bound", 4 },
+	{ IPPROTO_UDP, 0, ASSURED, 100, 0, 900, 19, "bound", 4 },
 	/* a RST that answered the SYN; another timeout than ours */
 	{ IPPROTO_TCP, 8, 0, 119, 0, 900, 0, "exact", 3 },
 	{ IPPROTO_UDP, 0, 0, 1000, 0, 900, 0, "bound", 4 },
@@ -112,7 +112,7 @@ static const struct end ends[] = {
 	{ IPPROTO_UDP, 0, 0, -1, 0, 20, 0, "bound", 1 },
 	/* no time stamps: by reception */
 	{ IPPROTO_UDP, 0, 0, -1, 0, 0, 30, "received", 1 },
-	{ IPPROTO_TCP, 3, 0, 431990, 4711, 0, 10, "received", 4 },
+	{ IPPROTO_TCP, 3, 0, 431990, 4711, 0, 9, "received", 4 },
 };
 
 static void
@@ -170,7 +170,10 @@ START_TEST(grain)
 	} t[] = {
 		{ START + 30 * SEC - SEC / 100, -1, "exact", START },
 		{ START + 29 * SEC, -1, "bound", START + 29 * SEC },
-		{ START + SEC / 2, 29, "exact", START }, /* 29.5 s were left */
+		{ START + SEC / 2, 29, "bound", START + SEC / 2 }, /* 29 s or more were left */
+		{ START + 5 * SEC, 24, "bound", START },
+		{ START + 5 * SEC - SEC / 100, 24, "bound", START },
+		{ START + 4 * SEC, 24, "bound", START + 4 * SEC }, /* another timeout */
 		{ START - SEC, -1, "bound", START },     /* the clock was set back */
 	};
 
