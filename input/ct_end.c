@@ -291,7 +291,7 @@ put_slice(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec
 	/* Who does not say when it began is in every sweep. */
 	uint64_t start = raw_num_or(w, R_START, 0);
 
-	if (in->slice.at_ns && start <= in->slice.upto_ns)
+	if (in->slice.at_ns && start <= in->slice.upto_ns && !raw_has(w, R_NSID))
 		ctf_put_num(rec, in->f.slice_ns, in->slice.at_ns);
 	else if (start)
 		ctf_put_num(rec, in->f.slice_ns, start);

@@ -36,7 +36,18 @@ static const struct ctf_opt opts[] = {
 	{ "netlink_resync_timeout", CTF_OMSEC, AT(resync_timeout), 0, 0, "60", NULL,
 	  "no effect: there is no flow table to bring up to date; a loss is a gap record" },
 	{ "pollinterval", CTF_OMSEC, AT(poll), 0, 0, "0", NULL,
-	  "every so often make the kernel end expired flows at once; 0: it takes its time" },
+	  "reap_interval, and the end of flows is recorded whatever event_mask says" },
+	{ "reap_interval", CTF_OMSEC, AT(reap_interval), 0, 0, "0", NULL,
+	  "every so often make the kernel end expired flows at once; 0: it takes up to a "
+	  "minute" },
+	{ "active_timeout", CTF_OMSEC, AT(active_timeout), 0, 0, "0", NULL,
+	  "every so often report flows that have lived as long (see interim); 0: never" },
+	{ "active_counters", CTF_OENUM, AT(active_counters), 0, 0, "total",
+	  NFCT_ACTIVE_COUNTERS,
+	  "such reports count since the flow began, or since the last one: then the kernel's "
+	  "counters are set back to 0 each time" },
+	{ "flow_end", CTF_OENUM, AT(flow_end), 0, 0, "destroy", CT_FLOW_ENDS,
+	  "flow.end.sec and .usec are the end of the conntrack entry, or the last packet" },
 	{ "reliable", CTF_OBOOL, AT(reliable), 0, 0, "1", NULL,
 	  "the kernel keeps ended flows until we have taken them" },
 	{ "reliable_fill", CTF_OUINT, AT(reliable_fill), 1, 100, "90", NULL,
@@ -111,6 +122,7 @@ nfct_setup(void *self, struct ctf_err *err)
 	int r;
 
 	s->fd = s->req.fd = s->diag = -1;
+	s->in.flow_end = nfct_conf(s)->flow_end;
 	r = choose_groups(s, err);
 	if (r == 0)
 		r = nfct_ns_choose(s, err);
@@ -118,7 +130,7 @@ nfct_setup(void *self, struct ctf_err *err)
 		r = nfct_select_setup(s, err);
 	if (r == 0)
 		make_counters(s);
-	return r;
+	return r < 0 ? r : nfct_sweep_setup(s, err);
 }
 
 static void
@@ -347,4 +359,5 @@ CTF_PLUGIN(nfct) = {
 	.drain = nfct_drain,
 	.stop = nfct_stop,
 	.hand_over = nfct_hand_over,
+	.dump = nfct_sweep_show,
 };

@@ -10,6 +10,7 @@
 #include "nfct_ns.h"
 #include "nfct_select.h"
 #include "nfct_sock.h"
+#include "nfct_sweep.h"
 #include "nfct_sysctl.h"
 #include "nfct_valve.h"
 #include "pcap.h"
@@ -19,8 +20,10 @@
 
 struct nfct_conf {
 	uint64_t event_mask, hash_buckets, hash_max_entries;
-	uint64_t buffer_size, buffer_maxsize; /* bytes; 0: our choice, no growth */
-	uint64_t resync_timeout, poll;        /* ms */
+	uint64_t buffer_size, buffer_maxsize;   /* bytes; 0: our choice, no growth */
+	uint64_t resync_timeout, poll;          /* ms */
+	uint64_t active_timeout, reap_interval; /* ms; 0: never */
+	unsigned active_counters, flow_end;
 	bool hash_enable, reliable;
 	uint64_t reliable_fill; /* percent */
 	unsigned sysctl;        /* enum nfct_policy */
@@ -46,7 +49,7 @@ struct nfct {
 	struct nfct_sysctls sys;
 	bool keep;                     /* records borrow from the message */
 	ctf_ref counters_at, start_at; /* slots to look for them, or CTF_NONE */
-	bool said_counters, said_start, said_full, said_poll;
+	bool said_counters, said_start, said_full;
 	bool left; /* no longer a member of the groups */
 
 	/* loss */
@@ -59,6 +62,7 @@ struct nfct {
 	uint64_t said_ns;  /* the last warning about losses */
 	struct nfct_valve valve;
 	struct nfct_hand hand;
+	struct nfct_sweep sweep;
 
 	struct nfct_ns ns;
 

@@ -161,6 +161,7 @@ nfct_hand_over(void *self, struct ctf_legacy *to)
 
 	if (!s->hand.kept)
 		return -ENOTCONN;
+	nfct_sweep_stop(s);
 	nfct_overrun_end(s);
 	l.unkept = keep_nothing(s);
 	l.drops = s->drops;

@@ -148,16 +148,6 @@ nfct_req_dying(struct nfct_req *r)
 	return start_dump(r, IPCTNL_MSG_CT_GET_DYING, AF_UNSPEC);
 }
 
-/*
- * The kernel removes expired entries while it walks the table, before it
- * looks at the filter; and no entry is of this family.
- */
-int
-nfct_req_reap(struct nfct_req *r)
-{
-	return start_dump(r, IPCTNL_MSG_CT_GET, AF_UNIX);
-}
-
 static int
 count_entry(const struct nlmsghdr *nlh, void *data)
 {

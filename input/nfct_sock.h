@@ -68,7 +68,6 @@ int nfct_req_first(struct nfct_req *r, struct nfct_fill *ret_fill, struct ctf_er
 
 /* Dumps, one at a time: -EBUSY while another is under way. */
 int nfct_req_dying(struct nfct_req *r); /* ended flows not yet delivered */
-int nfct_req_reap(struct nfct_req *r);  /* nothing; but expired flows end */
 /*
  * Reads on, at most `chunks` buffers.  Returns 1 when the dump is complete
  * (also when none was under way), else 0.

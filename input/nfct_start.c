@@ -55,22 +55,6 @@ report_coverage(const struct nfct *s, bool ended)
 
 /* ---- the tick -------------------------------------------------------------- */
 
-/* Ends the dump of the tick before, then makes expired entries end. */
-static void
-reap(struct nfct *s)
-{
-	int r = nfct_req_step(&s->req, 64) ? nfct_req_reap(&s->req) : -EBUSY;
-
-	(void)nfct_req_step(&s->req, 64);
-	if (r >= 0)
-		r = s->req.error;
-	if (r < 0 && r != -EBUSY && !s->said_poll) {
-		s->said_poll = true;
-		ctf_log(nfct_ctx(s), CTF_WARNING,
-			"pollinterval: conntrack refuses the dump: %s", strerror(-r));
-	}
-}
-
 static bool
 due(const struct nfct *s, uint64_t every_sec)
 {
@@ -90,11 +74,7 @@ say_alive(const struct nfct *s)
 static void
 slow_tick(struct nfct *s)
 {
-	uint64_t poll_sec = (nfct_conf(s)->poll + 999) / 1000;
-
 	s->ticks++;
-	if (poll_sec && due(s, poll_sec) && !s->probing && !s->left)
-		reap(s);
 	if (s->record && pcap_writer_flush(s->record) < 0) {
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s ends: write error",
 			nfct_conf(s)->record);
@@ -168,20 +148,6 @@ open_events(struct nfct *s, struct ctf_err *err)
 	return nfct_events_join(s->fd, s->mask, err);
 }
 
-/* Flows conntrack has forgotten how to report, and what to do about it. */
-static void
-say_unreported(struct nfct *s, uint32_t entries)
-{
-	if (entries == 0 || s->hand.inherited ||
-	    (s->sys.events_before != 2 && s->sys.events_before != 0))
-		return;
-	ctf_count(s->unreported, entries);
-	ctf_log(nfct_ctx(s), CTF_NOTICE,
-		"%u entries exist that can never report their end, if nothing listened "
-		"when they began (nf_conntrack_events was %d)",
-		entries, s->sys.events_before);
-}
-
 /*
  * A repeat goes to everybody who listens; it is the other's slowness that
  * causes it.
@@ -213,9 +179,8 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	r = open_events(s, err);
 	if (r < 0)
 		return r;
-	say_unreported(s, fill.count);
 	say_others(s);
-	return 0;
+	return nfct_sweep_open(s, err);
 }
 
 static int
@@ -274,6 +239,7 @@ close_all(struct nfct *s)
 	if (s->diag >= 0)
 		close(s->diag);
 	s->fd = s->diag = -1;
+	nfct_sweep_stop(s);
 	nfct_req_close(&s->req);
 	nfct_ns_stop(s);
 	s->record = NULL;
@@ -304,21 +270,21 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0) {
 		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
 		nfct_valve_init(s);
-		s->tick_sec =
-			c->poll || s->record || s->ns.all || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
+		s->tick_sec = s->record || s->ns.all || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
 		s->every_ms = s->tick_sec * 1000;
 		s->waited_ms = 0;
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
-	if (r == 0) {
+	ct_prepare(&s->in);
+	if (r == 0)
 		r = nfct_ns_start(s);
-	}
+	if (r == 0)
+		r = nfct_sweep_start(s, err);
 	if (r < 0) {
 		(void)pcap_writer_close(s->record);
 		close_all(s);
 		return r;
 	}
-	ct_prepare(&s->in);
 	nfct_hand_start(s);
 	nfct_downtime(s);
 	report_coverage(s, false);
@@ -360,6 +326,7 @@ nfct_drain(void *self, bool now)
 {
 	struct nfct *s = self;
 
+	nfct_sweep_stop(s);
 	if (s->left)
 		return true;
 	if (!now && nfct_keeps(s) && !dying_is_empty(s))
@@ -379,6 +346,7 @@ nfct_stop(void *self)
 	int r;
 
 	(void)ctf_every(nfct_ctx(s), 0, tick);
+	nfct_sweep_stop(s);
 	nfct_overrun_end(s);
 	nfct_valve_end(s);
 	nfct_ns_stop(s);

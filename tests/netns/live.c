@@ -158,10 +158,16 @@ ctf_alive(const struct ctf_ctx *ctx)
 void *
 ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 {
-	ck_assert_uint_le(ctx->state_used + size, sizeof(ctx->state));
-	ctx->state_used += (size + 63) / 64 * 64;
-	*ret_kept = false;
-	return ctx->state + ctx->state_used - (size + 63) / 64 * 64;
+	unsigned i = 0;
+
+	while (i < ctx->nparts && strcmp(ctx->part[i], part) != 0)
+		i++;
+	*ret_kept = i < ctx->nparts; /* by an earlier start */
+	ck_assert_uint_lt(i, 8);
+	ck_assert_uint_le(size, sizeof(ctx->state[i]));
+	if (i == ctx->nparts)
+		ctx->part[ctx->nparts++] = part;
+	return ctx->state[i];
 }
 
 void
@@ -174,6 +180,21 @@ ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 	ck_assert_uint_gt(strlen(cov->exporter), 0);
 	c->exporter = c->boot_id = NULL; /* only lent */
 }
+
+void
+ctf_report_sweep(struct ctf_ctx *ctx, const struct ctf_sweep *sweep)
+{
+	ck_assert_uint_lt(ctx->nsweeps, 16);
+	ctx->sweep[ctx->nsweeps++] = *sweep;
+}
+
+unsigned
+ctf_interim_wanted(const struct ctf_ctx *ctx, bool all)
+{
+	return ctx->interim;
+}
+
+struct live *live_now;
 
 /* ---- the input ------------------------------------------------------------------ */
 
@@ -194,6 +215,7 @@ live_new(void)
 {
 	struct live *l = calloc(1, sizeof(*l));
 
+	live_now = l;
 	l->conf = (struct nfct_conf){ .event_mask = 5,
 				      .hash_buckets = 8192,
 				      .hash_max_entries = 32768,
@@ -209,6 +231,7 @@ live_new(void)
 				      .record = "",
 				      .namespaces = "own",
 				      .netns = "" };
+	l->ctx.interim = 1u << CTF_INTERIM_NONE;
 	l->self.in.obj.ctx = &l->ctx;
 	l->self.in.obj.conf = &l->conf;
 	l->self.fd = -1;
@@ -255,12 +278,12 @@ live_free(struct live *l)
 }
 
 static int
-read_batch(struct live *l)
+read_batch(struct live *l, int (*fill)(void *, struct ctf_batch *))
 {
 	int r;
 
 	batch_reset(l->batch);
-	r = ctf_plugin_nfct.read(&l->self, l->batch);
+	r = fill(&l->self, l->batch);
 	ck_assert_int_ge(r, 0);
 	if (l->batch->n) {
 		l->recs = realloc(l->recs, (l->n + l->batch->n) * l->stride);
@@ -273,13 +296,30 @@ read_batch(struct live *l)
 unsigned
 live_read(struct live *l, int msec)
 {
-	struct pollfd p = { .fd = ctf_plugin_nfct.fd(&l->self), .events = POLLIN };
-	unsigned before = l->n;
+	unsigned before = l->n, n, was;
+	uint64_t end = ctf_now() + (uint64_t)msec * 1000000;
+	struct pollfd p[9];
 
-	while (poll(&p, 1, msec) > 0)
-		while (read_batch(l) == CTF_READ_MORE)
-			;
-	return l->n - before;
+	for (;;) { /* a fill may change what is watched */
+		n = l->ctx.nwatches;
+		p[n] = (struct pollfd){ ctf_plugin_nfct.fd(&l->self), POLLIN, 0 };
+		for (unsigned i = 0; i < n; i++)
+			p[i] = (struct pollfd){ l->ctx.watch[i].fd, POLLIN, 0 };
+		was = l->n;
+		if (poll(p, n + 1, msec) <= 0)
+			return l->n - before;
+		if (p[n].revents)
+			while (read_batch(l, ctf_plugin_nfct.read) == CTF_READ_MORE)
+				;
+		for (unsigned i = 0; i < n; i++)
+			if (p[i].revents)
+				while (read_batch(l, l->ctx.watch[i].fill) == CTF_READ_MORE)
+					;
+		if (l->n != was)
+			end = ctf_now() + (uint64_t)msec * 1000000;
+		else if (ctf_now() > end && msec > 0) /* timers only */
+			return l->n - before;
+	}
 }
 
 const struct ctf_rec *

@@ -28,16 +28,21 @@ struct ctf_ctx { /* what the input told "the core" */
 	unsigned ngaps;
 	struct ctf_coverage cov[8];
 	unsigned ncovs;
+	struct ctf_sweep sweep[16];
+	unsigned nsweeps;
+	unsigned interim;       /* what the outputs want: 1 << CTF_INTERIM_x */
+	unsigned zero_requests; /* to set the counters of a flow back */
 	struct {
 		const char *name;
 		ctf_counter value;
-	} counter[16];
+	} counter[24];
 	unsigned ncounters;
 	char log[16384];
-	char blamed[64];            /* option of the last ctf_fail_opt() */
-	struct ctf_earlier earlier; /* what the test says of the run before */
-	_Alignas(64) uint8_t state[8192];
-	size_t state_used;
+	char blamed[64];                     /* option of the last ctf_fail_opt() */
+	struct ctf_earlier earlier;          /* what the test says of the run before */
+	_Alignas(64) uint8_t state[8][1024]; /* ctf_state() */
+	const char *part[8];
+	unsigned nparts;
 };
 
 struct live {
@@ -51,12 +56,14 @@ struct live {
 	struct ctf_err err;
 };
 
+extern struct live *live_now; /* the last one made */
+
 struct live *live_new(void);     /* all fields wanted, ulogd2's defaults */
 struct live *live_enter(void);   /* the same, in a namespace of its own */
 int live_try(struct live *l);    /* setup() and start(): 0 or -errno, then l->err */
 void live_start(struct live *l); /* must succeed */
 void live_free(struct live *l);  /* also stops it */
-/* Reads until there was nothing for msec; returns the number of new records. */
+/* Reads all fds until there was nothing for msec; returns the number of new records. */
 unsigned live_read(struct live *l, int msec);
 const struct ctf_rec *live_rec(const struct live *l, unsigned i);
 /* The first record of that event with this original destination port, or NULL. */
@@ -64,10 +71,11 @@ const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport)
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_loss.c, live_ns.c, live_valve.c */
+/* live_loss.c, live_ns.c, live_sweep.c, live_valve.c */
 void live_loss_tests(TCase *t);
 void live_ns_tests(TCase *t);
 void live_valve_tests(TCase *t);
+void live_sweep_tests(TCase *t);
 
 /* ---- a namespace and its traffic --------------------------------------------- */
 

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* live_sweep.c - what lives in the table: at the start, every so often, on demand. */
+#include "live.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#define MSEC UINT64_C(1000000)
+#define FLOWS 5000u
+#define WANTS(x) (1u << CTF_INTERIM_##x)
+
+/* How often each destination port is there, among records of that kind. */
+static unsigned
+ports_seen(const struct live *l, enum ctf_kind kind, unsigned first, unsigned n,
+	   unsigned *ret_records)
+{
+	uint8_t *seen = calloc(1, n);
+	unsigned distinct = 0, records = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+		unsigned port = (unsigned)ctf_num_or(r, l->self.in.f.orig_dport, 0);
+
+		if (r->kind != kind)
+			continue;
+		ck_assert_int_eq(r->event, CTF_UPDATE);
+		ck_assert_uint_ge(port, first);
+		ck_assert_uint_lt(port, first + n);
+		records++;
+		distinct += !seen[port - first]++;
+	}
+	free(seen);
+	*ret_records = records;
+	return distinct;
+}
+
+static void
+ck_all_ports(const struct live *l, enum ctf_kind kind, unsigned first, unsigned n)
+{
+	unsigned records;
+
+	ck_assert_uint_eq(ports_seen(l, kind, first, n, &records), n);
+	ck_assert_uint_eq(records, n);
+}
+
+static void
+forget_records(struct live *l)
+{
+	l->n = 0;
+}
+
+/* Flows that live already are counted, and told only to who wants counters. */
+START_TEST(census)
+{
+	static const struct {
+		unsigned wants, records;
+	} t[] = { { WANTS(NONE), 0 }, { WANTS(PRESENCE), 0 }, { WANTS(COUNTERS), 300 } };
+	struct live *l = live_enter();
+
+	lab_sysctl("nf_conntrack_timestamp", 1);
+	lab_sysctl("nf_conntrack_acct", 1);
+	lab_udp_flows(300, 4000, 10000);
+	l->ctx.interim = t[_i].wants;
+	l->conf.active_timeout = 3600000;
+	live_start(l);
+	lab_udp_flows(100, 4001, 20000); /* younger than the dump */
+	live_read(l, 50);
+	ck_assert_uint_eq(live_count(l, "live_at_start"), 300);
+	ck_assert_uint_eq(live_count(l, "unreported"), 300);
+	ck_assert(live_said(l, "300 of them can never report their end"));
+	ck_assert_uint_eq(l->n, t[_i].records);
+	ck_assert_uint_eq(l->ctx.nsweeps, t[_i].records > 0);
+	if (t[_i].records) {
+		ck_all_ports(l, CTF_COUNTERS, 10000, 300);
+		ck_assert(l->ctx.sweep[0].complete);
+		ck_assert_uint_eq(l->ctx.sweep[0].min_age_ns, 0);
+		ck_assert_uint_eq(l->ctx.sweep[0].previous_ns, 0);
+		ck_assert_int_eq(l->ctx.sweep[0].nsid, -1);
+	}
+	live_free(l);
+}
+END_TEST
+
+static void
+ck_counters(const struct live *l, const struct ctf_rec *r, bool has)
+{
+	const struct ct_fields *f = &l->self.in.f;
+
+	ck_assert(ctf_has(r, f->orig_packets) == has);
+	ck_assert(ctf_has(r, f->orig_bytes) == has);
+	ck_assert(ctf_has(r, f->reply_packets) == has);
+	ck_assert(ctf_has(r, f->reply_bytes) == has);
+	ck_assert(!has ||
+		  (ctf_num(r, f->orig_packets) == 1 && ctf_num(r, f->orig_bytes) == 29));
+}
+
+/* What such a record says of a flow that began lately and had one packet. */
+static void
+ck_interim(const struct live *l, const struct ctf_rec *r)
+{
+	const struct ct_fields *f = &l->self.in.f;
+	uint64_t start = ctf_num(r, f->start_ns), last = ctf_num(r, f->last_ns);
+
+	ck_counters(l, r, r->kind == CTF_COUNTERS);
+	ck_assert_uint_eq(ctf_num(r, f->end_reason), 2);
+	ck_assert_uint_eq(ctf_num(r, f->slice_ns), start);
+	ck_assert(last >= start && last <= r->rx_ns && last - start < 1100 * MSEC);
+	ck_assert_uint_eq(ctf_num(r, f->duration), (last - start) / MSEC);
+	ck_assert(!ctf_has(r, f->portid) && !ctf_has(r, f->destroy_ns) &&
+		  !ctf_has(r, f->end_sec) && !ctf_has(r, f->event_ns));
+	ck_assert_uint_eq(ctf_num(r, f->event), CTF_UPDATE);
+}
+
+/* Each old flow once per sweep and kind, no young one, nothing zeroed. */
+START_TEST(sweep)
+{
+	struct live *l = live_enter();
+	const struct ctf_sweep *w = &l->ctx.sweep[0];
+
+	l->ctx.interim = WANTS(PRESENCE) | WANTS(COUNTERS);
+	l->conf.active_timeout = 600;
+	live_start(l);
+	lab_udp_flows(FLOWS, 4000, 10000);
+	while (l->ctx.nsweeps < 2)
+		live_read(l, 20);
+	ck_assert_uint_eq(l->n, 0); /* none had lived for so long */
+	lab_udp_flows(10, 4001, 30000);
+	while (l->ctx.nsweeps < 3)
+		live_read(l, 20);
+	ck_all_ports(l, CTF_PRESENCE, 10000, FLOWS);
+	ck_all_ports(l, CTF_COUNTERS, 10000, FLOWS);
+	for (unsigned i = 0; i < l->n; i++)
+		ck_interim(l, live_rec(l, i));
+	ck_assert(w[0].complete && w[1].complete && w[2].complete && !w[2].delta);
+	ck_assert_uint_eq(w[2].previous_ns, w[1].at_ns);
+	ck_assert_uint_eq(w[2].min_age_ns, 600 * MSEC);
+	forget_records(l);
+	while (l->ctx.nsweeps < 4)
+		live_read(l, 20);
+	ck_assert_uint_eq(l->n, 2 * (FLOWS + 10));
+	lab_flush();
+	forget_records(l);
+	live_read(l, 100);
+	ck_assert_uint_eq(l->n, FLOWS + 10);
+	ck_counters(l, live_rec(l, 0), true);
+	ck_assert_uint_eq(ctf_num(live_rec(l, 0), l->self.in.f.slice_ns),
+			  ctf_num(live_rec(l, 0), l->self.in.f.start_ns));
+	ck_assert_uint_eq(l->ctx.zero_requests, 0);
+	live_free(l);
+}
+END_TEST
+
+/* SIGUSR2: all that lives, as ordinary records with counters. */
+START_TEST(show)
+{
+	struct live *l = live_enter();
+
+	live_start(l);
+	lab_udp_flows(FLOWS, 4000, 10000);
+	live_read(l, 20);
+	ctf_plugin_nfct.dump(&l->self);
+	ctf_plugin_nfct.dump(&l->self); /* while the first one goes on: once more */
+	live_read(l, 100);
+	ck_assert_uint_eq(l->n, 2 * FLOWS);
+	for (unsigned i = 0; i < l->n; i++) {
+		ck_assert_int_eq(live_rec(l, i)->kind, CTF_EVENT);
+		ck_assert_int_eq(live_rec(l, i)->event, CTF_UPDATE);
+		ck_counters(l, live_rec(l, i), true);
+		ck_assert(!ctf_has(live_rec(l, i), l->self.in.f.end_reason));
+	}
+	ck_assert_uint_eq(l->ctx.nsweeps, 0);
+	ck_assert_uint_eq(l->ctx.zero_requests, 0);
+	ck_assert(live_said(l, "5000 flows of the table shown"));
+	live_free(l);
+}
+END_TEST
+
+/* An end that is near does not wait for a dump, nor is there another one. */
+START_TEST(drain)
+{
+	struct live *l = live_enter();
+
+	l->conf.active_timeout = 200;
+	l->ctx.interim = WANTS(COUNTERS);
+	lab_udp_flows(FLOWS, 4000, 10000);
+	live_start(l);
+	ck_assert_uint_eq(l->ctx.nwatches, 2);
+	while (!ctf_plugin_nfct.drain(&l->self, false))
+		live_read(l, 10);
+	ck_assert_uint_eq(l->ctx.nwatches, 0);
+	ck_assert_uint_eq(l->ctx.nsweeps, 1);
+	ck_assert(!l->ctx.sweep[0].complete);
+	ctf_plugin_nfct.dump(&l->self);
+	ck_assert_uint_eq(live_read(l, 300), 0);
+	ck_assert_uint_eq(l->ctx.nsweeps, 1);
+	live_free(l);
+}
+END_TEST
+
+/* reap_interval and pollinterval; a sweep does it, too. */
+START_TEST(reaping)
+{
+	struct live *l = live_enter();
+
+	if (_i == 0)
+		l->conf.reap_interval = 400;
+	else if (_i == 1)
+		l->conf.poll = 400;
+	else
+		l->conf.active_timeout = 400;
+	l->ctx.interim = WANTS(PRESENCE);
+	live_start(l);
+	lab_sysctl("nf_conntrack_udp_timeout", 1);
+	lab_udp_flows(100, 4000, 10000);
+	for (unsigned i = 0; i < 30 && !live_find(l, CTF_DESTROY, 10000); i++)
+		live_read(l, 50);
+	live_read(l, 50);
+	for (unsigned i = 0; i < 100; i++)
+		ck_assert(live_find(l, CTF_DESTROY, 10000 + i));
+	live_free(l);
+}
+END_TEST
+
+void
+live_sweep_tests(TCase *t)
+{
+	tcase_add_loop_test(t, census, 0, 3);
+	tcase_add_test(t, sweep);
+	tcase_add_test(t, show);
+	tcase_add_test(t, drain);
+	tcase_add_loop_test(t, reaping, 0, 3);
+}
