@@ -286,7 +286,10 @@ read_batch(struct live *l, int (*fill)(void *, struct ctf_batch *))
 	r = fill(&l->self, l->batch);
 	ck_assert_int_ge(r, 0);
 	if (l->batch->n) {
-		l->recs = realloc(l->recs, (l->n + l->batch->n) * l->stride);
+		if (l->n + l->batch->n > l->room) {
+			l->room = 2 * (l->n + l->batch->n);
+			l->recs = realloc(l->recs, l->room * l->stride);
+		}
 		memcpy(l->recs + l->n * l->stride, l->batch->recs, l->batch->n * l->stride);
 		l->n += l->batch->n;
 	}

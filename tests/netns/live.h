@@ -52,7 +52,7 @@ struct live {
 	struct ctf_batch *batch;
 	uint8_t *recs; /* copies of all records read so far */
 	size_t stride;
-	unsigned n;
+	unsigned n, room;
 	struct ctf_err err;
 };
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #define MSEC UINT64_C(1000000)
@@ -176,6 +177,144 @@ START_TEST(show)
 }
 END_TEST
 
+/* The records of one flow, in order: what they add up to, and since when. */
+static void
+ck_slices(const struct live *l, unsigned dport, uint64_t packets)
+{
+	const struct ct_fields *f = &l->self.in.f;
+	uint64_t sum = 0, bytes = 0, since = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+
+		if (ctf_num_or(r, f->orig_dport, 0) != dport)
+			continue;
+		ck_assert_uint_ge(ctf_num(r, f->slice_ns), since);
+		if (since == 0)
+			ck_assert_uint_eq(ctf_num(r, f->slice_ns), ctf_num(r, f->start_ns));
+		else
+			ck_assert_uint_gt(ctf_num(r, f->slice_ns), ctf_num(r, f->start_ns));
+		ck_assert(r->event == CTF_DESTROY || r->kind == CTF_DELTA);
+		since = ctf_num(r, f->slice_ns);
+		sum += ctf_num(r, f->orig_packets) + ctf_num(r, f->reply_packets);
+		bytes += ctf_num(r, f->orig_bytes) + ctf_num(r, f->reply_bytes);
+	}
+	ck_assert_uint_eq(sum, packets);
+	ck_assert_uint_eq(bytes, packets * (50 + 28));
+}
+
+/* Each count once, under traffic, and no dump ever sets one back. */
+START_TEST(delta)
+{
+	enum { TALKS = 40, ROUNDS = 12 };
+	struct live *l = live_enter();
+
+	l->conf.active_timeout = 100;
+	l->conf.active_counters = NFCT_DELTA;
+	l->ctx.interim = WANTS(COUNTERS);
+	live_start(l);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < TALKS; i++) {
+			lab_udp_talk(AF_INET, 4000, 10000 + i, 3, 2, 50);
+			live_read(l, 0);
+		}
+		live_read(l, 30);
+	}
+	ck_assert_uint_gt(l->ctx.nsweeps, 3);
+	lab_flush();
+	live_read(l, 50);
+	for (unsigned i = 0; i < TALKS; i++)
+		ck_slices(l, 10000 + i, 5 * ROUNDS);
+	ck_assert_uint_ge(l->ctx.zero_requests, 2 * TALKS);
+	ck_assert_uint_eq(live_count(l, "counters_lost"), 0);
+	ck_assert_uint_eq(l->ctx.ngaps, 0);
+	ck_assert(l->ctx.sweep[1].delta && l->ctx.sweep[1].complete);
+	live_free(l);
+}
+END_TEST
+
+/* An answer that does not fit into the buffer is missed, counted, and a gap. */
+START_TEST(delta_loses)
+{
+	struct live *l = live_enter();
+	int size = 1;
+
+	lab_sysctl("nf_conntrack_timestamp", 1);
+	lab_sysctl("nf_conntrack_acct", 1);
+	lab_udp_flows(100, 4000, 10000);
+	l->conf.active_timeout = 3600000;
+	l->conf.active_counters = NFCT_DELTA;
+	l->ctx.interim = WANTS(COUNTERS);
+	live_start(l);
+	ck_assert_int_eq(
+		setsockopt(l->self.sweep.ask, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	live_read(l, 50);
+	ck_assert_uint_eq(l->ctx.zero_requests, 100);
+	ck_assert_uint_lt(l->n, 100);
+	ck_assert_uint_eq(l->n + live_count(l, "counters_lost"), 100);
+	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	ck_assert_str_eq(l->ctx.gap[0].cause, "counters");
+	ck_assert_uint_eq(l->ctx.gap[0].count, 100 - l->n);
+	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
+	ck_assert(!l->ctx.sweep[0].complete);
+	ck_assert(live_said(l, "set back, but not received"));
+	live_free(l);
+}
+END_TEST
+
+/* What an earlier run has set back still counts from there. */
+START_TEST(delta_goes_on)
+{
+	struct live *l = live_enter();
+	const struct ct_fields *f = &l->self.in.f;
+	uint64_t first;
+
+	lab_sysctl("nf_conntrack_timestamp", 1);
+	lab_sysctl("nf_conntrack_acct", 1);
+	lab_udp_talk(AF_INET, 4000, 5000, 3, 2, 50);
+	l->conf.active_timeout = 3600000;
+	l->conf.active_counters = NFCT_DELTA;
+	l->ctx.interim = WANTS(COUNTERS);
+	live_start(l);
+	live_read(l, 20);
+	first = l->ctx.sweep[0].at_ns;
+	ctf_plugin_nfct.stop(&l->self);
+	l->ctx.state_kept = true;
+	memset(&l->self.in.slice, 0, sizeof(l->self.in.slice));
+	ck_assert_int_eq(ctf_plugin_nfct.start(&l->self, &l->err), 0);
+	lab_udp_talk(AF_INET, 4000, 5000, 1, 0, 50);
+	live_read(l, 20);
+	ck_assert_uint_eq(l->n, 2);
+	ck_assert_uint_eq(ctf_num(live_rec(l, 0), f->orig_packets), 3);
+	ck_assert_uint_eq(ctf_num(live_rec(l, 0), f->slice_ns),
+			  ctf_num(live_rec(l, 0), f->start_ns));
+	ck_assert_uint_eq(ctf_num(live_rec(l, 1), f->orig_packets), 1);
+	ck_assert_uint_eq(ctf_num(live_rec(l, 1), f->slice_ns), first);
+	live_free(l);
+}
+END_TEST
+
+/* Others would add up remainders, or nobody would be told. */
+START_TEST(delta_refused)
+{
+	static const struct {
+		unsigned interim, timeout;
+		const char *says;
+	} t[] = { { WANTS(COUNTERS), 0, "needs an active_timeout" },
+		  { WANTS(COUNTERS) | WANTS(PRESENCE), 1, "every output must be" },
+		  { WANTS(NONE), 1, "every output must be" } };
+	struct live *l = live_new();
+
+	l->conf.active_counters = NFCT_DELTA;
+	l->conf.active_timeout = t[_i].timeout;
+	l->ctx.interim = t[_i].interim;
+	ck_assert_int_lt(live_try(l), 0);
+	ck_assert_str_eq(l->ctx.blamed, "active_counters");
+	ck_assert_ptr_nonnull(strstr(l->err.msg, t[_i].says));
+	live_free(l);
+}
+END_TEST
+
 /* An end that is near does not wait for a dump, nor is there another one. */
 START_TEST(drain)
 {
@@ -228,6 +367,10 @@ live_sweep_tests(TCase *t)
 	tcase_add_loop_test(t, census, 0, 3);
 	tcase_add_test(t, sweep);
 	tcase_add_test(t, show);
+	tcase_add_test(t, delta);
+	tcase_add_test(t, delta_loses);
+	tcase_add_test(t, delta_goes_on);
+	tcase_add_loop_test(t, delta_refused, 0, 3);
 	tcase_add_test(t, drain);
 	tcase_add_loop_test(t, reaping, 0, 3);
 }
