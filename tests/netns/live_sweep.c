@@ -279,7 +279,6 @@ START_TEST(delta_goes_on)
 	live_read(l, 20);
 	first = l->ctx.sweep[0].at_ns;
 	ctf_plugin_nfct.stop(&l->self);
-	l->ctx.state_kept = true;
 	memset(&l->self.in.slice, 0, sizeof(l->self.in.slice));
 	ck_assert_int_eq(ctf_plugin_nfct.start(&l->self, &l->err), 0);
 	lab_udp_talk(AF_INET, 4000, 5000, 1, 0, 50);
