@@ -35,13 +35,6 @@ is_repeat(struct nfct_sweep *w, const struct ct_entry *e)
 	return hit;
 }
 
-/* The filter of the event socket does not see dumps. */
-static bool
-is_selected(const struct nfct *s, const struct ctf_rec *rec)
-{
-	return true;
-}
-
 /* Old enough for it. */
 static bool
 is_meant(const struct nfct_sweep *w, const struct ct_entry *e)
@@ -63,7 +56,7 @@ take(struct nfct *s, struct ctf_batch *b, struct nfct_ask *a, const uint8_t *msg
 	if (!rec)
 		return 0;
 	if (ct_entry(msg, len, &e) != 1 || !is_meant(w, &e) || is_repeat(w, &e) ||
-	    ct_decode_live(&s->in, msg, len, now, kind, rec) != 1 || !is_selected(s, rec)) {
+	    ct_decode_live(&s->in, msg, len, now, kind, rec) != 1 || !nfct_selected(s, rec)) {
 		ctf_batch_drop(b);
 		return 1;
 	}
