@@ -174,7 +174,7 @@ START_TEST(grain)
 		{ START + 5 * SEC, 24, "bound", START },
 		{ START + 5 * SEC - SEC / 100, 24, "bound", START },
 		{ START + 4 * SEC, 24, "bound", START + 4 * SEC }, /* another timeout */
-		{ START - SEC, -1, "bound", START },     /* the clock was set back */
+		{ START - SEC, -1, "bound", START },               /* the clock was set back */
 	};
 
 	for (unsigned i = 0; i < COUNT(t); i++) {
