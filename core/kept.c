@@ -43,6 +43,12 @@ ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 }
 
 bool
+kept_page(const struct ctf_ctx *ctx)
+{
+	return page_of(ctx) != NULL;
+}
+
+bool
 kept_wanted(const struct graph *g)
 {
 	for (const struct input *in = g->inputs; in; in = in->next)

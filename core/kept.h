@@ -46,6 +46,8 @@ struct kept_left {
 
 /* Some input is live: after a crash its events do not come again. */
 bool kept_wanted(const struct graph *);
+/* Whether what this object keeps outlives us. */
+bool kept_page(const struct ctf_ctx *);
 /* Before anything is opened: what the earlier run says; 0 or -ENOMEM. */
 int kept_start(struct graph *);
 void kept_input_end(struct input *, enum ctf_ended);

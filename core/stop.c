@@ -189,8 +189,10 @@ say_lost(struct sink *s)
 	if (!recs)
 		return;
 	ctf_count(s->dropped, recs);
-	ctf_log(&s->ctx, CTF_ERROR, "stopped with %llu flows not delivered, or not known to be",
-		(unsigned long long)recs);
+	ctf_log(&s->ctx, CTF_ERROR,
+		"stopped with %llu flows not delivered, or not known to be%s",
+		(unsigned long long)recs,
+		kept_page(&s->ctx) ? ": a gap of the next start" : "");
 }
 
 /* Until all are done, make no progress any more, or must not go on. */

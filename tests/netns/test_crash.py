@@ -181,24 +181,35 @@ def killed_under_load(lab, tmp):
 
 def stopped_with_a_stalled_output(lab, tmp):
     """The end does not wait for ever; what is left is a gap of the next start."""
-    c = Crash(lab, tmp, "stopped", more="stop_timeout=500ms\n")
+    yield from stop_stalled(lab, tmp, "stopped", "stop_timeout=500ms\n", 1)
+
+
+def told_twice_to_stop(lab, tmp):
+    """It ends at once, and the gap is the same."""
+    yield from stop_stalled(lab, tmp, "hurried", "", 2)
+
+
+def stop_stalled(lab, tmp, name, more, terms):
+    c = Crash(lab, tmp, name, more=more)
     c.make(10)
     until("the rows", lambda: c.rows()[0] == 10)
     lock = locked(c.db)
     c.make(3000)
-    c.daemon.send(signal.SIGTERM)
-    c.daemon.wait()
+    for _ in range(terms):
+        c.daemon.send(signal.SIGTERM)
+        time.sleep(0.2)
+    c.daemon.wait(5)
     unlock(lock)
     c.start()
     until("the gap", lambda: restart(c.rows()[1]))
     c.daemon.stop()
     rows, gaps = c.rows()
-    print(f"stopped: 3010 made, {rows} rows, gaps {gaps}")
-    yield from expect("stopped: rows", rows, 10)
-    yield from expect("stopped: gaps", [g for g in gaps if g.count is not None],
+    print(f"{name}: 3010 made, {rows} rows, gaps {gaps}")
+    yield from expect(f"{name}: rows", rows, 10)
+    yield from expect(f"{name}: gaps", [g for g in gaps if g.count is not None],
                       [Gap("restart", 3000, "exact")])
     # It left the table in order: what ends now is nobody's loss.
-    yield from expect("stopped: text", c.lines(), (3010, []))
+    yield from expect(f"{name}: text", c.lines(), (3010, []))
 
 
 def in_order(lab, tmp):
@@ -242,7 +253,8 @@ def test(lab, tmp):
     labs.flood_ns(lab, NS)
     problems = []
     for scene_of in (killed_with_a_stalled_output, killed_before_it_wrote,
-                     killed_under_load, stopped_with_a_stalled_output, in_order, twice):
+                     killed_under_load, stopped_with_a_stalled_output, told_twice_to_stop,
+                     in_order, twice):
         begin = time.monotonic()
         problems += scene_of(lab, tmp)
         print(f"{scene_of.__name__}: {time.monotonic() - begin:.1f} s")

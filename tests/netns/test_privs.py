@@ -1,6 +1,7 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
 """-u nobody: CAP_NET_ADMIN and nothing else, no new privileges, still logging."""
+import glob
 import os
 import pwd
 import sqlite3
@@ -44,8 +45,11 @@ def check_thread(path, main):
 
 def owners(tmp):
     """Everything it writes belongs to the user, SQLite's side files too."""
-    for name in ("emu", "log", "flows.db", "flows.db-wal", "flows.db-shm"):
-        path = f"{tmp}/{name}"
+    pages = glob.glob(f"{tmp}/state/*.state")
+    if len(pages) != 1:
+        yield f"state pages: {pages}"
+    names = ("emu", "log", "flows.db", "flows.db-wal", "flows.db-shm", "state")
+    for path in [f"{tmp}/{name}" for name in names] + pages:
         if not os.path.exists(path):
             yield f"{path} is missing"
         elif os.stat(path).st_uid != NOBODY.pw_uid:
