@@ -8,7 +8,7 @@
  */
 #include "sqlite3_db.h"
 
-/* A gap told by the daemon may begin so much later than ours: a heartbeat, and its way. */
+/* Another gap may begin so much later than ours: a heartbeat, and its way. */
 #define LATE_NS "15000000000"
 
 /* ?1 from ?2 alive ?3 to ?4 instance ?5 nsid ?6 output ?7 exporter; ?8 clock error */
@@ -56,14 +56,16 @@ static const char cover_sql[] =
 
 /* What the run before left behind, ?1 being when this one began, ?2 when it opened. */
 #define LEFT MINE " AND to_ns IS NULL AND from_ns < ?1"
-#define KNOWN \
-	"(SELECT min(g.from_ns) FROM gaps AS g WHERE g.instance = ?4 AND g.nsid IS ?5" \
-	" AND g.output = ?6 AND g.from_ns < ?1 AND g.to_ns > c.last_alive_ns" \
-	" AND (g.cause = 'restart' OR g.to_ns >= ?1))"
+#define TOLD \
+	"g.instance = ?4 AND g.nsid IS ?5 AND g.output = ?6 AND g.from_ns < ?1" \
+	" AND g.to_ns > c.last_alive_ns"
+/* Some other loss that lasted until now, as the guard may tell, begins here. */
+#define KNOWN "(SELECT min(g.from_ns) FROM gaps AS g WHERE " TOLD " AND g.to_ns >= ?1)"
 static const char down_sql[] =
 	"INSERT INTO gaps(from_ns, to_ns, cause, count, count_is, nsid, instance, output)"
 	" SELECT c.last_alive_ns, ifnull(" KNOWN ", ?1), 'restart', NULL, 'unknown', ?5, ?4, ?6"
 	" FROM coverage AS c WHERE " LEFT " AND c.last_alive_ns < min(?1, ?2)"
+	" AND NOT EXISTS(SELECT 1 FROM gaps AS g WHERE " TOLD " AND g.cause = 'restart')"
 	" AND ifnull(" KNOWN " > c.last_alive_ns + " LATE_NS ", 1)";
 static const char close_sql[] = "UPDATE coverage SET to_ns = last_alive_ns WHERE " LEFT;
 
@@ -78,8 +80,8 @@ static const char gap_sql[] =
 	STREAM " AND cause = 'restart' AND count_is = 'unknown' AND from_ns < ?3" \
 	       " AND to_ns > ?1 AND (?7 = 'restart' OR ?3 >= to_ns)" \
 	       " AND from_ns IN (SELECT to_ns FROM coverage WHERE " STREAM ")"
-static const char known_sql[] =
-	"DELETE FROM gaps WHERE " CONCLUDED " AND from_ns + " LATE_NS " >= ?1";
+static const char known_sql[] = "DELETE FROM gaps WHERE " CONCLUDED
+				" AND (?7 = 'restart' OR from_ns + " LATE_NS " >= ?1)";
 static const char trim_sql[] = "UPDATE gaps SET to_ns = ?1 WHERE " CONCLUDED;
 
 int

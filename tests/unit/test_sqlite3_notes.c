@@ -217,10 +217,27 @@ START_TEST(power_cut)
 }
 END_TEST
 
+/* The note of an end may be lost; but this run was there all the time. */
+START_TEST(no_restart)
+{
+	uint64_t from = ctf_now() + 3600 * SEC;
+	struct ctf_coverage c = stretch(from);
+	struct plug *p = db_plug("flows", "");
+
+	alive_put(p, &c, 10, 0);
+	c = stretch(from + 100 * SEC);
+	alive_put(p, &c, 10, 0);
+	ck_query("SELECT (last_alive_ns - from_ns) / 1000000000, to_ns IS NULL FROM coverage",
+		 "10|0\n10|1");
+	ck_query("SELECT count(*) FROM gaps", "0");
+	plug_free(p);
+}
+END_TEST
+
 /* The daemon tells of the same downtime, before coverage or after it. */
 START_TEST(one_gap)
 {
-	struct ctf_gap told = { T0 + 12 * SEC, T0 + 100 * SEC, 5, CTF_AT_MOST,
+	struct ctf_gap told = { T0 + 32 * SEC, T0 + 100 * SEC, 5, CTF_AT_MOST,
 				"restart",     "ct1",          -1 };
 	struct ctf_coverage c = stretch(T0 + 100 * SEC);
 	struct plug *p;
@@ -229,7 +246,7 @@ START_TEST(one_gap)
 	p = db_plug("flows", "");
 	ck_assert_int_eq(plug_gap(p, &told), CTF_OK);
 	alive_put(p, &c, 0, 0);
-	ck_query(GAPS, "12|100|restart|5|at_most|ct1||flows");
+	ck_query(GAPS, "32|100|restart|5|at_most|ct1||flows");
 	plug_free(p);
 	db_exec("DELETE FROM gaps; DELETE FROM coverage");
 	run_and_die();
@@ -239,8 +256,8 @@ START_TEST(one_gap)
 	told.instance = "db1"; /* what the output had not yet delivered is another one */
 	ck_assert_int_eq(plug_gap(p, &told), CTF_OK);
 	deliver_ok(p);
-	ck_query(GAPS, "12|100|restart|5|at_most|ct1||flows\n"
-		       "12|100|restart|5|at_most|db1||flows");
+	ck_query(GAPS, "32|100|restart|5|at_most|ct1||flows\n"
+		       "32|100|restart|5|at_most|db1||flows");
 	plug_free(p);
 }
 END_TEST
@@ -337,6 +354,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, coverage);
 	tcase_add_test(t, stretches);
 	tcase_add_test(t, power_cut);
+	tcase_add_test(t, no_restart);
 	tcase_add_test(t, one_gap);
 	tcase_add_test(t, part_of_a_gap);
 	tcase_add_test(t, version_1_is_kept);
