@@ -296,8 +296,8 @@ START_TEST(agree_on_all_attributes)
 {
 	static const char *const exprs[] = {
 		"net 128.0.0.0/1,8000::/1 or not status assured",
-		"src port < 30000 and dst port >= 9000 or icmp type < 100 or nat src port < "
-		"9999",
+		("src port < 30000 and dst port >= 9000 or icmp type < 100 or nat src port < "
+		 "9999"),
 		"mark 0/3 or zone > 30000 or any net 0.0.0.0/2,2000::/3",
 		"not (udp or sctp) and nat dst net 0.0.0.0/1,::/1",
 	};
