@@ -242,6 +242,8 @@ run_daemon(struct daemon *d)
 		code = start(d);
 	background_done(d->report_fd, code);
 	log_set_starting(false);
+	if (code)
+		handover_freeze(d->handover);
 	if (!code) {
 		main_loop(d);
 		code = d->run.failed ? 1 : 0;

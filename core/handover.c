@@ -139,6 +139,8 @@ ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
 
 	if (!h || h->notify.fd < 0)
 		return -ENOTCONN;
+	if (h->frozen)
+		return 0;
 	if (!name_of(ctx, name, full))
 		return -ENAMETOOLONG;
 	ret = fd < 0 ? notify_forget(&h->notify, full) : notify_store(&h->notify, full, fd);
@@ -339,6 +341,13 @@ say_orphan(const struct old_object *o)
 		log_errorx("the process before left %llu flows for the output %s:%s, which is "
 			   "no longer there: they are lost",
 			   (unsigned long long)o->recs, o->id, o->plugin);
+}
+
+void
+handover_freeze(struct handover *h)
+{
+	if (h)
+		h->frozen = true;
 }
 
 void

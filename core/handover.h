@@ -75,6 +75,7 @@ struct handover {
 	const uint8_t *map; /* the memory, until all have taken their frames */
 	size_t map_len;
 	bool have_memory; /* in the store, and to be forgotten */
+	bool frozen;      /* the store stays as it is */
 	struct left *left;
 };
 
@@ -95,6 +96,11 @@ bool handover_is_due(const struct handover *);
 void handover_load(struct handover *);
 /* Before the sink's thread is made: the frames left for it go first. */
 void handover_feed(struct handover *, struct sink *);
+/*
+ * The start has failed, and nothing was read or delivered: what the process
+ * before left is for the next start to find.
+ */
+void handover_freeze(struct handover *);
 /* All have what they want: closes the rest, and the store forgets it. */
 void handover_settle(struct handover *);
 

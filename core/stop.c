@@ -141,6 +141,13 @@ drain(struct stop *st, struct input *in, uint64_t deadline)
 		read_out(st, in, UINT64_MAX);
 }
 
+/* The start has failed: what waits in the sockets is for the next one. */
+static bool
+is_frozen(const struct stop *st)
+{
+	return st->run->handover && st->run->handover->frozen;
+}
+
 static void
 stop_inputs(struct stop *st)
 {
@@ -148,8 +155,12 @@ stop_inputs(struct stop *st)
 	uint64_t deadline = clock_ms() + DRAIN_MS;
 
 	for (struct input *in = g->inputs; in; in = in->next) {
-		if (!hand_over(st, in))
+		if (is_frozen(st)) {
+			in->handed = in->earlier.ended == CTF_ENDED_HANDED;
+			in->failed |= in->earlier.ended == CTF_ENDED_DIED;
+		} else if (!hand_over(st, in)) {
 			drain(st, in, deadline);
+		}
 		run_stop_input(in);
 		pump_seal(in);
 	}

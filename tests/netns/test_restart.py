@@ -219,6 +219,28 @@ def killed(lab, tmp):
     return problems
 
 
+def nobody_guards(lab, tmp):
+    """More than the socket holds, and nobody to see to the table: a gap, counted."""
+    s = Scene(lab, tmp, "unguarded", "netlink_socket_buffer_size=32K\n")
+    s.flows.make(10)
+    s.text_has(10)
+    s.service.hand_over()
+    s.flows.make(500)
+    until("the kernel to let go", lambda: lab.count(NS) == 0)
+    s.service.start()
+    until("the gap", lambda: gaps_in(f"{s.dir}/emu"))
+    s.flows.make(10)
+    got = lambda: in_text(f"{s.dir}/emu")  # noqa: E731
+    until("the flows since", lambda: len([i for i in got() if i >= 510]) == 10)
+    s.end()
+    gaps = gaps_in(f"{s.dir}/emu")
+    print(f"unguarded: {len(got())} of 520 delivered, gaps {gaps}")
+    if len(got()) != len(set(got())) or len(gaps) != 1 or gaps[0][0] != "restart" or \
+            len(got()) + int(gaps[0][1]) != 520:
+        return [f"unguarded: {len(got())} flows, gaps {gaps}"]
+    return []
+
+
 def other_filter(lab, tmp):
     """What the old filter let through is judged by the new one."""
     s = Scene(lab, tmp, "filter")
@@ -298,7 +320,7 @@ def test(lab, tmp):
     lab.add("elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (ten_restarts, stalled_output, killed, other_filter, no_restart_after_all,
+    for play in (ten_restarts, stalled_output, killed, nobody_guards, other_filter, no_restart_after_all,
                  garbage):
         if only and play.__name__ not in only:
             continue

@@ -332,6 +332,34 @@ START_TEST(the_page_knows)
 }
 END_TEST
 
+/* All outputs refused: the next start finds everything as it was. */
+START_TEST(a_start_that_fails_takes_nothing)
+{
+	struct handover *h;
+	struct diag diag = { 0 };
+
+	stalled(NULL, 40);
+	box_init(&rig.box);
+	rig.box.feed = rig.box.fed = 40;
+	rig.box.open_errno = EACCES;
+	rig.box.fail_opens = 1;
+	h = new_process();
+	handover_load(h);
+	ck_assert_int_eq(fakes_setup(&rig.s, STACK, &rig.box, &diag), 0);
+	rig.run = (struct run){ .graph = &rig.s.graph, .handover = h };
+	ck_assert_int_eq(loop_new(&rig.run.loop), 0);
+	ck_assert_int_eq(run_start(&rig.run), -ENOENT);
+	handover_freeze(h);
+	end(false);
+	ck_assert_uint_eq(rig.box.drain_calls, 0);
+	ck_assert_int_ge(stored(LEGACY_FD), 0);
+	ck_assert_int_ge(stored("ctflowd.a.event"), 0);
+	begin(STACK, NULL, 40);
+	end(false);
+	rig_check_kept(&rig.box, 40);
+}
+END_TEST
+
 START_TEST(an_output_that_is_no_more)
 {
 	stalled(NULL, 40);
@@ -485,6 +513,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, an_input_that_cannot_is_drained);
 	tcase_add_test(tc, gaps_come_too);
 	tcase_add_loop_test(tc, the_page_knows, 0, 2);
+	tcase_add_test(tc, a_start_that_fails_takes_nothing);
 	tcase_add_test(tc, an_output_that_is_no_more);
 	tcase_add_test(tc, descriptors_nobody_wants);
 	tcase_add_test(tc, any_bytes);
