@@ -74,6 +74,12 @@ class Manager:
         with self.lock:
             self.store.append((name, fd))
 
+    def copy(self, name):
+        """A duplicate of what is stored by that name."""
+        with self.lock:
+            return next(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+                        for n, fd in self.store if n == name)
+
     def drop_all(self):
         """A stop: nothing is kept."""
         with self.lock:

@@ -198,6 +198,30 @@ def stalled_output(lab, tmp):
     return problems
 
 
+def given_twice(lab, tmp):
+    """A process dies when it has stored what was left; the next one is left the same."""
+    s = Scene(lab, tmp, "twice", stacks=[DB])
+    database = f"{s.dir}/flows.db"
+    lock = sqlite3.connect(database, isolation_level=None, timeout=10)
+    lock.execute("BEGIN IMMEDIATE")
+    s.flows.make(300)
+    s.text_has(300)
+    s.service.hand_over()
+    memory = s.manager.copy("ctflowd-legacy")
+    lock.execute("ROLLBACK")
+    lock.close()
+    s.service.start()
+    until("the rows", lambda: len(in_database(database)) >= 300)
+    s.service.send(signal.SIGKILL)
+    s.service.child.wait()
+    s.manager.put("ctflowd-legacy", memory)
+    s.service.start()
+    s.flows.make(5)
+    until("the last rows", lambda: len(in_database(database)) >= 305)
+    s.end()
+    return each_once("twice", in_database(database), 305)
+
+
 def killed(lab, tmp):
     """kill -9: what was in the socket is still there."""
     s = Scene(lab, tmp, "killed")
@@ -320,7 +344,7 @@ def test(lab, tmp):
     lab.add("elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (ten_restarts, stalled_output, killed, nobody_guards, other_filter, no_restart_after_all,
+    for play in (ten_restarts, stalled_output, given_twice, killed, nobody_guards, other_filter, no_restart_after_all,
                  garbage):
         if only and play.__name__ not in only:
             continue
