@@ -125,6 +125,14 @@ stored(const char *name)
 	return fd;
 }
 
+static void
+let_go(const char *name)
+{
+	pthread_mutex_lock(&manager.lock);
+	forget(name);
+	pthread_mutex_unlock(&manager.lock);
+}
+
 /* The manager reads in its own time. */
 static bool
 forgotten(const char *name)
@@ -313,10 +321,8 @@ START_TEST(the_page_knows)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	stalled(dir, 40);
 	if (!comes_back) { /* a stop after all: the manager lets go of everything */
-		forget(LEGACY_FD);
-		pthread_mutex_lock(&manager.lock);
-		forget("ctflowd.a.event");
-		pthread_mutex_unlock(&manager.lock);
+		let_go(LEGACY_FD);
+		let_go("ctflowd.a.event");
 	}
 	begin(STACK, dir, 40);
 	ck_assert_int_eq(ctf_earlier(&rig.s.graph.inputs->ctx).ended, CTF_ENDED_HANDED);
@@ -480,9 +486,7 @@ START_TEST(garbage_is_said_and_passed_over)
 		end(false);
 		rig_check_kept(&rig.box, 8);
 		ck_assert(forgotten(LEGACY_FD));
-		pthread_mutex_lock(&manager.lock);
-		forget("ctflowd.a.event");
-		pthread_mutex_unlock(&manager.lock);
+		let_go("ctflowd.a.event");
 	}
 }
 END_TEST
