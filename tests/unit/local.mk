@@ -12,6 +12,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
+libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 

@@ -6,166 +6,17 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "handover.h"
+#include "manager.h"
 #include "rig.h"
 #include "unit.h"
 
 #define STACK "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 
-/* ---- the manager: a thread that keeps what it is given ---- */
-
-static struct {
-	int fd;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	unsigned n;
-	struct notify_fd store[16];
-} manager = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static void
-forget(const char *name)
-{
-	for (unsigned i = 0; i < manager.n; i++)
-		if (strcmp(manager.store[i].name, name) == 0) {
-			close(manager.store[i].fd);
-			manager.store[i] = manager.store[--manager.n];
-			i--;
-		}
-}
-
-static void
-obey(const char *text, int fd)
-{
-	char name[NOTIFY_NAME] = "";
-	const char *at = strstr(text, "FDNAME=");
-
-	if (at)
-		sscanf(at, "FDNAME=%255[^\n]", name);
-	if (strncmp(text, "FDSTORE=1", 9) == 0) {
-		manager.store[manager.n].fd = fd;
-		strcpy(manager.store[manager.n++].name, name);
-		return;
-	}
-	if (strncmp(text, "FDSTOREREMOVE=1", 15) == 0)
-		forget(name);
-	if (fd >= 0)
-		close(fd); /* a barrier */
-}
-
-static void *
-manage(void *arg)
-{
-	for (;;) {
-		union {
-			struct cmsghdr align;
-			char buf[CMSG_SPACE(sizeof(int))];
-		} c;
-		char text[4097];
-		struct iovec iov = { text, sizeof(text) - 1 };
-		struct msghdr m = { .msg_iov = &iov,
-				    .msg_iovlen = 1,
-				    .msg_control = c.buf,
-				    .msg_controllen = sizeof(c.buf) };
-		ssize_t n = recvmsg(manager.fd, &m, 0);
-		struct cmsghdr *h = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
-		int fd = -1;
-
-		if (n <= 0)
-			return NULL;
-		text[n] = '\0';
-		if (h)
-			memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-		pthread_mutex_lock(&manager.lock);
-		obey(text, fd);
-		pthread_mutex_unlock(&manager.lock);
-	}
-}
-
-static void
-manager_start(void)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	char name[64];
-
-	snprintf(name, sizeof(name), "@ctl-handover-%d", (int)getpid());
-	memcpy(a.sun_path + 1, name + 1, strlen(name) - 1);
-	manager.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(
-		bind(manager.fd, (struct sockaddr *)&a,
-		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
-		0);
-	setenv("NOTIFY_SOCKET", name, 1);
-	pthread_create(&manager.thread, NULL, manage, NULL);
-}
-
-static void
-manager_end(void)
-{
-	shutdown(manager.fd, SHUT_RDWR);
-	pthread_join(manager.thread, NULL);
-	close(manager.fd);
-	while (manager.n)
-		forget(manager.store[0].name);
-}
-
-/* The descriptor it keeps by that name, or -1. */
-static int
-stored(const char *name)
-{
-	int fd = -1;
-
-	pthread_mutex_lock(&manager.lock);
-	for (unsigned i = 0; i < manager.n; i++)
-		if (strcmp(manager.store[i].name, name) == 0)
-			fd = manager.store[i].fd;
-	pthread_mutex_unlock(&manager.lock);
-	return fd;
-}
-
-static void
-let_go(const char *name)
-{
-	pthread_mutex_lock(&manager.lock);
-	forget(name);
-	pthread_mutex_unlock(&manager.lock);
-}
-
-/* The manager reads in its own time. */
-static bool
-forgotten(const char *name)
-{
-	for (int i = 0; i < 5000 && stored(name) >= 0; i++)
-		usleep(1000);
-	return stored(name) < 0;
-}
-
 /* ---- a process ---- */
 
 static struct rig rig;
-
-/* As if it were started with all that is in the store. */
-static struct handover *
-new_process(void)
-{
-	char name[64];
-	struct handover *h;
-
-	snprintf(name, sizeof(name), "@ctl-handover-%d", (int)getpid());
-	setenv("NOTIFY_SOCKET", name, 1);
-	h = handover_new();
-	pthread_mutex_lock(&manager.lock);
-	h->fds.n = manager.n;
-	h->fds.v = calloc(16, sizeof(*h->fds.v));
-	for (unsigned i = 0; i < manager.n; i++) {
-		h->fds.v[i] = manager.store[i];
-		h->fds.v[i].fd = fcntl(manager.store[i].fd, F_DUPFD_CLOEXEC, 3);
-	}
-	pthread_mutex_unlock(&manager.lock);
-	return h;
-}
 
 static void
 start(struct handover *h, const char *text, const char *state_dir)
@@ -189,7 +40,7 @@ begin(const char *text, const char *state_dir, unsigned fed)
 	box_init(&rig.box);
 	rig.box.fed = rig.box.feed = fed;
 	rig.box.feed_end = CTF_READ_IDLE;
-	start(new_process(), text, state_dir);
+	start(manager_new_process(), text, state_dir);
 }
 
 static void
@@ -241,14 +92,14 @@ START_TEST(frames_come_first_and_once)
 	block(true);
 	rig_feed(&rig, 100);
 	end(true);
-	ck_assert_int_ge(stored(LEGACY_FD), 0);
+	ck_assert_int_ge(manager_fd(LEGACY_FD), 0);
 
 	unsigned before = rig.box.nkept;
 	uint64_t number = rig.box.kept_frame[before - 1];
 
 	begin(STACK, NULL, 200);
 	ck_assert_uint_eq(rig.s.graph.sinks->spool_id, spool);
-	ck_assert(forgotten(LEGACY_FD)); /* taken */
+	ck_assert(manager_has_forgotten(LEGACY_FD)); /* taken */
 	rig_feed(&rig, 50);
 	end(false);
 	ck_assert_uint_eq(rig.box.nkept, 250 - before);
@@ -270,13 +121,13 @@ START_TEST(what_an_input_leaves)
 	ck_assert_uint_eq(rig.box.hands, 3);
 	ck_assert_uint_eq(rig.box.stops, 1);
 	ck_assert_uint_eq(rig.box.drain_calls, 0);
-	ck_assert_int_ge(stored("ctflowd.a.event"), 0); /* there is a barrier behind it */
+	ck_assert_int_ge(manager_fd("ctflowd.a.event"), 0); /* there is a barrier behind it */
 
 	begin(STACK, NULL, 0);
 	ck_assert_uint_eq(rig.box.inherited, 7);
 	ck_assert(rig.box.inherited_fd);
 	end(false);
-	ck_assert_int_ge(stored("ctflowd.a.event"), 0); /* until it is told */
+	ck_assert_int_ge(manager_fd("ctflowd.a.event"), 0); /* until it is told */
 }
 END_TEST
 
@@ -321,8 +172,8 @@ START_TEST(the_page_knows)
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	stalled(dir, 40);
 	if (!comes_back) { /* a stop after all: the manager lets go of everything */
-		let_go(LEGACY_FD);
-		let_go("ctflowd.a.event");
+		manager_forget(LEGACY_FD);
+		manager_forget("ctflowd.a.event");
 	}
 	begin(STACK, dir, 40);
 	ck_assert_int_eq(ctf_earlier(&rig.s.graph.inputs->ctx).ended, CTF_ENDED_HANDED);
@@ -349,7 +200,7 @@ START_TEST(a_start_that_fails_takes_nothing)
 	rig.box.feed = rig.box.fed = 40;
 	rig.box.open_errno = EACCES;
 	rig.box.fail_opens = 1;
-	h = new_process();
+	h = manager_new_process();
 	handover_load(h);
 	ck_assert_int_eq(fakes_setup(&rig.s, STACK, &rig.box, &diag), 0);
 	rig.run = (struct run){ .graph = &rig.s.graph, .handover = h };
@@ -358,8 +209,8 @@ START_TEST(a_start_that_fails_takes_nothing)
 	handover_freeze(h);
 	end(false);
 	ck_assert_uint_eq(rig.box.drain_calls, 0);
-	ck_assert_int_ge(stored(LEGACY_FD), 0);
-	ck_assert_int_ge(stored("ctflowd.a.event"), 0);
+	ck_assert_int_ge(manager_fd(LEGACY_FD), 0);
+	ck_assert_int_ge(manager_fd("ctflowd.a.event"), 0);
 	begin(STACK, NULL, 40);
 	end(false);
 	rig_check_kept(&rig.box, 40);
@@ -374,7 +225,7 @@ START_TEST(an_output_that_is_no_more)
 	end(false);
 	ck_assert_uint_eq(rig.box.nkept, 8);
 	ck_assert_uint_eq(rig.box.kept[0], 41);
-	ck_assert(forgotten(LEGACY_FD));
+	ck_assert(manager_has_forgotten(LEGACY_FD));
 }
 END_TEST
 
@@ -386,20 +237,19 @@ START_TEST(descriptors_nobody_wants)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair), 0);
 	ck_assert_int_eq(write(pair[1], "x", 1), 1);
 	other = open("/dev/null", O_RDONLY);
-	manager.store[0] = (struct notify_fd){ pair[0], "ctflowd.gone.events" };
-	manager.store[1] = (struct notify_fd){ other, "http" };
-	manager.n = 2;
+	manager_put("ctflowd.gone.events", pair[0]);
+	manager_put("http", other);
 	box_init(&rig.box);
 	rig.box.feed_end = CTF_READ_IDLE;
-	h = new_process();
+	h = manager_new_process();
 	int ours = h->fds.v[0].fd, theirs = h->fds.v[1].fd;
 	start(h, STACK, NULL);
 	ck_assert(fcntl(ours, F_GETFD) < 0 || h->fds.v[0].fd < 0);
 	ck_assert_int_lt(h->fds.v[1].fd, 0);
 	ck_assert_int_ne(theirs, ours);
 	end(false);
-	ck_assert(forgotten("ctflowd.gone.events"));
-	ck_assert_int_ge(stored("http"), 0); /* not ours to remove */
+	ck_assert(manager_has_forgotten("ctflowd.gone.events"));
+	ck_assert_int_ge(manager_fd("http"), 0); /* not ours to remove */
 	close(pair[1]);
 }
 END_TEST
@@ -410,7 +260,7 @@ static uint8_t *
 left_bytes(size_t *ret_n)
 {
 	static uint8_t p[65536];
-	ssize_t n = pread(stored(LEGACY_FD), p, sizeof(p), 0);
+	ssize_t n = pread(manager_fd(LEGACY_FD), p, sizeof(p), 0);
 
 	ck_assert_int_gt(n, 0);
 	*ret_n = (size_t)n;
@@ -479,14 +329,13 @@ START_TEST(garbage_is_said_and_passed_over)
 		fd = i == devices ? open("/dev/zero", O_RDONLY)
 		     : i == 4     ? socket(AF_UNIX, SOCK_DGRAM, 0)
 				  : memory(noise, i == 2 ? 0 : sizeof(noise), i != 1);
-		manager.store[0] = (struct notify_fd){ fd, LEGACY_FD };
-		manager.n = 1;
+		manager_put(LEGACY_FD, fd);
 		begin(STACK, NULL, 0);
 		rig_feed(&rig, 8);
 		end(false);
 		rig_check_kept(&rig.box, 8);
-		ck_assert(forgotten(LEGACY_FD));
-		let_go("ctflowd.a.event");
+		ck_assert(manager_has_forgotten(LEGACY_FD));
+		manager_forget("ctflowd.a.event");
 	}
 }
 END_TEST
@@ -504,7 +353,7 @@ START_TEST(nobody_keeps_anything)
 	rig_feed(&rig, 8);
 	end(false);
 	rig_check_kept(&rig.box, 8);
-	ck_assert_uint_eq(manager.n, 0);
+	ck_assert_uint_eq(manager_count(), 0);
 }
 END_TEST
 
