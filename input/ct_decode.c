@@ -460,6 +460,8 @@ decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct sou
 	put_header(&w, &nlh, from->nsid);
 	if (w.live)
 		forget(&w);
+	if (in->ident && w.event == CTF_DESTROY)
+		ct_ident(in->ident, &w);
 	rec->rx_ns = w.rx_ns;
 	rec->kind = w.kind;
 	rec->family = w.family;

@@ -78,6 +78,22 @@ struct ct_slice {
 enum ct_flow_end { CT_DESTROY, CT_LAST_PACKET }; /* what ulogd2's flow.end means */
 #define CT_FLOW_ENDS "destroy|last-packet"
 
+/*
+ * What tells a flow from every other: namespace, id, start and original tuple,
+ * the zone included, as one number.  Two given flows have the same one with
+ * probability 2^-64 over the seeds, whoever chose them.
+ */
+#define CT_IDENT_WORDS 14u
+
+struct ct_ident {
+	uint64_t seed[2][CT_IDENT_WORDS + 1]; /* random */
+
+	/* of the DESTROY decoded last */
+	uint64_t key;  /* 0: the kernel did not say when it began */
+	uint64_t stop; /* when it ended */
+	uint64_t sent; /* when the kernel sent this message, or it was received */
+};
+
 struct ct_input { /* the head of an input's instance */
 	struct ctf_obj obj;
 	struct ct_fields f; /* bound by the core through ct_ports */
@@ -85,6 +101,7 @@ struct ct_input { /* the head of an input's instance */
 	struct ct_slice slice;
 	enum ct_flow_end flow_end; /* set before ct_prepare() */
 	struct ct_plan plan;
+	struct ct_ident *ident; /* NULL: not asked for; set it before ct_prepare() */
 };
 
 /* Offsets are into struct ct_input. */

@@ -171,6 +171,9 @@ ct_prepare(struct ct_input *in)
 	struct ct_plan *plan = &in->plan;
 
 	memset(plan, 0, sizeof(*plan));
+	if (in->ident)
+		plan->attrs |= BIT(CTA_TUPLE_ORIG) | BIT(CTA_ZONE) | BIT(CTA_ID) |
+			       BIT(CTA_TIMESTAMP) | BIT(CT_ATTR_TIMESTAMP_EVENT);
 	for (unsigned i = 0; ct_ports[i].name; i++) {
 		ctf_ref to = ((const ctf_ref *)in)[ct_ports[i].off];
 		unsigned from = sources[i].from;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * ct_raw.h - what one message said, before it goes to the slots.  Private to
- * ct_decode.c, ct_plan.c and ct_end.c.
+ * ct_decode.c, ct_plan.c, ct_end.c and ct_ident.c.
  */
 #ifndef CT_RAW_H
 #define CT_RAW_H
@@ -119,6 +119,8 @@ raw_put(struct ct_raw *w, unsigned n, uint64_t x)
 	w->have |= UINT64_C(1) << n;
 }
 
+/* Who the flow is, of a DESTROY. */
+void ct_ident(struct ct_ident *, const struct ct_raw *);
 /* The computed fields of a record: start, end, last packet, reason. */
 void ct_end(const struct ct_input *, const struct ct_raw *, struct ctf_rec *);
 

@@ -1,6 +1,6 @@
 # One word per plugin (build-aux/plugins.sh).
 input_PLUGINS = nfct replay
-ct_files = input/ct_decode.c input/ct_decode.h input/ct_end.c input/ct_entry.c input/ct_plan.c input/ct_raw.h \
+ct_files = input/ct_decode.c input/ct_decode.h input/ct_end.c input/ct_ident.c input/ct_entry.c input/ct_plan.c input/ct_raw.h \
 	input/pcap.c input/pcap.h
 nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c \
 	input/nfct_sock.h input/nfct_req.c input/nfct_diag.c input/nfct_diag.h \
@@ -9,6 +9,8 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_netns.c input/nfct_netns.h input/nfct_ns.c input/nfct_ns.h \
 	input/nfct_hand.c input/nfct_hand.h input/nfct_ns_name.c input/nfct_valve.c input/nfct_valve.h \
 	input/nfct_sweep.c input/nfct_sweep.h input/nfct_table.c input/nfct_ask.c
+nfct_files += input/nfct_repeat.c input/nfct_repeat.h input/nfct_whose.c input/keyset.c \
+	input/keyset.h input/keyring.c input/keyring.h
 nfct_extra = $(nfct_files)
 nfct_common = $(ct_files)
 nfct_libs = $(MNL_LIBS)

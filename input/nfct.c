@@ -53,6 +53,9 @@ static const struct ctf_opt opts[] = {
 	{ "reliable_fill", CTF_OUINT, AT(reliable_fill), 1, 100, "90", NULL,
 	  "percent of nf_conntrack_max: a table fuller than that because it keeps ended flows "
 	  "for us lets go of them; they are a gap" },
+	{ "repeat_memory", CTF_OSIZE, AT(repeat_memory), 0, UINT64_C(1) << 36, "24M", NULL,
+	  "ended flows to remember, 24 bytes each, while another reliable listener makes the "
+	  "kernel repeat them; at 24M no more than nf_conntrack_max; 0: repeats are kept" },
 	{ "select", CTF_OTEXT, AT(select), 0, 0, "", NULL,
 	  "hear only of the flows this expression chooses; the kernel judges, so by what "
 	  "every message carries: no bytes, packets or duration" },
@@ -113,6 +116,7 @@ make_counters(struct nfct *s)
 	s->retries = ctf_counter_new(ctx, "retries");
 	s->unreported = ctf_counter_new(ctx, "unreported");
 	s->valve_opened = ctf_counter_new(ctx, "valve_opened");
+	nfct_repeat_setup(s);
 }
 
 static int
@@ -217,6 +221,8 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 		return 0;
 	}
 	if (rec->event == CTF_DESTROY) {
+		if (s->repeat.most && nfct_repeat_is(s, now))
+			return 0;
 		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);
 		t->no_start += s->start_at != CTF_NONE && !ctf_has(rec, s->start_at);
 	}

@@ -8,6 +8,7 @@
 #include "nfct_bpf.h"
 #include "nfct_hand.h"
 #include "nfct_ns.h"
+#include "nfct_repeat.h"
 #include "nfct_select.h"
 #include "nfct_sock.h"
 #include "nfct_sweep.h"
@@ -26,6 +27,7 @@ struct nfct_conf {
 	unsigned active_counters, flow_end;
 	bool hash_enable, reliable;
 	uint64_t reliable_fill; /* percent */
+	uint64_t repeat_memory; /* bytes */
 	unsigned sysctl;        /* enum nfct_policy */
 	const char *select, *accept_src, *accept_dst, *accept_proto;
 	struct ctf_expr *selected; /* what these come to; NULL: everything */
@@ -63,6 +65,7 @@ struct nfct {
 	struct nfct_valve valve;
 	struct nfct_hand hand;
 	struct nfct_sweep sweep;
+	struct nfct_repeat repeat;
 
 	struct nfct_ns ns;
 

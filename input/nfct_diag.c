@@ -13,9 +13,12 @@
 #include <linux/sock_diag.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#define MOST 64u /* sockets told apart: a dump may list one twice */
+
 struct look {
 	uint32_t own; /* port of the socket that is not meant */
-	int found;
+	unsigned found;
+	struct nfct_other other[MOST];
 };
 
 struct seen { /* attributes of one socket */
@@ -36,6 +39,18 @@ see_attr(const struct nlattr *attr, void *data)
 	return MNL_CB_OK;
 }
 
+static void
+see_other(struct look *look, const struct netlink_diag_msg *msg)
+{
+	for (unsigned i = 0; i < look->found; i++)
+		if (look->other[i].inode == msg->ndiag_ino &&
+		    look->other[i].portid == msg->ndiag_portid)
+			return;
+	if (look->found < MOST)
+		look->other[look->found++] =
+			(struct nfct_other){ msg->ndiag_portid, msg->ndiag_ino };
+}
+
 static int
 see_socket(const struct nlmsghdr *nlh, void *data)
 {
@@ -48,7 +63,7 @@ see_socket(const struct nlmsghdr *nlh, void *data)
 		return MNL_CB_OK;
 	mnl_attr_parse(nlh, sizeof(*msg), see_attr, &seen);
 	if (seen.groups & destroy && seen.flags & NDIAG_FLAG_BROADCAST_ERROR)
-		look->found++;
+		see_other(look, msg);
 	return MNL_CB_OK;
 }
 
@@ -79,7 +94,7 @@ read_answer(int fd, struct look *look)
 
 		r = len < 0 ? -1 : mnl_cb_run(buf, (size_t)len, 0, 0, see_socket, look);
 	} while (r > MNL_CB_STOP);
-	return r < 0 ? -errno : look->found;
+	return r < 0 ? -errno : (int)look->found;
 }
 
 int
@@ -91,7 +106,7 @@ nfct_diag_open(void)
 }
 
 int
-nfct_diag_reliable(int diag, int fd)
+nfct_diag_others(int diag, int fd, struct nfct_other *ret_other, unsigned max)
 {
 	struct sockaddr_nl own = { 0 };
 	socklen_t len = sizeof(own);
@@ -102,5 +117,15 @@ nfct_diag_reliable(int diag, int fd)
 		return -errno;
 	look.own = own.nl_pid;
 	r = ask(diag);
-	return r < 0 ? r : read_answer(diag, &look);
+	if (r == 0)
+		r = read_answer(diag, &look);
+	for (int i = 0; i < r && (unsigned)i < max; i++)
+		ret_other[i] = look.other[i];
+	return r;
+}
+
+int
+nfct_diag_reliable(int diag, int fd)
+{
+	return nfct_diag_others(diag, fd, NULL, 0);
 }

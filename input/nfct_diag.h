@@ -3,12 +3,24 @@
 #ifndef NFCT_DIAG_H
 #define NFCT_DIAG_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+struct nfct_other { /* a socket that hears the ends of flows with reliable delivery */
+	uint32_t portid, inode;
+};
+
 /* A socket that asks about the namespace it is opened in, or -errno. */
 int nfct_diag_open(void);
-/*
- * The number of sockets but `fd` there that hear the ends of flows with
- * reliable delivery, or -errno.
- */
+/* The sockets of that kind there but `fd`: how many, of which max are named; or -errno. */
+int nfct_diag_others(int diag, int fd, struct nfct_other *ret_other, unsigned max);
+/* Their number alone. */
 int nfct_diag_reliable(int diag, int fd);
+
+/*
+ * "conntrackd (process 812)", as well as can be found out; looks at /proc for
+ * some milliseconds at most.
+ */
+void nfct_whose(const struct nfct_other *, char *text, size_t size);
 
 #endif

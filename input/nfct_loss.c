@@ -78,7 +78,7 @@ nfct_overrun(struct nfct *s, uint64_t now)
 enum ctf_count_is
 nfct_drops_mean(const struct nfct *s)
 {
-	if (s->mask != CTF_DESTROY || nfct_diag_reliable(s->diag, s->fd) != 0)
+	if (s->mask != CTF_DESTROY || s->repeat.on || nfct_diag_reliable(s->diag, s->fd) != 0)
 		return CTF_AT_MOST;
 	return CTF_EXACT;
 }

@@ -83,6 +83,8 @@ slow_tick(struct nfct *s)
 	}
 	nfct_count_retries(s, ctf_now());
 	nfct_ns_tick(s);
+	if (s->mask & CTF_DESTROY && !s->left)
+		nfct_repeat_look(s, ctf_now());
 	if (due(s, NFCT_HEARTBEAT)) {
 		report_coverage(s, false);
 		say_alive(s);
@@ -148,20 +150,6 @@ open_events(struct nfct *s, struct ctf_err *err)
 	return nfct_events_join(s->fd, s->mask, err);
 }
 
-/*
- * A repeat goes to everybody who listens; it is the other's slowness that
- * causes it.
- */
-static void
-say_others(struct nfct *s)
-{
-	s->diag = nfct_diag_open();
-	if (s->diag >= 0 && nfct_diag_reliable(s->diag, s->fd) > 0)
-		ctf_log(nfct_ctx(s), CTF_NOTICE,
-			"somebody else listens with reliable delivery: whenever they are slow, "
-			"the kernel repeats events to all, and flows may be logged twice");
-}
-
 /* In the namespace to be listened to: the settings first, then the events. */
 static int
 start_inside(struct nfct *s, struct ctf_err *err)
@@ -179,7 +167,9 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	r = open_events(s, err);
 	if (r < 0)
 		return r;
-	say_others(s);
+	s->diag = nfct_diag_open();
+	if (nfct_repeat_start(s, fill.max) < 0)
+		return ctf_fail(err, ENOMEM, "no memory");
 	return nfct_sweep_open(s, err);
 }
 
@@ -242,6 +232,7 @@ close_all(struct nfct *s)
 	nfct_sweep_stop(s);
 	nfct_req_close(&s->req);
 	nfct_ns_stop(s);
+	nfct_repeat_stop(s);
 	s->record = NULL;
 }
 
@@ -270,7 +261,8 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0) {
 		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
 		nfct_valve_init(s);
-		s->tick_sec = s->record || s->ns.all || nfct_keeps(s) ? 1 : NFCT_HEARTBEAT;
+		s->tick_sec =
+			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
 		s->every_ms = s->tick_sec * 1000;
 		s->waited_ms = 0;
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);

@@ -32,10 +32,11 @@ tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wr
 
 # The decoder.
 UNIT_TESTS += tests/unit/test_ct_bad tests/unit/test_ct_decode tests/unit/test_ct_diff \
-	tests/unit/test_ct_end tests/unit/test_ct_live tests/unit/test_pcap
+	tests/unit/test_ct_end tests/unit/test_ct_ident tests/unit/test_ct_live tests/unit/test_pcap
 
 # Plugins that are linked in, and the core around them.
 if STOCK_PLUGINS
+UNIT_TESTS += tests/unit/test_keyset
 UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_bpf \
 	tests/unit/test_nfct_select \
 	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_replay tests/unit/test_setup \
