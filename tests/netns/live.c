@@ -223,6 +223,7 @@ live_new(void)
 				      .hash_enable = true,
 				      .reliable = true,
 				      .reliable_fill = 90,
+				      .repeat_memory = 24 << 20,
 				      .sysctl = NFCT_SET,
 				      .select = "",
 				      .accept_src = "",

@@ -35,7 +35,7 @@ struct ctf_ctx { /* what the input told "the core" */
 	struct {
 		const char *name;
 		ctf_counter value;
-	} counter[24];
+	} counter[64];
 	unsigned ncounters;
 	char log[16384];
 	char blamed[64];                     /* option of the last ctf_fail_opt() */
@@ -71,9 +71,10 @@ const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport)
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_loss.c, live_ns.c, live_sweep.c, live_valve.c */
+/* live_loss.c, live_ns.c, live_repeat.c, live_sweep.c, live_valve.c */
 void live_loss_tests(TCase *t);
 void live_ns_tests(TCase *t);
+void live_repeat_tests(TCase *t);
 void live_valve_tests(TCase *t);
 void live_sweep_tests(TCase *t);
 

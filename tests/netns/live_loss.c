@@ -119,7 +119,7 @@ START_TEST(overrun_beside_another)
 	live_read(l, 50);
 	ck_assert_uint_ge(l->ctx.ngaps, 1);
 	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
-	ck_assert(live_said(l, "somebody else listens with reliable delivery"));
+	ck_assert(live_said(l, "listens with reliable delivery, too"));
 	live_free(l);
 	close(fd);
 }
@@ -290,4 +290,5 @@ live_loss_tests(TCase *t)
 	tcase_add_test(t, drain_waits);
 	tcase_add_test(t, drain_now);
 	tcase_add_test(t, drain_idle);
+	live_repeat_tests(t);
 }

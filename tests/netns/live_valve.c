@@ -220,7 +220,7 @@ START_TEST(not_reliable)
 
 	l->conf.reliable = false;
 	live_start(l);
-	ck_assert_uint_eq(l->ctx.tick_msec, 10000);
+	ck_assert_uint_eq(l->ctx.tick_msec, 1000);
 	many_flows(mark() + 1000);
 	lab_flush();
 	ck_assert_uint_eq(entries(), 0);

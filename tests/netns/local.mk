@@ -6,7 +6,7 @@ if STOCK_PLUGINS
 check_PROGRAMS += tests/netns/test_nfct_live
 tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/live.c \
 	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_loss.c \
-	tests/netns/live_ns.c tests/netns/live_sweep.c tests/netns/live_valve.c \
+	tests/netns/live_ns.c tests/netns/live_repeat.c tests/netns/live_sweep.c tests/netns/live_valve.c \
 	tests/netns/live_wire.c
 tests_netns_test_nfct_live_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendto,--wrap=sendmsg
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
@@ -19,6 +19,7 @@ NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/
 	tests/netns/test_burst.py tests/netns/test_crash.py tests/netns/test_namespaces.py \
 	tests/netns/test_open_flows.py tests/netns/test_privs.py tests/netns/test_reliable.py \
 	tests/netns/test_select.py tests/netns/test_stalled.py
+NETNS_TESTS += tests/netns/test_repeat.py
 NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
 	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \

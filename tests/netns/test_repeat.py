@@ -1,0 +1,168 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Another reliable listener, asleep: the kernel repeats, every flow is told once.
+
+300,000 flows end while the other one sleeps for ten seconds with a full receive
+buffer; text has 300,000 records, none twice.  Then with too little memory for
+that: what cannot be told is delivered and counted, and SQLite still has each
+flow once.
+"""
+import os
+import re
+import socket
+import sqlite3
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import lab as labs  # noqa: E402
+import scene  # noqa: E402
+from daemon import Daemon, Failed, configuration, lines, until  # noqa: E402
+
+NS = "repeat"
+MANY = int(os.environ.get("CTF_REPEAT", "300000"))
+FEW = 20000
+ASLEEP = 10.0  # seconds
+PORTS, FIRST_PORT = 50000, 1024  # as in flood.c
+TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
+SOL_NETLINK, ADD_MEMBERSHIP, BROADCAST_ERROR, NO_ENOBUFS = 270, 1, 4, 5
+SO_RCVBUFFORCE = 33
+
+
+class Sleeper:
+    """A reliable listener that reads nothing until it is told to."""
+
+    def __init__(self, lab, buffer):
+        self.fd = lab.socket(NS, socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 12)
+        self.fd.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer)
+        self.fd.bind((0, 0))
+        for option in (BROADCAST_ERROR, NO_ENOBUFS):
+            self.fd.setsockopt(SOL_NETLINK, option, 1)
+        self.fd.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, 3)
+        self.read = 0
+
+    def drain(self):
+        try:
+            while True:
+                self.fd.recv(2048)
+                self.read += 1
+        except BlockingIOError:
+            pass
+
+
+def told(path):
+    """Each flow of flood.c in a LOGEMU file: how often."""
+    seen = {}
+    with open(path, encoding="ascii") as f:
+        for line in f:
+            m = re.search(r"DST=10\.66\.1\.(\d+) .*?DPT=(\d+) ", line)
+            i = (int(m[1]) - 1) * PORTS + int(m[2]) - FIRST_PORT
+            seen[i] = seen.get(i, 0) + 1
+    return seen
+
+
+def counter(daemon, name):
+    """Of the input, as the end says it."""
+    said = re.findall(rf"ct1:NFCT: statistics:.* {name}=(\d+)", daemon.log())
+    return int(said[-1]) if said else 0
+
+
+def run(lab, tmp, daemon, sleeper, count, asleep):
+    """Flows end while the other sleeps; all delivered to both in the end."""
+    flood = labs.helper("flood", tmp)
+    lab.run(NS, flood, str(count), timeout=60)
+    if lab.count(NS) != count:
+        raise Failed(f"{lab.count(NS)} entries instead of {count}")
+    start = time.monotonic()
+    emu = os.path.join(daemon.dir, "emu")
+    for first in range(0, count, PORTS):  # at a pace at which we can take them at once
+        lab.run(NS, "conntrack", "-D", "-d", f"10.66.1.{1 + first // PORTS}", timeout=60)
+        time.sleep(0.1)
+    print(f"{count} ended in {time.monotonic() - start:.1f} s, {lines(emu)} told so far")
+    while time.monotonic() - start < asleep:
+        time.sleep(0.1)
+    kept = lab.count(NS)
+    if kept < count // 2:
+        raise Failed(f"the kernel keeps only {kept} for the one asleep: nothing is shown")
+
+    def drained():
+        sleeper.drain()
+        return lab.count(NS) == 0
+    until("the kernel to be rid of them", drained, step=0.002)
+    until("all to be told", lambda: lines(emu) >= count, step=0.1)
+    sleeper.drain()
+    if sleeper.read < count:
+        raise Failed(f"the other listener got {sleeper.read} of {count}")
+
+
+def asleep_for_long(lab, tmp):
+    """It comes after us and is seen; memory is enough."""
+    where = os.path.join(tmp, "enough")
+    os.mkdir(where)
+    daemon = Daemon(lab, NS, where, configuration(where, [TEXT], {
+        "ct1": "sysctl=ignore\n", "emu1": f'file="{where}/emu"\n'})).start()
+    daemon.wait_log("entering main loop")
+    sleeper = Sleeper(lab, 8 << 20)
+    daemon.wait_log("listens with reliable delivery, too", 5)
+    run(lab, tmp, daemon, sleeper, MANY, ASLEEP)
+    sleeper.fd.close()
+    daemon.wait_log("no longer listens", 5)
+    daemon.stop()
+    seen = told(f"{where}/emu")
+    repeats, maybe = counter(daemon, "repeats"), counter(daemon, "maybe_repeated")
+    print(f"enough memory: {sum(seen.values())} records of {len(seen)} flows, "
+          f"{repeats} repeats left out, {maybe} uncertain")
+    if (sum(seen.values()), len(seen), maybe) != (MANY, MANY, 0):
+        yield f"{sum(seen.values())} records of {len(seen)} flows, {maybe} uncertain"
+    if repeats < MANY // 2:
+        yield f"{repeats} repeats only: nothing is shown"
+    if f"(process {os.getpid()}) listens with" not in daemon.log():
+        yield f"the other listener is not named: {daemon.words()}"
+
+
+def rows(path):
+    try:
+        with sqlite3.connect(path) as db:
+            return db.execute("SELECT count(*), count(DISTINCT dst || ' ' || dport) "
+                              "FROM flows").fetchone()
+    except sqlite3.OperationalError:  # busy
+        return (-1, -1)
+
+
+def too_little_memory(lab, tmp):
+    """It was there before us; a thousand flows are remembered, not more."""
+    where = os.path.join(tmp, "little")
+    os.mkdir(where)
+    sleeper = Sleeper(lab, 1 << 20)
+    daemon = Daemon(lab, NS, where, configuration(
+        where, [TEXT, "ct1:NFCT,db1:SQLITE3"], {
+            "ct1": "sysctl=ignore\nrepeat_memory=24K\n", "emu1": f'file="{where}/emu"\n',
+            "db1": f'db="{where}/flows.db"\ntable="flows"\n'}), "conf")
+    daemon.start()
+    daemon.wait_log("entering main loop")
+    run(lab, tmp, daemon, sleeper, FEW, 2.0)
+    sleeper.fd.close()
+    daemon.stop()
+    seen, db = told(f"{where}/emu"), rows(f"{where}/flows.db")
+    extra = sum(seen.values()) - len(seen)
+    maybe = counter(daemon, "maybe_repeated")
+    print(f"little memory: {sum(seen.values())} records of {len(seen)} flows, "
+          f"{maybe} uncertain, {db[0]} rows of {db[1]} flows")
+    if len(seen) != FEW or db != (FEW, FEW):
+        yield f"{len(seen)} flows in text, {db[0]} rows of {db[1]} flows"
+    if not 0 < extra <= maybe:
+        yield f"{extra} were told twice, but {maybe} said to be uncertain"
+    if f"(process {os.getpid()}) listens with" not in daemon.log():
+        yield f"the other listener is not named: {daemon.words()}"
+
+
+def test(lab, tmp):
+    labs.host_lock(exclusive=True)
+    labs.raise_conntrack_max(lab, MANY + MANY // 3)
+    labs.flood_ns(lab, NS)
+    return [*asleep_for_long(lab, tmp), *too_little_memory(lab, tmp)]
+
+
+scene.main(test)
