@@ -41,6 +41,8 @@ account(struct queue *q, const struct qframe *f, bool in)
 	uint64_t sign = in ? 1 : UINT64_MAX;
 
 	q->bytes += sign * cost(f);
+	if (q->bytes > q->peak)
+		q->peak = q->bytes;
 	q->frames += sign;
 	q->recs += sign * f->f.recs;
 }

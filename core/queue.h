@@ -34,6 +34,7 @@ struct queue {
 	struct qframe *head, *tail, *next, *before_next;
 	unsigned claimed; /* frames from next on */
 	uint64_t bytes, limit;
+	uint64_t peak;         /* the most bytes since whoever looks has set it to 0 */
 	uint64_t frames, recs; /* in the queue */
 	uint64_t last_number;
 	uint64_t upto;                                     /* of the frame pushed last */

@@ -5,6 +5,7 @@
  * frame that is not settled.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,8 @@
 #define DELAY_STOPPING_MS 1000u
 #define BUSY_MS 50u
 #define SETTLE_MS 100u
+#define TIDY_MS 1000u
+#define TIDY_BYTES (256u << 10)
 
 uint64_t
 clock_ms(void)
@@ -173,8 +176,8 @@ fail_session(struct sink *s, const struct ctf_err *err)
 	back_off(s, err);
 }
 
-/* Waits for a kick, the session's end (watch), or the time. */
-static void
+/* Waits for a kick, the session's end (watch), or the time; false: for the time. */
+static bool
 wait_for(struct sink *s, bool watch, int timeout_ms)
 {
 	struct pollfd p[3] = { { s->kick, POLLIN, 0 },
@@ -185,11 +188,42 @@ wait_for(struct sink *s, bool watch, int timeout_ms)
 	eventfd_t n;
 
 	if (poll(p, 3, timeout_ms) <= 0)
-		return;
+		return false;
 	if (p[0].revents)
 		eventfd_read(s->kick, &n);
 	if (p[2].revents && plugin(s)->idle(s->ctx.obj, &err) != CTF_SENT)
 		fail_session(s, &err);
+	return true;
+}
+
+static bool
+was_long(struct sink *s)
+{
+	bool is;
+
+	pthread_mutex_lock(&s->lock);
+	is = s->queue.peak > TIDY_BYTES;
+	pthread_mutex_unlock(&s->lock);
+	return is;
+}
+
+/*
+ * There is nothing to deliver.  The C library keeps the memory a long queue has
+ * left behind, unless it is told, in a quiet moment, to give it back.
+ */
+static void
+rest(struct sink *s, bool unsettled)
+{
+	bool tidy = !unsettled && was_long(s);
+
+	if (wait_for(s, true, unsettled ? (int)SETTLE_MS : tidy ? (int)TIDY_MS : -1) || !tidy)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->queue.peak = 0;
+	pthread_mutex_unlock(&s->lock);
+#ifdef HAVE_MALLOC_TRIM
+	malloc_trim(0);
+#endif
 }
 
 static void
@@ -322,7 +356,7 @@ worker(void *arg)
 		else if (n)
 			deliver(s, frames, n);
 		else
-			wait_for(s, true, unsettled ? (int)SETTLE_MS : -1);
+			rest(s, unsettled);
 		if (!n && unsettled && s->state != SINK_DOWN)
 			settle(s);
 	}
