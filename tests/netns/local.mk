@@ -28,10 +28,15 @@ NETNS_TESTS += tests/netns/test_restart.py
 NETNS_MODULES += tests/netns/fdstore.py
 check_PROGRAMS += tests/netns/flood
 tests_netns_flood_LDADD =
+# A sanitizer takes more memory than this one allows.
+MEMORY_TESTS = tests/netns/test_memory.py
 if ALL_PLUGINS
 TESTS += $(NETNS_TESTS)
+if !SANITIZED
+TESTS += $(MEMORY_TESTS)
 endif
-dist_check_SCRIPTS += $(NETNS_TESTS)
+endif
+dist_check_SCRIPTS += $(NETNS_TESTS) $(MEMORY_TESTS)
 EXTRA_DIST += $(NETNS_MODULES)
 
 # The long forms; never part of make check.
