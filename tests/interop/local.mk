@@ -3,10 +3,12 @@ TESTS += tests/interop/test_ipfix_check.py
 dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_check.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
+INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
+	tests/interop/test_sessions.py
 if ALL_PLUGINS
-TESTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
+TESTS += $(INTEROP_TESTS)
 endif
-dist_check_SCRIPTS += tests/interop/test_collectors.py tests/interop/test_sessions.py
+dist_check_SCRIPTS += $(INTEROP_TESTS)
 EXTRA_DIST += tests/interop/collectors.py
 
 # Beside the real ulogd2, where it is installed: part of make soak.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flood COUNT [RATE]: COUNT UDP flows of one packet each, RATE a second, or as
- * fast as one socket can.
+ * flood COUNT [RATE [FIRST]]: COUNT UDP flows of one packet each, RATE a second
+ * or (0) as fast as one socket can, from flow FIRST on.
  *
  * Flow i goes from 10.66.0.1:9000 to 10.66.1.(1 + i / PORTS),
  * port 1024 + i % PORTS, and carries 1 + i % 64 bytes, so that a reader of
@@ -96,13 +96,14 @@ main(int argc, char **argv)
 	struct batch *b = calloc(1, sizeof(*b));
 	uint32_t count = argc >= 2 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
 	uint32_t rate = argc >= 3 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+	uint32_t first = argc >= 4 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
 	int fd = open_socket(), r = 0;
 	struct timespec start;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 
-	if (!count || count > 250u * PORTS || !b || fd < 0) {
-		fprintf(stderr, "flood COUNT [RATE]: %s\n",
+	if (!count || count > 250u * PORTS || first > 250u * PORTS - count || !b || fd < 0) {
+		fprintf(stderr, "flood COUNT [RATE [FIRST]]: %s\n",
 			count ? strerror(errno) : "how many flows?");
 		free(b);
 		return 1;
@@ -110,7 +111,7 @@ main(int argc, char **argv)
 	for (uint32_t i = 0; i < count && r == 0; i += BATCH) {
 		if (rate)
 			pace(&start, i, rate);
-		r = send_some(fd, b, i, count - i < BATCH ? count - i : BATCH);
+		r = send_some(fd, b, first + i, count - i < BATCH ? count - i : BATCH);
 	}
 	if (r < 0)
 		fprintf(stderr, "flood: %s\n", strerror(-r));
