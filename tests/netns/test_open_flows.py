@@ -22,6 +22,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
+from fdstore import Manager, Service  # noqa: E402
 
 NS = "open"
 PEER = "10.66.9.9"
@@ -57,8 +58,8 @@ class Senders:
 class Scene:
     """A daemon with a native database, restarted as often as wanted."""
 
-    def __init__(self, lab, tmp, counters):
-        self.lab, self.dir = lab, os.path.join(tmp, counters)
+    def __init__(self, lab, tmp, name, counters):
+        self.lab, self.dir = lab, os.path.join(tmp, name)
         os.mkdir(self.dir)
         self.conf = configuration(self.dir, ["ct1:NFCT,db1:SQLITE3"], {
             "ct1": f'active_timeout=1\nactive_counters="{counters}"\nreliable=1\n',
@@ -113,7 +114,8 @@ class Scene:
 
 
 def play(lab, tmp, counters):
-    s = Scene(lab, tmp, counters)
+    """Over a restart and crashes."""
+    s = Scene(lab, tmp, counters, counters)
     s.senders.send(0, 30, 5)  # before it is there
     s.start()
     s.settle("the start")
@@ -164,6 +166,28 @@ def play(lab, tmp, counters):
     print(f"active_counters={counters}: {FLOWS} flows, {packets} packets, each counted once")
 
 
+def handed_over(lab, tmp, counters):
+    """From process to process: no gap, and each stretch of coverage has its end."""
+    s = Scene(lab, tmp, f"{counters}-handed", counters)
+    s.daemon = Service(lab, NS, s.dir, s.conf, Manager(s.dir)).start()
+    for run in range(3):
+        s.senders.send(10 * run, FLOWS, 6)
+        s.settle(f"run {run}")
+        s.daemon.hand_over()
+        s.finish(10 * run, 10 * run + 10)  # heard by the next one
+        s.daemon.start()
+        until("ends of while nobody was there", lambda want=10 * run + 10: s.number(
+            "SELECT count(*) FROM flows") == want)
+        s.stays(f"run {run}", 0.5)
+    s.count(30, FLOWS - 30, "after three runs")
+    assert s.query("SELECT * FROM gaps") == [], s.query("SELECT * FROM gaps")
+    got = s.query("SELECT to_ns >= last_alive_ns FROM coverage ORDER BY from_ns")
+    assert [r[0] for r in got][-1] is None and all(r[0] for r in got[:-1]) and \
+        len(got) >= 4, got
+    s.daemon.stop(signal.SIGINT)
+    print(f"active_counters={counters}: handed over three times")
+
+
 def main():
     labs.need_root()
     labs.host_lock()
@@ -172,6 +196,8 @@ def main():
             labs.flood_ns(lab, NS)
             lab.sysctl(NS, events=1)  # what is older than the daemon tells its end, too
             play(lab, tmp, counters)
+            if counters == "delta":
+                handed_over(lab, tmp, counters)
             os.close(lab.ns.pop(NS))
 
 
