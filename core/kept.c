@@ -25,6 +25,12 @@ has_name(const struct ctf_ctx *ctx)
 	return ctx->inst->plugin->role == CTF_INPUT || (ctx->sink && !ctx->enc);
 }
 
+static void
+name_block(const struct ctf_ctx *ctx, const char *part, char name[600])
+{
+	snprintf(name, 600, "%s:%s %s", ctx->inst->id, ctx->inst->plugin->name, part);
+}
+
 void *
 ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 {
@@ -32,7 +38,7 @@ ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 	bool kept = false;
 	void *p = NULL;
 
-	snprintf(name, sizeof(name), "%s:%s %s", ctx->inst->id, ctx->inst->plugin->name, part);
+	name_block(ctx, part, name);
 	if (has_name(ctx))
 		p = state_block(page_of(ctx), name, size, &kept);
 	if (!p)
@@ -40,6 +46,15 @@ ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 	if (p)
 		*ret_kept = kept;
 	return p;
+}
+
+void *
+ctf_state_before(struct ctf_ctx *ctx, const char *part, size_t size)
+{
+	char name[600];
+
+	name_block(ctx, part, name);
+	return state_before(page_of(ctx), name, size);
 }
 
 bool

@@ -43,6 +43,8 @@ struct state {
 	pthread_mutex_t lock;
 	struct state_file file;
 	size_t used;
+	uint8_t *old; /* the file of the earlier run, if its processes may live */
+	size_t old_len;
 	bool same_boot, said_full;
 	char path[PATH_MAX];
 };
@@ -212,6 +214,9 @@ replace(struct state *s, const char *conf, const struct priv *priv, int old_fd)
 		write_head(s, conf);
 		if (old_fd >= 0)
 			take_over(s, old, len);
+		if (s->same_boot)
+			s->old = state_file_map(old_fd, len);
+		s->old_len = len;
 		ret = state_file_name(path, s->path, old_fd >= 0);
 	}
 	if (ret) {
@@ -295,6 +300,8 @@ state_close(struct state *s)
 	if (!s)
 		return;
 	state_file_close(&s->file);
+	if (s->old)
+		munmap(s->old, s->old_len);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
@@ -308,12 +315,12 @@ state_same_boot(const struct state *s)
 /* ---- blocks ---- */
 
 static struct block *
-find(struct state *s, const char *name, size_t size)
+find(uint8_t *map, size_t used, const char *name, size_t size)
 {
 	size_t len = strlen(name);
 	struct block *b;
 
-	for (size_t at = aligned(sizeof(struct head)); (b = block_at(s->file.map, s->used, at));
+	for (size_t at = aligned(sizeof(struct head)); (b = block_at(map, used, at));
 	     at += block_len(b))
 		if (b->size == size && b->name_len == len &&
 		    memcmp(block_name(b), name, len) == 0)
@@ -349,7 +356,7 @@ state_block(struct state *s, const char *name, size_t size, bool *ret_kept)
 	if (!s)
 		return NULL;
 	pthread_mutex_lock(&s->lock);
-	b = find(s, name, size);
+	b = find(s->file.map, s->used, name, size);
 	kept = b != NULL;
 	if (!b)
 		b = append(s, name, size);
@@ -364,6 +371,14 @@ state_block(struct state *s, const char *name, size_t size, bool *ret_kept)
 		return NULL;
 	*ret_kept = kept;
 	return (uint8_t *)b + data_at(b->name_len);
+}
+
+void *
+state_before(const struct state *s, const char *name, size_t size)
+{
+	struct block *b = s && s->old ? find(s->old, s->old_len, name, size) : NULL;
+
+	return b ? (uint8_t *)b + data_at(b->name_len) : NULL;
 }
 
 /* ---- plain memory ---- */

@@ -38,6 +38,8 @@ void state_close(struct state *);
  * there is no room (said), or no page.
  */
 void *state_block(struct state *, const char *name, size_t size, bool *ret_kept);
+/* The block of the earlier run itself, not the copy; until state_close(); or NULL. */
+void *state_before(const struct state *, const char *name, size_t size);
 /* The earlier run was since this machine was started; false if there was none. */
 bool state_same_boot(const struct state *);
 

@@ -93,6 +93,14 @@ state_file_read(int fd, size_t *ret_len)
 	return p;
 }
 
+uint8_t *
+state_file_map(int fd, size_t len)
+{
+	void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return map == MAP_FAILED ? NULL : map;
+}
+
 int
 state_file_grow(struct state_file *s, size_t need)
 {

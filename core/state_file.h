@@ -21,6 +21,8 @@ struct state_file {
 int state_file_old(const char *path, int *ret_fd);
 /* All of it, to be freed; NULL if it can be none of ours. */
 uint8_t *state_file_read(int fd, size_t *ret_len);
+/* Its memory, shared with who else has mapped it; NULL: cannot. */
+uint8_t *state_file_map(int fd, size_t len);
 /* A new one with room for `need` bytes, owned by that user, locked and mapped. */
 int state_file_new(struct state_file *, const char *path, const struct priv *, size_t need);
 /* Gives it its name; -EEXIST: another process was first. */

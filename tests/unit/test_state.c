@@ -342,6 +342,42 @@ START_TEST(locked_by_the_living_alone)
 }
 END_TEST
 
+/* What the dead has left behind sees what its successor writes, and answers. */
+START_TEST(before_is_shared)
+{
+	struct state *s;
+	_Atomic uint32_t *word;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		s = state_open(DIR_NAME, CONF, NULL);
+		word = state_block(s, "word", sizeof(*word), &(bool){ false });
+		ck_assert_ptr_null(state_before(s, "word", sizeof(*word)));
+		*word = 1;
+		if (fork() == 0)
+			for (int i = 0; i < 5000; i++) {
+				usleep(1000);
+				if (*word == 2)
+					_exit((int)(*word = 3));
+			}
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	s = state_open(DIR_NAME, CONF, NULL);
+	word = state_before(s, "word", sizeof(*word));
+	ck_assert_ptr_nonnull(word);
+	ck_assert_ptr_ne(word, state_block(s, "word", sizeof(*word), &(bool){ false }));
+	ck_assert_ptr_null(state_before(s, "word", 8));
+	ck_assert_ptr_null(state_before(s, "none", sizeof(*word)));
+	ck_assert_uint_eq(*word, 1);
+	*word = 2;
+	for (int i = 0; i < 5000 && *word != 3; i++)
+		usleep(1000);
+	ck_assert_uint_eq(*word, 3);
+	state_close(s);
+}
+END_TEST
+
 START_TEST(unusable_folder)
 {
 	ck_assert_ptr_null(state_open("no/such/folder", CONF, NULL));
@@ -392,6 +428,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, something_else_there);
 	tcase_add_test(t, a_folder_or_a_link_there);
 	tcase_add_test(t, locked_by_the_living_alone);
+	tcase_add_test(t, before_is_shared);
 	tcase_add_test(t, unusable_folder);
 	tcase_add_test(t, plain_memory_is_shared);
 }

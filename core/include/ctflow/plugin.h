@@ -217,6 +217,12 @@ CTF_API char *ctf_fmt_ip(char *p, const uint8_t *ip, int family);
  * Write as often as need be: it is memory.  NULL: out of memory.
  */
 CTF_API void *ctf_state(struct ctf_ctx *, const char *part, size_t size, bool *ret_kept);
+/*
+ * What the earlier run left under that name, itself and not the copy of it: a
+ * process forked then that lives on still shares it.  NULL: nothing, or no
+ * such process can be.
+ */
+CTF_API void *ctf_state_before(struct ctf_ctx *, const char *part, size_t size);
 
 enum ctf_ended {                        /* how the earlier run of this input or sink ended */
 		 CTF_ENDED_UNKNOWN = 0, /* there was none that we know of */
