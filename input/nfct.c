@@ -53,6 +53,9 @@ static const struct ctf_opt opts[] = {
 	{ "reliable_fill", CTF_OUINT, AT(reliable_fill), 1, 100, "90", NULL,
 	  "percent of nf_conntrack_max: a table fuller than that because it keeps ended flows "
 	  "for us lets go of them; they are a gap" },
+	{ "guard_timeout", CTF_OMSEC, AT(guard_timeout), 0, 3600000, "1", NULL,
+	  "a second process does the same when ctflowd has not read for that long, or is "
+	  "dead; 0: there is none" },
 	{ "repeat_memory", CTF_OSIZE, AT(repeat_memory), 0, UINT64_C(1) << 36, "24M", NULL,
 	  "ended flows to remember, 24 bytes each, while another reliable listener makes the "
 	  "kernel repeat them; at 24M no more than nf_conntrack_max; 0: repeats are kept" },
@@ -116,6 +119,7 @@ make_counters(struct nfct *s)
 	s->retries = ctf_counter_new(ctx, "retries");
 	s->unreported = ctf_counter_new(ctx, "unreported");
 	s->valve_opened = ctf_counter_new(ctx, "valve_opened");
+	s->guard_released = ctf_counter_new(ctx, "guard_released");
 	nfct_repeat_setup(s);
 }
 
@@ -126,6 +130,7 @@ nfct_setup(void *self, struct ctf_err *err)
 	int r;
 
 	s->fd = s->req.fd = s->diag = -1;
+	nfct_guard_init(&s->guard);
 	s->in.flow_end = nfct_conf(s)->flow_end;
 	r = choose_groups(s, err);
 	if (r == 0)
@@ -321,6 +326,7 @@ nfct_read(void *self, struct ctf_batch *b)
 	uint64_t now = ctf_now();
 	int r = read_all(s, b, now, &t);
 
+	nfct_guard_beat(&s->guard, now, r == CTF_READ_IDLE);
 	s->read_ns = now;
 	if (t.events)
 		s->event_ns = now;

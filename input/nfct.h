@@ -6,6 +6,7 @@
 #include <ctflow/plugin.h>
 #include "ct_decode.h"
 #include "nfct_bpf.h"
+#include "nfct_guard.h"
 #include "nfct_hand.h"
 #include "nfct_ns.h"
 #include "nfct_repeat.h"
@@ -27,6 +28,7 @@ struct nfct_conf {
 	unsigned active_counters, flow_end;
 	bool hash_enable, reliable;
 	uint64_t reliable_fill; /* percent */
+	uint64_t guard_timeout; /* ms */
 	uint64_t repeat_memory; /* bytes */
 	unsigned sysctl;        /* enum nfct_policy */
 	const char *select, *accept_src, *accept_dst, *accept_proto;
@@ -41,7 +43,7 @@ struct nfct {
 	unsigned mask; /* groups to join, as CTF_NEW ... */
 	struct nfct_select select;
 	ctf_counter *events, *ignored, *malformed, *no_counters, *no_start;
-	ctf_counter *lost, *retries, *unreported, *valve_opened;
+	ctf_counter *lost, *retries, *unreported, *valve_opened, *guard_released;
 
 	/* while started */
 	int fd; /* the event socket */
@@ -63,6 +65,7 @@ struct nfct {
 	uint64_t calm_ns;  /* up to here nothing had to be retried */
 	uint64_t said_ns;  /* the last warning about losses */
 	struct nfct_valve valve;
+	struct nfct_guard guard;
 	struct nfct_hand hand;
 	struct nfct_sweep sweep;
 	struct nfct_repeat repeat;

@@ -120,6 +120,8 @@ nfct_hand_start(struct nfct *s)
 	} else {
 		h->kept = ctf_keep_fd(nfct_ctx(s), STORED, s->fd) == 0;
 	}
+	if (h->kept)
+		nfct_guard_stored(&s->guard);
 }
 
 bool
@@ -130,25 +132,19 @@ nfct_hand_wants(const struct nfct *s, const struct ctf_rec *rec)
 
 /* ---- the process after ---------------------------------------------------------- */
 
-/* A guard that lives sees to it that what the kernel keeps does not fill the table. */
-static bool
-is_guarded(const struct nfct *s)
-{
-	return false;
-}
-
 /* True: what does not fit into the socket from now on is lost. */
 static bool
 keep_nothing(struct nfct *s)
 {
-	bool let_go = s->valve.open;
+	bool let_go;
 
 	if (!nfct_keeps(s))
 		return false;
+	if (nfct_guard_handed_over(s)) /* it sees to it that the table does not fill up */
+		return false;
+	let_go = s->valve.open;
 	nfct_valve_end(s);
 	nfct_count_retries(s, ctf_now());
-	if (is_guarded(s))
-		return let_go;
 	return nfct_events_keep(s->fd, false) == 0 || let_go;
 }
 

@@ -151,8 +151,8 @@ nfct_downtime(struct nfct *s)
 {
 	struct ctf_earlier e = ctf_earlier(nfct_ctx(s));
 
-	/* with its socket came what was queued */
-	if (s->hand.inherited || e.last_ns == 0)
+	/* with its socket came what was queued; or its guard has counted */
+	if (s->hand.inherited || s->guard.told || e.last_ns == 0)
 		return;
 	if (e.ended != CTF_ENDED_DIED && e.ended != CTF_ENDED_HANDED)
 		return;

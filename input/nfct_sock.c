@@ -179,6 +179,15 @@ nfct_events_keep(int fd, bool keep)
 	return set_flag(fd, NETLINK_BROADCAST_ERROR, keep);
 }
 
+bool
+nfct_events_kept(int fd)
+{
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	return getsockopt(fd, SOL_NETLINK, NETLINK_BROADCAST_ERROR, &on, &len) < 0 || on;
+}
+
 int
 nfct_events_mem(int fd, struct nfct_mem *ret_mem)
 {

@@ -37,6 +37,8 @@ int nfct_events_join(int fd, unsigned mask, struct ctf_err *err);
 void nfct_events_leave(int fd, unsigned mask);
 /* Whether the kernel keeps ended flows it could not deliver to a reliable socket. */
 int nfct_events_keep(int fd, bool keep);
+/* False: it does not. */
+bool nfct_events_kept(int fd);
 int nfct_events_mem(int fd, struct nfct_mem *ret_mem);
 
 /* ---- requests -------------------------------------------------------------- */

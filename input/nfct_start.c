@@ -95,8 +95,11 @@ static void
 tick(void *self)
 {
 	struct nfct *s = self;
-	unsigned slow = s->tick_sec * 1000, want = nfct_valve_look(s);
+	unsigned slow = s->tick_sec * 1000, want;
 
+	nfct_guard_beat(&s->guard, ctf_now(), false);
+	nfct_guard_look(s);
+	want = nfct_valve_look(s);
 	s->waited_ms += s->every_ms;
 	if (s->waited_ms >= slow) {
 		s->waited_ms = 0;
@@ -130,10 +133,13 @@ open_events(struct nfct *s, struct ctf_err *err)
 	s->buffer = c->buffer_size ? c->buffer_size : default_buffer();
 	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
 		s->buffer = c->buffer_maxsize;
-	if (nfct_hand_take(s) == 0)
+	if (nfct_hand_take(s) == 0) {
+		nfct_guard_start(s);
+		nfct_guard_greet(s, true);
 		r = nfct_hand_renew(s, err);
-	else
+	} else {
 		r = nfct_events_open(c->reliable, s->select.prog, s->select.len, &s->fd, err);
+	}
 	if (r == 0)
 		r = nfct_ns_listen(s, err);
 	if (r < 0)
@@ -147,7 +153,12 @@ open_events(struct nfct *s, struct ctf_err *err)
 			"receive buffer is %lld bytes only (net.core.rmem_max; more needs "
 			"CAP_NET_ADMIN)",
 			(long long)got);
-	return nfct_events_join(s->fd, s->mask, err);
+	if (!s->hand.inherited)
+		nfct_guard_start(s);
+	r = nfct_events_join(s->fd, s->mask, err);
+	if (r == 0 && !s->hand.inherited)
+		nfct_guard_greet(s, false);
+	return r;
 }
 
 /* In the namespace to be listened to: the settings first, then the events. */
@@ -224,6 +235,7 @@ say_useless(const struct nfct *s)
 static void
 close_all(struct nfct *s)
 {
+	nfct_guard_end(&s->guard);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->diag >= 0)

@@ -89,15 +89,21 @@ open_valve(struct nfct *s)
 	struct nfct_valve *v = &s->valve;
 	struct nfct_mem before, after;
 
-	if (change(s, false, &before, &after) < 0)
+	if (!nfct_guard_claim(&s->guard))
 		return false;
+	if (change(s, false, &before, &after) < 0) {
+		nfct_guard_closed(&s->guard);
+		return false;
+	}
 	ctf_count(s->retries, before.drops - s->drops);
-	s->drops = before.drops;
+	s->drops = v->base = before.drops;
 	v->open = true;
+	v->guard = false;
 	v->exact = before.drops == after.drops && nfct_drops_mean(s) == CTF_EXACT;
 	v->from_ns = s->calm_ns;
 	v->open_ns = ctf_now();
 	v->lost = v->looks = 0;
+	nfct_guard_opened(s);
 	ctf_count(s->valve_opened, 1);
 	return true;
 }
@@ -145,7 +151,7 @@ report(struct nfct *s)
 	v->open = false;
 	s->calm_ns = now;
 	if (v->lost)
-		nfct_report_gap(s, "valve", v->from_ns, v->lost,
+		nfct_report_gap(s, v->guard ? "guard" : "valve", v->from_ns, v->lost,
 				exact ? CTF_EXACT : CTF_AT_MOST);
 	ctf_log(nfct_ctx(s), CTF_NOTICE,
 		"the kernel has not kept ended flows for %llu.%03llu s: %s%llu lost",
@@ -163,6 +169,7 @@ close_valve(struct nfct *s)
 	s->valve.exact &= before.drops == after.drops;
 	count_lost(s, after.drops);
 	s->valve.seen = after.drops;
+	nfct_guard_closed(&s->guard);
 	report(s);
 }
 
@@ -185,6 +192,52 @@ others_wait(struct nfct *s, const struct nfct_mem *mem)
 	return now - v->full_since >= FULL_FOR && v->calm < CALM;
 }
 
+static void
+adopt(struct nfct *s)
+{
+	struct nfct_valve *v = &s->valve;
+
+	s->drops = v->base;
+	v->open = v->guard = true;
+	v->lost = v->looks = v->calm = 0;
+	ctf_count(s->guard_released, 1);
+	ctf_log(nfct_ctx(s), CTF_WARNING,
+		"ctflowd did not read while the connection table filled up; so its guard let "
+		"go of the ended flows that waited there: until the table has drained they "
+		"are lost (find what kept ctflowd from running)");
+}
+
+void
+nfct_valve_adopt(struct nfct *s)
+{
+	const struct nfct_note *n = s->guard.note;
+	struct nfct_valve *v = &s->valve;
+
+	if (v->open || !nfct_guard_released(&s->guard))
+		return;
+	v->base = atomic_load(&n->base);
+	v->exact = atomic_load(&n->exact) && nfct_drops_mean(s) == CTF_EXACT;
+	v->from_ns = atomic_load(&n->from_ns);
+	v->open_ns = atomic_load(&n->let_go_ns);
+	adopt(s);
+}
+
+/* A guard nobody could greet, for want of a state page, had the socket as well. */
+static void
+adopt_from_unknown(struct nfct *s)
+{
+	struct nfct_valve *v = &s->valve;
+
+	if (v->open || nfct_events_kept(s->fd) || !nfct_guard_claim(&s->guard))
+		return;
+	v->base = s->drops;
+	v->exact = false;
+	v->from_ns = s->calm_ns;
+	v->open_ns = ctf_now();
+	nfct_guard_opened(s);
+	adopt(s);
+}
+
 /* Somebody may come and go while it is open. */
 static void
 look_at_others(struct nfct *s)
@@ -205,6 +258,8 @@ nfct_valve_look(struct nfct *s)
 
 	if (!nfct_keeps(s) || s->left || nfct_events_mem(s->fd, &mem) < 0)
 		return 0;
+	nfct_valve_adopt(s);
+	adopt_from_unknown(s);
 	grown = mem.drops != v->seen;
 	v->seen = mem.drops;
 	v->calm = grown ? 0 : v->calm + (v->calm < CALM);
@@ -229,6 +284,7 @@ nfct_valve_end(struct nfct *s)
 {
 	struct nfct_mem mem;
 
+	nfct_valve_adopt(s);
 	if (!s->valve.open)
 		return;
 	if (nfct_events_mem(s->fd, &mem) == 0)

@@ -10,9 +10,11 @@ struct nfct;
 
 struct nfct_valve {
 	bool open;      /* the kernel keeps nothing for us now */
+	bool guard;     /* it was the guard that has opened it */
 	bool exact;     /* each drop since then is one flow */
 	bool said;      /* that the table cannot be looked at */
 	uint32_t seen;  /* of the drop counter: by the last look */
+	uint32_t base;  /* and when it was opened */
 	unsigned calm;  /* looks since it has grown */
 	unsigned looks; /* since it was opened */
 	uint64_t from_ns, open_ns, lost;
@@ -25,6 +27,8 @@ void nfct_valve_init(struct nfct *s);
  * until it wants to look again; 0: whenever.
  */
 unsigned nfct_valve_look(struct nfct *s);
+/* If the guard has let go of what the kernel kept, the valve is open. */
+void nfct_valve_adopt(struct nfct *s);
 /* Nothing will be heard any more: an open valve is now a gap. */
 void nfct_valve_end(struct nfct *s);
 

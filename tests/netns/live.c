@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "batch.h"
@@ -78,6 +79,41 @@ ctf_want(struct ctf_ctx *ctx, const char *name, ctf_ref *ret_ref,
 		return 0;
 	}
 	return -ENOENT;
+}
+
+static struct live_part *
+find_part(struct ctf_ctx *ctx, const char *name)
+{
+	struct live_part *p = ctx->part;
+
+	while (p->p && strcmp(p->name, name) != 0)
+		p++;
+	return p;
+}
+
+void *
+ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
+{
+	struct live_part *p = find_part(ctx, part);
+	bool again = p->p; /* by an earlier start */
+
+	if (!p->p) {
+		snprintf(p->name, sizeof(p->name), "%s", part);
+		p->p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			    0);
+		ck_assert(p->p != MAP_FAILED);
+		if (ctx->before)
+			memcpy(p->p, ctf_state_before(ctx, part, size), size);
+	}
+	*ret_kept = again || ctx->before;
+	return p->p;
+}
+
+void *
+ctf_state_before(struct ctf_ctx *ctx, const char *part, size_t size)
+{
+	return ctx->before ? find_part((struct ctf_ctx *)(uintptr_t)ctx->before, part)->p
+			   : NULL;
 }
 
 int
@@ -155,21 +191,6 @@ ctf_alive(const struct ctf_ctx *ctx)
 {
 }
 
-void *
-ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
-{
-	unsigned i = 0;
-
-	while (i < ctx->nparts && strcmp(ctx->part[i], part) != 0)
-		i++;
-	*ret_kept = i < ctx->nparts; /* by an earlier start */
-	ck_assert_uint_lt(i, 8);
-	ck_assert_uint_le(size, sizeof(ctx->state[i]));
-	if (i == ctx->nparts)
-		ctx->part[ctx->nparts++] = part;
-	return ctx->state[i];
-}
-
 void
 ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 {
@@ -224,6 +245,7 @@ live_new(void)
 				      .reliable = true,
 				      .reliable_fill = 90,
 				      .repeat_memory = 24 << 20,
+				      .guard_timeout = 0,
 				      .sysctl = NFCT_SET,
 				      .select = "",
 				      .accept_src = "",

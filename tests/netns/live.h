@@ -18,6 +18,12 @@ struct live_watch {
 	int (*fill)(void *self, struct ctf_batch *);
 };
 
+#define LIVE_PARTS 8
+struct live_part {
+	char name[16];
+	void *p;
+};
+
 struct ctf_ctx { /* what the input told "the core" */
 	void (*tick)(void *);
 	uint64_t tick_msec;
@@ -37,12 +43,11 @@ struct ctf_ctx { /* what the input told "the core" */
 		ctf_counter value;
 	} counter[64];
 	unsigned ncounters;
+	struct live_part part[LIVE_PARTS]; /* of the state page */
+	const struct ctf_ctx *before;      /* the earlier run, or NULL */
 	char log[16384];
-	char blamed[64];                     /* option of the last ctf_fail_opt() */
-	struct ctf_earlier earlier;          /* what the test says of the run before */
-	_Alignas(64) uint8_t state[8][1024]; /* ctf_state() */
-	const char *part[8];
-	unsigned nparts;
+	char blamed[64];            /* option of the last ctf_fail_opt() */
+	struct ctf_earlier earlier; /* what the test says of the run before */
 };
 
 struct live {

@@ -10,7 +10,12 @@ tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/li
 	tests/netns/live_wire.c
 tests_netns_test_nfct_live_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendto,--wrap=sendmsg
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
-TESTS += tests/netns/test_nfct_live
+check_PROGRAMS += tests/netns/test_nfct_guard
+tests_netns_test_nfct_guard_SOURCES = tests/netns/test_nfct_guard.c tests/netns/live.c \
+	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_guard_dead.c \
+	tests/netns/live_guard.h
+tests_netns_test_nfct_guard_LDADD = $(tests_netns_test_nfct_live_LDADD)
+TESTS += tests/netns/test_nfct_live tests/netns/test_nfct_guard
 endif
 endif
 

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* nfct_guard.c - the guard as the daemon sees it; see nfct_guard.h. */
+#include "nfct.h"
+#include "nfct_diag.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#define END_MS 1000u  /* for a guard to end when it is told to */
+#define GREET_MS 500u /* and for the one before it */
+#define QUIET (60 * NFCT_SEC)
+
+void
+nfct_guard_init(struct nfct_guard *g)
+{
+	*g = (struct nfct_guard){ .link = -1, .count = -1, .max = -1, .diag = -1 };
+}
+
+/* ---- the page ------------------------------------------------------------------ */
+
+/* An input that is started anew in the same process has left nobody behind. */
+static int
+take_page(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+	struct nfct_page *was;
+	bool kept = false;
+
+	if (g->page)
+		return 0;
+	g->page = ctf_state(nfct_ctx(s), "guard", sizeof(*g->page), &kept);
+	if (!g->page)
+		return -ENOMEM;
+	was = ctf_state_before(nfct_ctx(s), "guard", sizeof(*g->page));
+	if (was) {
+		uint32_t turn = atomic_load(&was->turn) & 1;
+
+		g->copy = &g->page->note[turn];
+		if (atomic_load(&was->note[turn].pid))
+			g->before = &was->note[turn];
+	}
+	return 0;
+}
+
+/* The note for the next guard; the one in force stays with who has it. */
+static struct nfct_note *
+turn_page(struct nfct *s)
+{
+	const struct nfct_valve *v = &s->valve;
+	struct nfct_page *p = s->guard.page;
+	uint32_t turn = atomic_load(&p->turn) + 1;
+	struct nfct_note *n = &p->note[turn & 1];
+
+	memset(n, 0, sizeof(*n));
+	atomic_store(&n->beat, ctf_now());
+	atomic_store(&n->empty_ns, ctf_now());
+	atomic_store(&n->stored, s->hand.kept);
+	if (v->open) {
+		atomic_store(&n->base, v->base);
+		atomic_store(&n->exact, v->exact);
+		atomic_store(&n->from_ns, v->from_ns);
+		atomic_store(&n->let_go_ns, v->open_ns);
+		atomic_store(&n->let_go, NFCT_BY_VALVE);
+	}
+	atomic_store(&p->turn, turn);
+	return n;
+}
+
+/* ---- a guard ------------------------------------------------------------------- */
+
+static int
+open_setting(const char *path)
+{
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* They must be opened in the namespace, and a later guard is made outside of it. */
+static void
+open_views(struct nfct_guard *g)
+{
+	if (g->count < 0)
+		g->count = open_setting("/proc/sys/net/netfilter/nf_conntrack_count");
+	if (g->max < 0)
+		g->max = open_setting("/proc/sys/net/netfilter/nf_conntrack_max");
+	if (g->diag < 0)
+		g->diag = nfct_diag_open();
+}
+
+static int
+fork_guard(struct nfct *s)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	struct nfct_guard *g = &s->guard;
+	struct nfct_guard_job job = { .fd = s->fd,
+				      .count = g->count,
+				      .max = g->max,
+				      .diag = g->diag,
+				      .timeout_ms = (unsigned)c->guard_timeout,
+				      .fill = (unsigned)c->reliable_fill,
+				      .mask = s->mask,
+				      .everywhere = s->ns.heard >= 0 };
+	int link[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) < 0)
+		return -errno;
+	job.link = link[1];
+	job.note = g->note = turn_page(s);
+	g->pid = fork();
+	if (g->pid == 0)
+		nfct_guard_run(&job);
+	close(link[1]);
+	if (g->pid < 0) {
+		g->pid = 0;
+		g->note = NULL;
+		close(link[0]);
+		return -errno;
+	}
+	g->link = link[0];
+	atomic_store(&g->note->pid, (uint32_t)g->pid);
+	return 0;
+}
+
+static void
+must_fork(struct nfct *s)
+{
+	int r = fork_guard(s);
+
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR,
+			"no guard process (%s): if ctflowd hangs, reliable=1 can fill the "
+			"connection table",
+			strerror(-r));
+}
+
+void
+nfct_guard_start(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+
+	g->wanted = nfct_keeps(s) && nfct_conf(s)->guard_timeout;
+	if (take_page(s) < 0 || !g->wanted)
+		return;
+	open_views(g);
+	must_fork(s);
+}
+
+static void
+sleep_ms(unsigned msec)
+{
+	struct timespec t = { 0, (long)msec * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* 0 while it lives. */
+static pid_t
+reap(pid_t pid, unsigned msec)
+{
+	for (;;) {
+		pid_t r = waitpid(pid, NULL, WNOHANG);
+
+		if (r != 0 || msec == 0)
+			return r;
+		sleep_ms(1);
+		msec--;
+	}
+}
+
+void
+nfct_guard_end(struct nfct_guard *g)
+{
+	const int fds[] = { g->link, g->count, g->max, g->diag };
+
+	if (g->note && atomic_load(&g->note->stage) == NFCT_AT_WORK)
+		atomic_store(&g->note->stage, NFCT_ENDED);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (g->pid > 0 && atomic_load(&g->note->stage) == NFCT_ENDED &&
+	    reap(g->pid, END_MS) == 0) {
+		(void)kill(g->pid, SIGKILL);
+		(void)reap(g->pid, END_MS / 10);
+	}
+	nfct_guard_init(g);
+}
+
+/* ---- letting go ------------------------------------------------------------------ */
+
+bool
+nfct_guard_released(const struct nfct_guard *g)
+{
+	return g->note && atomic_load(&g->note->let_go) == NFCT_BY_GUARD;
+}
+
+bool
+nfct_guard_claim(struct nfct_guard *g)
+{
+	uint32_t kept = NFCT_KEPT;
+
+	return !g->note ||
+	       atomic_compare_exchange_strong(&g->note->let_go, &kept, NFCT_CLAIMED);
+}
+
+void
+nfct_guard_opened(struct nfct *s)
+{
+	const struct nfct_valve *v = &s->valve;
+	struct nfct_note *n = s->guard.note;
+
+	if (!n)
+		return;
+	atomic_store(&n->base, v->base);
+	atomic_store(&n->exact, v->exact);
+	atomic_store(&n->from_ns, v->from_ns);
+	atomic_store(&n->let_go_ns, v->open_ns);
+	atomic_store(&n->let_go, NFCT_BY_VALVE);
+}
+
+void
+nfct_guard_closed(struct nfct_guard *g)
+{
+	if (g->note)
+		atomic_store(&g->note->let_go, NFCT_KEPT);
+}
+
+void
+nfct_guard_stored(struct nfct_guard *g)
+{
+	if (g->note)
+		atomic_store(&g->note->stored, 1);
+}
+
+bool
+nfct_guard_handed_over(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+
+	nfct_guard_look(s);
+	if (g->pid <= 0)
+		return false;
+	nfct_valve_adopt(s);
+	if (s->valve.open) { /* so far it is our loss, and said */
+		(void)nfct_events_keep(s->fd, true);
+		nfct_valve_end(s);
+		nfct_guard_closed(g);
+	} else {
+		nfct_count_retries(s, ctf_now());
+	}
+	atomic_store(&g->note->stage, NFCT_HANDED_OVER);
+	return true;
+}
+
+/* ---- its death ------------------------------------------------------------------- */
+
+/* It may have let go and have died before it could say so. */
+static void
+settle(struct nfct *s)
+{
+	struct nfct_note *n = s->guard.note;
+	uint32_t claimed = NFCT_CLAIMED;
+
+	if (atomic_load(&n->let_go) == claimed) {
+		atomic_store(&n->base, s->drops);
+		atomic_store(&n->exact, 0);
+		atomic_store(&n->from_ns, s->calm_ns);
+		atomic_store(&n->let_go_ns, ctf_now());
+		atomic_store(&n->let_go, NFCT_BY_GUARD);
+	}
+	nfct_valve_adopt(s);
+}
+
+void
+nfct_guard_look(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+	uint64_t now = ctf_now();
+
+	if (!g->wanted || (g->pid > 0 && reap(g->pid, 0) == 0))
+		return;
+	if (g->pid > 0) {
+		g->pid = 0;
+		settle(s);
+		close(g->link);
+		g->link = -1;
+		if (now - g->said_ns >= QUIET)
+			ctf_log(nfct_ctx(s), CTF_WARNING,
+				"the guard process has died: another one is started");
+		g->said_ns = now;
+	}
+	must_fork(s);
+}
+
+/* ---- the daemon before ------------------------------------------------------------ */
+
+static bool
+is_there(const struct nfct_note *n)
+{
+	return kill((pid_t)atomic_load(&n->pid), 0) == 0 || errno != ESRCH;
+}
+
+/* True: it has left because it was asked to, and its count is complete. */
+static bool
+see_off(struct nfct_note *n, bool same_socket)
+{
+	if (atomic_load(&n->gone))
+		return false;
+	nfct_word_set(&n->leave, same_socket ? NFCT_LEAVE_SAME : NFCT_LEAVE);
+	for (unsigned i = 0; i < GREET_MS / 10 && !atomic_load(&n->gone) && is_there(n); i++)
+		nfct_word_wait(&n->gone, 0, 10);
+	return atomic_load(&n->gone);
+}
+
+/* What both have heard was counted there and will be delivered here. */
+static bool
+heard_nothing(const struct nfct *s)
+{
+	struct nfct_mem mem;
+
+	return nfct_events_mem(s->fd, &mem) == 0 && mem.used == 0 && mem.drops == 0;
+}
+
+/* By its socket: what is queued is not lost, and what did not fit is known. */
+static uint64_t
+take_back(struct nfct *s, const struct nfct_note *n, bool *exact)
+{
+	struct nfct_mem before = { 0 }, after = { 0 };
+
+	(void)nfct_events_mem(s->fd, &before);
+	if (nfct_keeps(s))
+		(void)nfct_events_keep(s->fd, true);
+	(void)nfct_events_mem(s->fd, &after);
+	*exact &= before.drops == after.drops;
+	s->hand.drops = after.drops;
+	return (uint32_t)(after.drops - atomic_load(&n->base));
+}
+
+static void
+say_before(const struct nfct *s, uint64_t lost, enum ctf_count_is is)
+{
+	if (is == CTF_UNCOUNTED)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"the run before this one did not end in order: what ended since then "
+			"is "
+			"not known, %llu flows at least",
+			(unsigned long long)lost);
+	else
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"the run before this one did not end in order: %s%llu flows ended "
+			"since "
+			"then",
+			is == CTF_EXACT ? "" : "up to ", (unsigned long long)lost);
+}
+
+static void
+report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same_socket)
+{
+	uint32_t let_go = atomic_load(&n->let_go);
+	uint64_t lost = atomic_load(&n->lost), from = atomic_load(&n->from_ns);
+	bool exact = atomic_load(&n->exact);
+	enum ctf_count_is is = CTF_UNCOUNTED;
+
+	if (let_go == NFCT_KEPT && same_socket)
+		return;
+	if (let_go < NFCT_BY_VALVE) /* it did not come to that */
+		from = atomic_load(&n->empty_ns);
+	else if (same_socket)
+		lost = take_back(s, n, &exact);
+	else if (counted)
+		exact = exact && heard_nothing(s);
+	if (let_go >= NFCT_BY_VALVE && (same_socket || counted))
+		is = exact ? CTF_EXACT : CTF_AT_MOST;
+	if (is == CTF_UNCOUNTED)
+		nfct_report_gap(s, "restart", from, CTF_UNKNOWN, is);
+	else if (lost)
+		nfct_report_gap(s, "restart", from, lost, is);
+	ctf_count(s->lost, lost);
+	say_before(s, lost, is);
+}
+
+void
+nfct_guard_greet(struct nfct *s, bool same_socket)
+{
+	struct nfct_note *n = s->guard.before;
+	bool counted;
+
+	s->guard.before = NULL;
+	if (!n)
+		return;
+	if (atomic_load(&n->stage) != NFCT_ENDED) {
+		counted = see_off(n, same_socket);
+		report_before(s, n, counted, same_socket);
+		s->guard.told = true;
+	}
+	/* said; a start that fails before this leaves it to the next one */
+	atomic_store(&n->pid, 0);
+	atomic_store(&s->guard.copy->pid, 0);
+}
