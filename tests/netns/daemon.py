@@ -65,8 +65,9 @@ def configuration(directory, stacks, sections, loglevel=3):
 class Daemon:
     """One ctflowd in a namespace of the lab (None: where the test runs)."""
 
-    def __init__(self, lab, ns, directory, conf, name="conf"):
+    def __init__(self, lab, ns, directory, conf, name="conf", program=None):
         self.lab, self.ns, self.dir = lab, ns, directory
+        self.program = program or binary()
         self.conf = os.path.join(directory, name)
         self.child = None
         with open(self.conf, "w", encoding="utf-8") as f:
@@ -81,7 +82,7 @@ class Daemon:
     def start(self, *args, wait=True):
         with open(os.path.join(self.dir, "stdout"), "ab") as out, \
                 open(os.path.join(self.dir, "stderr"), "ab") as err:
-            self.child = self.lab.popen(self.ns, [binary(), "-c", self.conf, *args],
+            self.child = self.lab.popen(self.ns, [self.program, "-c", self.conf, *args],
                                         stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                         cwd=build_dir(), env=self.environment() | {
                                             "STATE_DIRECTORY": f"{self.dir}/state"})

@@ -31,8 +31,11 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.
 	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 NETNS_TESTS += tests/netns/test_restart.py
 NETNS_MODULES += tests/netns/fdstore.py
-check_PROGRAMS += tests/netns/flood
+NETNS_TESTS += tests/netns/test_safety.py tests/netns/test_safety_dead.py
+NETNS_MODULES += tests/netns/safety.py tests/netns/slowstart.c
+check_PROGRAMS += tests/netns/flood tests/netns/pace
 tests_netns_flood_LDADD =
+tests_netns_pace_LDADD =
 # A sanitizer takes more memory than this one allows.
 MEMORY_TESTS = tests/netns/test_memory.py
 if ALL_PLUGINS
@@ -50,5 +53,7 @@ soak: all $(check_PROGRAMS)
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \
 		$(srcdir)/tests/netns/test_stalled.py && \
+		$(srcdir)/tests/netns/test_safety.py && \
+		$(srcdir)/tests/netns/test_safety_dead.py && \
 		$(srcdir)/tests/interop/test_collectors.py || exit 1; done
 	$(srcdir)/tests/interop/test_ulogd2.py
