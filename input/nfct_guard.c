@@ -60,6 +60,7 @@ turn_page(struct nfct *s)
 	atomic_store(&n->beat, ctf_now());
 	atomic_store(&n->empty_ns, ctf_now());
 	atomic_store(&n->stored, s->hand.kept);
+	atomic_store(&n->since_ns, s->from_ns);
 	if (v->open) {
 		atomic_store(&n->base, v->base);
 		atomic_store(&n->exact, v->exact);
@@ -147,6 +148,17 @@ nfct_guard_start(struct nfct *s)
 		return;
 	open_views(g);
 	must_fork(s);
+}
+
+void
+nfct_guard_started(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+
+	if (g->since_ns)
+		s->from_ns = g->since_ns;
+	if (g->note)
+		atomic_store(&g->note->since_ns, s->from_ns);
 }
 
 static void
@@ -364,8 +376,10 @@ report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same
 	bool exact = atomic_load(&n->exact);
 	enum ctf_count_is is = CTF_UNCOUNTED;
 
-	if (let_go == NFCT_KEPT && same_socket)
+	if (let_go == NFCT_KEPT && same_socket) {
+		s->guard.since_ns = atomic_load(&n->since_ns);
 		return;
+	}
 	if (let_go < NFCT_BY_VALVE) /* it did not come to that */
 		from = atomic_load(&n->empty_ns);
 	else if (same_socket)
@@ -378,6 +392,8 @@ report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same
 		nfct_report_gap(s, "restart", from, CTF_UNKNOWN, is);
 	else if (lost)
 		nfct_report_gap(s, "restart", from, lost, is);
+	else
+		s->guard.since_ns = atomic_load(&n->since_ns);
 	ctf_count(s->lost, lost);
 	say_before(s, lost, is);
 }

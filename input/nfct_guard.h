@@ -48,6 +48,7 @@ struct nfct_note {
 	_Atomic uint32_t pid;      /* of the guard; 0: there was none */
 	_Atomic uint32_t stage;    /* enum nfct_stage */
 	_Atomic uint64_t beat;     /* changes as long as it lives */
+	_Atomic uint64_t since_ns; /* its coverage began */
 	_Atomic uint64_t empty_ns; /* all that had come before this was read */
 	_Atomic uint32_t stored;   /* the socket outlives it: it must be left as it is */
 	_Atomic uint32_t leave;    /* by its successor: enum nfct_leave */
@@ -70,6 +71,7 @@ struct nfct_guard {
 	struct nfct_page *page;
 	bool wanted;              /* there should be a guard */
 	struct nfct_note *before; /* of the daemon before us, if its guard is to be greeted */
+	uint64_t since_ns;        /* its coverage, which goes on: nothing was missed; or 0 */
 	bool told;                /* what was lost since the daemon before us died */
 	struct nfct_note *copy;   /* of it, in our page */
 	struct nfct_note *note;   /* NULL: no guard */
@@ -103,6 +105,8 @@ void nfct_guard_start(struct nfct *s);
  * kernel keeps again what does not fit.
  */
 void nfct_guard_greet(struct nfct *s, bool same_socket);
+/* The start is complete: s->from_ns is known. */
+void nfct_guard_started(struct nfct *s);
 /* Every tick: a guard that has died is replaced. */
 void nfct_guard_look(struct nfct *s);
 /* The valve is about to open; false: the guard was faster. */

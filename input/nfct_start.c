@@ -290,6 +290,7 @@ nfct_start(void *self, struct ctf_err *err)
 		return r;
 	}
 	nfct_hand_start(s);
+	nfct_guard_started(s);
 	nfct_downtime(s);
 	report_coverage(s, false);
 	return 0;

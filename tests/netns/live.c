@@ -95,17 +95,16 @@ void *
 ctf_state(struct ctf_ctx *ctx, const char *part, size_t size, bool *ret_kept)
 {
 	struct live_part *p = find_part(ctx, part);
-	bool again = p->p; /* by an earlier start */
+	const void *before = ctf_state_before(ctx, part, size);
 
-	if (!p->p) {
-		snprintf(p->name, sizeof(p->name), "%s", part);
-		p->p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			    0);
-		ck_assert(p->p != MAP_FAILED);
-		if (ctx->before)
-			memcpy(p->p, ctf_state_before(ctx, part, size), size);
-	}
-	*ret_kept = again || ctx->before;
+	*ret_kept = p->p || before; /* an earlier start of this run, or of another */
+	if (p->p)
+		return p->p;
+	snprintf(p->name, sizeof(p->name), "%s", part);
+	p->p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ck_assert(p->p != MAP_FAILED);
+	if (before)
+		memcpy(p->p, before, size);
 	return p->p;
 }
 

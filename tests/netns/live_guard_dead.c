@@ -47,7 +47,8 @@ killed(const struct live *l, struct nfct_page *page, unsigned n, unsigned more, 
 		live_start(d);
 		end_flows(n);
 		live_read(d, 50);
-		end_flows(more);
+		if (more)
+			end_flows(more);
 		if (hand_over)
 			ck_assert(nfct_guard_handed_over(&d->self));
 		kill(getpid(), SIGKILL);
@@ -82,12 +83,31 @@ START_TEST(is_killed)
 	follows(l, page);
 	live_start(l);
 	ck_assert_uint_eq(atomic_load(&n->gone), 1);
+	ck_assert_uint_gt(l->ctx.cov[0].from_ns, begin);
 	ck_assert(is_kept(l));
 	ck_assert_uint_eq(l->ctx.ngaps, 1);
 	ck_lost(l, "restart", begin, WAITING + 50, _i == 0 ? CTF_EXACT : CTF_AT_MOST);
 	ck_assert(live_said(l, "did not end in order"));
 	end_flows(10);
 	ck_assert_uint_ge(live_read(l, 1200), 10); /* by its own socket */
+	live_free(l);
+}
+END_TEST
+
+/* Nothing ended meanwhile: the watch was never interrupted. */
+START_TEST(is_killed_in_peace)
+{
+	struct live *l = guarded();
+	struct nfct_page *page = shared(sizeof(*page));
+	uint64_t begin = ctf_now(), killed_ns;
+
+	killed(l, page, READ, 0, false);
+	killed_ns = ctf_now();
+	follows(l, page);
+	live_start(l);
+	ck_assert_uint_eq(l->ctx.ngaps, 0);
+	ck_assert_uint_gt(l->ctx.cov[0].from_ns, begin);
+	ck_assert_uint_lt(l->ctx.cov[0].from_ns, killed_ns);
 	live_free(l);
 }
 END_TEST
@@ -294,6 +314,7 @@ void
 guard_dead_tests(TCase *t)
 {
 	tcase_add_loop_test(t, is_killed, 0, 2);
+	tcase_add_test(t, is_killed_in_peace);
 	tcase_add_test(t, is_killed_in_a_crowd);
 	tcase_add_test(t, nobody_comes);
 	tcase_add_test(t, both_are_killed);
