@@ -91,9 +91,9 @@ class Manager:
 class Service(Daemon):
     """A ctflowd that a Manager starts."""
 
-    def __init__(self, lab, ns, directory, conf, manager, name="conf"):
-        super().__init__(lab, ns, directory, conf, name)
-        self.manager = manager
+    def __init__(self, lab, ns, directory, conf, manager, args=()):
+        super().__init__(lab, ns, directory, conf)
+        self.manager, self.args = manager, args
 
     def start(self, *args, wait=True):
         m = self.manager
@@ -108,7 +108,7 @@ class Service(Daemon):
             self.child = self.lab.popen(
                 self.ns, [sys.executable, "-B", "-S", "-E", os.path.abspath(__file__),
                           ",".join(str(fd) for _, fd in store),
-                          binary(), "-c", self.conf, *args],
+                          binary(), "-c", self.conf, *self.args, *args],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=build_dir(), env=env,
                 pass_fds=[fd for _, fd in store])
         for _, fd in store:

@@ -100,7 +100,7 @@ def each_once(name, got, made):
 class Scene:
     """A directory, a manager and a service."""
 
-    def __init__(self, lab, tmp, name, options="", stacks=(), sections=None):
+    def __init__(self, lab, tmp, name, options="", stacks=(), sections=None, args=()):
         self.lab, self.dir = lab, os.path.join(tmp, name)
         os.mkdir(self.dir)
         self.stacks = [TEXT, *stacks]
@@ -109,7 +109,7 @@ class Scene:
                          **(sections or {})}
         make_database(f"{self.dir}/flows.db")
         self.manager = Manager(self.dir)
-        self.service = Service(lab, NS, self.dir, self.conf(options), self.manager)
+        self.service = Service(lab, NS, self.dir, self.conf(options), self.manager, args)
         self.flows = Flows(lab)
         self.service.start()
 
@@ -223,8 +223,8 @@ def given_twice(lab, tmp):
 
 
 def killed(lab, tmp):
-    """kill -9: what was in the socket is still there."""
-    s = Scene(lab, tmp, "killed")
+    """kill -9, as an ordinary user: what was in the socket is still there."""
+    s = Scene(lab, tmp, "killed", args=("-u", "nobody"))
     s.flows.make(10)
     s.text_has(10)
     s.service.send(signal.SIGSTOP)
@@ -344,8 +344,8 @@ def test(lab, tmp):
     lab.add("elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (ten_restarts, stalled_output, given_twice, killed, nobody_guards, other_filter, no_restart_after_all,
-                 garbage):
+    for play in (ten_restarts, stalled_output, given_twice, killed, nobody_guards, other_filter,
+                 no_restart_after_all, garbage):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
