@@ -3,11 +3,13 @@
 #include "nfct.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <sys/socket.h>
 
 #define NFCT_LEGACY 1u
 #define STORED "events"
+#define REPEATS "repeats"
 
 /* ---- the process before ------------------------------------------------------- */
 
@@ -105,6 +107,23 @@ account(struct nfct *s)
 	s->drops = s->hand.drops;
 }
 
+static void
+take_repeats(struct nfct *s)
+{
+	const void *p;
+	size_t n;
+	int r;
+
+	if (ctf_inherit_bytes(nfct_ctx(s), REPEATS, &p, &n) < 0)
+		return;
+	r = nfct_repeat_load(s, p, n);
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"the flows the process before has had are not known (%s): what the "
+			"kernel repeats of them is recorded twice",
+			strerror(-r));
+}
+
 void
 nfct_hand_start(struct nfct *s)
 {
@@ -115,6 +134,7 @@ nfct_hand_start(struct nfct *s)
 		s->valve.seen = h->drops;
 		if (h->told)
 			account(s);
+		take_repeats(s);
 		ctf_log(nfct_ctx(s), CTF_NOTICE,
 			"goes on with the socket of the process before");
 	} else {
@@ -148,6 +168,22 @@ keep_nothing(struct nfct *s)
 	return nfct_events_keep(s->fd, false) == 0 || let_go;
 }
 
+/* The ends of flows the kernel may repeat to the next process. */
+static int
+leave_repeats(const struct nfct *s, struct ctf_legacy *to)
+{
+	size_t n = nfct_repeat_save(s, NULL, 0);
+	void *p = n ? malloc(n) : NULL;
+	int r = 0;
+
+	if (n && !p)
+		return -ENOMEM;
+	if (n)
+		r = ctf_leave_bytes(to, REPEATS, p, nfct_repeat_save(s, p, n));
+	free(p);
+	return r;
+}
+
 int
 nfct_hand_over(void *self, struct ctf_legacy *to)
 {
@@ -165,6 +201,8 @@ nfct_hand_over(void *self, struct ctf_legacy *to)
 	l.calm_ns = s->calm_ns;
 	l.event_ns = s->event_ns;
 	r = ctf_leave_bytes(to, STORED, &l, sizeof(l));
+	if (r == 0)
+		r = leave_repeats(s, to);
 	s->hand.handed = r == 0;
 	return r;
 }

@@ -222,6 +222,37 @@ def given_twice(lab, tmp):
     return each_once("twice", in_database(database), 305)
 
 
+def sleeper(lab):
+    """Another reliable listener with a tiny buffer, which never reads."""
+    s = lab.socket(NS, socket.AF_NETLINK, socket.SOCK_RAW, 12)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    for option in (4, 5):  # NETLINK_BROADCAST_ERROR, NETLINK_NO_ENOBUFS
+        s.setsockopt(270, option, 1)
+    s.bind((0, 4))  # the group of DESTROY
+    return s
+
+
+def repeated(lab, tmp):
+    """The kernel repeats ends over a restart, because somebody else is slow."""
+    s = Scene(lab, tmp, "repeated")
+    other = sleeper(lab)
+    s.flows.make(100)
+    s.text_has(100)
+    s.service.restart()
+    time.sleep(1.2)  # repeats come every 12 ms
+    s.flows.make(10)
+    s.text_has(110)
+    time.sleep(1.1)
+    other.close()
+    s.end()
+    counted = [int(n) for n in re.findall(r" repeats=(\d+)", s.service.log())]
+    print(f"repeated: repeats counted {counted}")
+    problems = each_once("repeated", in_text(f"{s.dir}/emu"), 110)
+    if not counted or counted[-1] < 10:
+        problems.append("repeated: there were no repeats, the test shows nothing")
+    return problems
+
+
 def killed(lab, tmp):
     """kill -9, as an ordinary user: what was in the socket is still there."""
     s = Scene(lab, tmp, "killed", args=("-u", "nobody"))
@@ -344,8 +375,8 @@ def test(lab, tmp):
     lab.add("elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (ten_restarts, stalled_output, given_twice, killed, nobody_guards, other_filter,
-                 no_restart_after_all, garbage):
+    for play in (ten_restarts, stalled_output, given_twice, repeated, killed, nobody_guards,
+                 other_filter, no_restart_after_all, garbage):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
