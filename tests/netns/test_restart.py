@@ -276,7 +276,7 @@ def killed(lab, tmp):
 
 def nobody_guards(lab, tmp):
     """More than the socket holds, and nobody to see to the table: a gap, counted."""
-    s = Scene(lab, tmp, "unguarded", "netlink_socket_buffer_size=32K\n")
+    s = Scene(lab, tmp, "unguarded", "netlink_socket_buffer_size=32K\nguard_timeout=0\n")
     s.flows.make(10)
     s.text_has(10)
     s.service.hand_over()
