@@ -9,8 +9,11 @@
 int
 box_hand_over(struct box *b, struct ctf_legacy *to)
 {
+	int ret = ctf_leave_bytes(to, "fed", &b->fed, sizeof(b->fed));
+
 	b->hands++;
-	ck_assert_int_eq(ctf_leave_bytes(to, "fed", &b->fed, sizeof(b->fed)), 0);
+	if (ret)
+		return ret;
 	if (b->hand_agains) {
 		b->hand_agains--;
 		return -EAGAIN;

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "manager.h"
 #include "rig.h"
 #include "unit.h"
 
@@ -254,6 +255,94 @@ START_TEST(running)
 }
 END_TEST
 
+/* ---- one process after the other ---- */
+
+static const char live[] = "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\n";
+
+/* `fed` flows were read before; the n-th allocation of its start fails. */
+static void
+process_begin(struct rig *g, unsigned fed, bool stalled, long n)
+{
+	struct diag diag = { 0 };
+
+	box_init(&g->box);
+	g->box.fed = g->box.feed = fed;
+	g->box.feed_end = CTF_READ_IDLE;
+	g->box.block = stalled;
+	ck_assert_int_eq(fakes_setup(&g->s, live, &g->box, &diag), 0);
+	diag_free(&diag);
+	g->run = (struct run){ .graph = &g->s.graph, .handover = manager_new_process() };
+	ck_assert_int_eq(loop_new(&g->run.loop), 0);
+	if (n)
+		arm(n);
+	handover_load(g->run.handover);
+	if (run_start(&g->run) == 0)
+		run_go(&g->run);
+}
+
+/* The n-th allocation of it fails; returns whether one did. */
+static bool
+process_end(struct rig *g, bool handing, long n)
+{
+	bool failed, ended = true;
+
+	g->run.handing = handing;
+	if (n)
+		arm(n);
+	if (g->s.graph.run) /* it had been started */
+		ended = run_stop(&g->run, handing ? 1 : 2000, no_hurry, NULL);
+	failed = n && disarm();
+	ck_assert(ended);
+	setup_free(&g->s);
+	loop_free(g->run.loop);
+	handover_free(g->run.handover);
+	box_free(&g->box);
+	return failed;
+}
+
+/* The n-th allocation of the end, or of the start after it, fails. */
+static bool
+hand_over_once(long n, bool leaving)
+{
+	static struct rig g;
+	bool failed;
+
+	manager_start();
+	process_begin(&g, 0, true, 0);
+	feed(&g, 40);
+	failed = process_end(&g, true, leaving ? n : 0);
+	process_begin(&g, 40, false, leaving ? 0 : n);
+	failed |= !leaving && disarm();
+	process_end(&g, false, 0);
+	/* in order and once, as far as there was memory for them */
+	for (unsigned i = 1; i < g.box.nkept; i++)
+		ck_assert_uint_gt(g.box.kept[i], g.box.kept[i - 1]);
+	if (!failed)
+		ck_assert_uint_eq(g.box.nkept, 40);
+	manager_end();
+	return failed;
+}
+
+START_TEST(handing_over)
+{
+	long n;
+
+	for (n = 1; hand_over_once(n, true); n++)
+		;
+	ck_assert_int_gt(n, 10);
+}
+END_TEST
+
+START_TEST(taking_over)
+{
+	long n;
+
+	for (n = 1; hand_over_once(n, false); n++)
+		;
+	ck_assert_int_gt(n, 15);
+}
+END_TEST
+
 /* ---- expressions ---- */
 
 /* Returns whether an allocation failed. */
@@ -305,6 +394,8 @@ add_tests(TCase *t)
 	tcase_add_test(t, building);
 	tcase_add_test(t, loading);
 	tcase_add_test(t, running);
+	tcase_add_test(t, handing_over);
+	tcase_add_test(t, taking_over);
 	tcase_add_test(t, expressions);
 }
 
