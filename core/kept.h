@@ -37,6 +37,7 @@ struct kept_left {
 	bool opened;  /* open() has said what it found */
 	bool exact;   /* the count */
 	bool unknown; /* a gap without a count was lost as well */
+	bool behind;  /* it had not been given all there was */
 	bool framed;  /* it is in the queue */
 	bool in_hand; /* some may have been read and not counted */
 	uint64_t upto, count, number;
@@ -51,6 +52,9 @@ bool kept_page(const struct ctf_ctx *);
 /* Before anything is opened: what the earlier run says; 0 or -ENOMEM. */
 int kept_start(struct graph *);
 void kept_input_end(struct input *, enum ctf_ended);
+/* The end of its coverage; and the earlier run's, where an output missed it. */
+void kept_coverage(struct input *, const struct ctf_coverage *);
+void kept_tell_coverage(struct input *);
 /* Around each batch; upto_ns: all events were read that had come by then; 0: not all. */
 void kept_reading(struct input *);
 void kept_read(struct input *, bool events, uint64_t upto_ns);

@@ -159,6 +159,7 @@ kept_sink_start(struct sink *s)
 	set(&k->given, get(&k->given) + more);
 	set(&k->owed, 0);
 	*l = (struct kept_left){ .upto = get(&k->given),
+				 .behind = get(&k->number) > get(&k->settled_number),
 				 .count = get(&k->given) - get(&k->settled),
 				 .unknown = get(&k->uncounted) > get(&k->settled_number),
 				 .exact = k->exact && !more,

@@ -297,6 +297,7 @@ write_coverage(struct encoder *e, const void *note, struct ctf_frame *f)
 void
 ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 {
+	kept_coverage(ctx->input, cov);
 	report(ctx->input, write_coverage, cov, cov->last_alive_ns);
 }
 

@@ -282,9 +282,10 @@ start_input(struct run *r, struct input *in)
 	struct ctf_err err = { 0 };
 	int ret = batch_init(&in->batch, in->nslots);
 
-	if (!ret)
+	if (!ret) {
+		kept_tell_coverage(in);
 		ret = plugin(in)->start(in->ctx.obj, &err);
-	else
+	} else
 		ctf_fail(&err, ENOMEM, "out of memory");
 	if (!ret) {
 		in->started = true;

@@ -31,7 +31,7 @@ struct head {
 };
 
 struct block {
-	uint32_t magic;
+	_Atomic uint32_t magic;
 	uint32_t size, name_len;
 	_Atomic uint32_t idle; /* starts since it was asked for; not in the sum */
 	uint64_t sum;          /* of size, name_len and the name */
@@ -341,8 +341,7 @@ append(struct state *s, const char *name, size_t size)
 	memcpy(at, &b, sizeof(b));
 	memcpy(at + sizeof(b), name, b.name_len);
 	/* The magic last: dying here leaves no half a block. */
-	atomic_thread_fence(memory_order_release);
-	((struct block *)at)->magic = BLOCK_MAGIC;
+	atomic_store_explicit(&((struct block *)at)->magic, BLOCK_MAGIC, memory_order_release);
 	s->used += block_len(&b);
 	return (struct block *)at;
 }

@@ -281,37 +281,75 @@ START_TEST(unless_a_delivery_was_under_way)
 }
 END_TEST
 
+static void
+with_its_coverage_ended(struct rig *g)
+{
+	struct ctf_coverage c = { .from_ns = 1, .to_ns = 5, .exporter = "h", .nsid = -1 };
+
+	c.instance = c.boot_id = c.selection = c.netns = c.abilities = "";
+	ctf_report_coverage(&g->s.graph.inputs->ctx, &c);
+}
+
+static void
+stopped_with_all_delivered(struct rig *g)
+{
+	start(g);
+	rig_feed(g, 20);
+	with_its_coverage_ended(g);
+	rig_stop(g);
+}
+
+static void
+stopped_with_a_coverage_left(struct rig *g)
+{
+	with_no_output(g);
+	with_its_coverage_ended(g);
+	rig_stop_in(g, 10);
+}
+
+static void
+died_with_a_coverage_left(struct rig *g)
+{
+	with_no_output(g);
+	with_its_coverage_ended(g);
+}
+
+/* An output that does not know of the end would call the downtime a loss. */
+START_TEST(the_end_of_the_coverage)
+{
+	static const struct {
+		void (*play)(struct rig *);
+		unsigned covers;
+	} all[] = { { stopped_with_all_delivered, 0 },
+		    { stopped_with_a_coverage_left, 1 },
+		    { died_with_a_coverage_left, 0 } };
+	struct rig g;
+
+	fresh();
+	die_after(all[_i].play);
+	box_init(&g.box);
+	start(&g);
+	rig_feed(&g, 5);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ncovers, all[_i].covers);
+	rig_check_kept(&g.box, 5);
+}
+END_TEST
+
 /* ---- what the sink finds ---- */
 
+/* KEEP has no use for box.settled: here it says what is found. */
 static int
-find_some(struct box *b)
+find(struct box *b)
 {
 	struct rig *g = b->arg;
 
-	ctf_found(&g->s.graph.sinks->ctx, 200, true);
-	return 0;
-}
-
-static int
-find_too_much(struct box *b)
-{
-	struct rig *g = b->arg;
-
-	ctf_found(&g->s.graph.sinks->ctx, 5000, true);
-	return 0;
-}
-
-static int
-find_all(struct box *b)
-{
-	struct rig *g = b->arg;
-
-	ctf_found(&g->s.graph.sinks->ctx, 300, true);
+	ctf_found(&g->s.graph.sinks->ctx, b->settled, true);
 	return 0;
 }
 
 static struct ctf_gap
-run_finding(int (*find)(struct box *), unsigned ngaps)
+run_finding(uint64_t upto, unsigned ngaps)
 {
 	struct rig g;
 
@@ -319,6 +357,7 @@ run_finding(int (*find)(struct box *), unsigned ngaps)
 	die_after(with_300_queued);
 	box_init(&g.box);
 	g.box.open = find;
+	g.box.settled = upto;
 	g.box.arg = &g;
 	start(&g);
 	rig_feed(&g, 10);
@@ -331,9 +370,9 @@ run_finding(int (*find)(struct box *), unsigned ngaps)
 
 START_TEST(found_there)
 {
-	is_gap(run_finding(find_some, 1), 100, CTF_EXACT);
-	is_gap(run_finding(find_too_much, 1), 300, CTF_AT_MOST);
-	run_finding(find_all, 0);
+	is_gap(run_finding(200, 1), 100, CTF_EXACT);
+	is_gap(run_finding(5000, 1), 300, CTF_AT_MOST);
+	run_finding(300, 0);
 }
 END_TEST
 
@@ -341,7 +380,8 @@ END_TEST
 static void
 found_and_died(struct rig *g)
 {
-	g->box.open = find_some;
+	g->box.open = find;
+	g->box.settled = 200;
 	g->box.arg = g;
 	with_300_queued(g);
 }
@@ -437,6 +477,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, a_gap_without_a_count);
 	tcase_add_test(t, a_stop_knows_exactly);
 	tcase_add_test(t, unless_a_delivery_was_under_way);
+	tcase_add_loop_test(t, the_end_of_the_coverage, 0, 3);
 	tcase_add_test(t, found_there);
 	tcase_add_test(t, found_once);
 	tcase_add_test(t, before_what_waited_for_the_output);
