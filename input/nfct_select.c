@@ -3,8 +3,11 @@
 #include "nfct.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define TEXT_MAX 1000u /* bytes of a selection in words */
 
 /* The options of ulogd2, and the test each is. */
 struct accept {
@@ -149,6 +152,33 @@ nfct_select_unprobe(void *conf)
 	c->selected = NULL;
 }
 
+static uint64_t
+hash(const void *p, size_t n)
+{
+	const uint8_t *b = p;
+	uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
+
+	while (n--)
+		h = (h ^ *b++) * UINT64_C(1099511628211);
+	return h;
+}
+
+static char *
+describe(const struct nfct_select *sel, const struct ctf_expr *e)
+{
+	const char *text = ctf_expr_text(e);
+	bool cut = strlen(text) > TEXT_MAX;
+	char *s = NULL;
+	int n;
+
+	if (cut || strchr(text, '@'))
+		n = asprintf(&s, "%.*s%s [program %016" PRIx64 "]", (int)TEXT_MAX, text,
+			     cut ? "..." : "", hash(sel->prog, sel->len * sizeof(*sel->prog)));
+	else
+		n = asprintf(&s, "%s", text);
+	return n < 0 ? NULL : s;
+}
+
 int
 nfct_select_setup(struct nfct *s, struct ctf_err *err)
 {
@@ -170,6 +200,9 @@ nfct_select_setup(struct nfct *s, struct ctf_err *err)
 				    "%s: too long for the kernel, which takes %u instructions; "
 				    "the plugin FILTER has no such limit",
 				    blame, NFCT_BPF_MAX);
+	sel->text = describe(sel, c->selected);
+	if (!sel->text)
+		return ctf_fail(err, ENOMEM, "no memory");
 	return ctf_expr_bind(nfct_ctx(s), c->selected, &sel->match, err);
 }
 
@@ -177,6 +210,7 @@ void
 nfct_select_release(struct nfct *s)
 {
 	free(s->select.prog);
+	free(s->select.text);
 	ctf_match_free(s->select.match);
 }
 
@@ -189,7 +223,5 @@ nfct_selected(const struct nfct *s, const struct ctf_rec *rec)
 const char *
 nfct_selection(const struct nfct *s)
 {
-	const struct nfct_conf *c = nfct_conf(s);
-
-	return c->selected ? ctf_expr_text(c->selected) : "";
+	return s->select.text ? s->select.text : "";
 }

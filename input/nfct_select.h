@@ -17,6 +17,7 @@ struct nfct_select {
 	struct sock_filter *prog; /* for the event socket */
 	unsigned len;             /* 0: everything is accepted */
 	struct ctf_match *match;  /* NULL: likewise */
+	char *text;               /* NULL: likewise */
 };
 
 /* As probe() and unprobe(): the expression of the options. */
@@ -28,7 +29,10 @@ void nfct_select_release(struct nfct *);
 
 /* Whether a record is one of those to be heard. */
 bool nfct_selected(const struct nfct *, const struct ctf_rec *);
-/* In words; "": all. */
+/*
+ * In words; "": all.  What the words do not say, as they name a file or would be
+ * too many, is told by a hash of the program: another one, another selection.
+ */
 const char *nfct_selection(const struct nfct *);
 
 #endif

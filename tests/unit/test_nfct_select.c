@@ -91,6 +91,40 @@ START_TEST(wants)
 }
 END_TEST
 
+/* What a file holds is part of the selection; and nobody wants all of a long one. */
+START_TEST(in_words)
+{
+	static const char *const lists[] = { "10.0.0.1\n", "10.0.0.2\n", "# 1\n10.0.0.1" };
+	char path[] = "/tmp/select-XXXXXX", options[4096], said[3][256];
+	int fd = mkstemp(path);
+	struct nfct_plug p;
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	snprintf(options, sizeof(options), "select=\"host in @%s\"", path);
+	for (int i = 0; i < 3; i++) {
+		unit_write(path, lists[i]);
+		nfct_plug_new(&p, options);
+		ck_assert_ptr_nonnull(p.nfct);
+		snprintf(said[i], sizeof(said[i]), "%s", nfct_selection(p.nfct));
+		nfct_plug_free(&p);
+	}
+	unlink(path);
+	ck_assert_ptr_eq(strstr(said[0], path), said[0] + strlen("host @"));
+	ck_assert_ptr_nonnull(strstr(said[0], " [program "));
+	ck_assert_str_ne(said[0], said[1]);
+	ck_assert_str_eq(said[0], said[2]);
+	strcpy(options, "select=\"port 1");
+	for (int i = 2; i < 500; i++)
+		sprintf(options + strlen(options), ",%d", 2 * i);
+	strcat(options, "\"");
+	nfct_plug_new(&p, options);
+	ck_assert_uint_lt(strlen(nfct_selection(p.nfct)), 1040);
+	ck_assert_ptr_nonnull(strstr(nfct_selection(p.nfct), "... [program "));
+	nfct_plug_free(&p);
+}
+END_TEST
+
 /* ---- what is refused ------------------------------------------------------------------ */
 
 static const struct {
@@ -154,6 +188,7 @@ add_tests(TCase *t)
 {
 	tcase_add_loop_test(t, meaning, 0, COUNT(meanings));
 	tcase_add_test(t, wants);
+	tcase_add_test(t, in_words);
 	tcase_add_loop_test(t, refusal, 0, COUNT(refusals));
 }
 
