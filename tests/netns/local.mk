@@ -25,6 +25,7 @@ NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/
 	tests/netns/test_open_flows.py tests/netns/test_privs.py tests/netns/test_reliable.py \
 	tests/netns/test_select.py tests/netns/test_stalled.py
 NETNS_TESTS += tests/netns/test_repeat.py
+NETNS_TESTS += tests/netns/test_faults.py
 NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
 	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \
@@ -51,6 +52,8 @@ EXTRA_DIST += $(NETNS_MODULES)
 .PHONY: soak
 soak: all $(check_PROGRAMS)
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
+	CTF_RELIABLE=20000 $(srcdir)/tests/netns/test_reliable.py
+	CTF_SEEDS="`seq -s ' ' 100 199`" $(srcdir)/tests/netns/test_faults.py
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \
 		$(srcdir)/tests/netns/test_stalled.py && \
 		$(srcdir)/tests/netns/test_safety.py && \
