@@ -245,7 +245,10 @@ encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **
 	}
 	q->is_gap = true;
 	q->gap = *gap;
-	*ret_frame = aside_done(e, q, gap->from_ns, gap->to_ns);
+	if (gap->from_ns < gap->to_ns)
+		*ret_frame = aside_done(e, q, gap->from_ns, gap->to_ns);
+	else
+		*ret_frame = aside_done(e, q, gap->to_ns, gap->from_ns);
 	return 0;
 }
 
@@ -255,7 +258,8 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 	struct input *in = ctx->input;
 	struct ctf_gap g = *gap;
 
-	if (g.from_ns > g.to_ns) { /* the clock was set back meanwhile */
+	/* The clock was set back meanwhile; or that is all the gap is about. */
+	if (g.from_ns > g.to_ns && g.count) {
 		g.from_ns = gap->to_ns;
 		g.to_ns = gap->from_ns;
 	}

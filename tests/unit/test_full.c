@@ -116,7 +116,9 @@ END_TEST
 START_TEST(an_input_gap_is_told_once_per_sink)
 {
 	struct rig g;
-	struct ctf_gap gap = { 9, 5, 7, CTF_EXACT, "overrun", "a", -1 }; /* clock set back */
+	/* the clock was set back: meanwhile, or that itself is the gap */
+	const uint64_t count = _i == 0 ? 7 : 0;
+	struct ctf_gap gap = { 9, 5, count, CTF_EXACT, "overrun", "a", -1 };
 
 	box_init(&g.box);
 	rig_start(
@@ -128,9 +130,9 @@ START_TEST(an_input_gap_is_told_once_per_sink)
 	rig_feed(&g, 3);
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.ngaps, 1);
-	ck_assert_uint_eq(g.box.gaps[0].count, 7);
-	ck_assert_uint_eq(g.box.gaps[0].from_ns, 5);
-	ck_assert_uint_eq(g.box.gaps[0].to_ns, 9);
+	ck_assert_uint_eq(g.box.gaps[0].count, count);
+	ck_assert_uint_eq(g.box.gaps[0].from_ns, count ? 5 : 9);
+	ck_assert_uint_eq(g.box.gaps[0].to_ns, count ? 9 : 5);
 	ck_assert_str_eq(g.box.gaps[0].cause, "overrun");
 	ck_assert_uint_eq(g.box.nkept, 6 + 3);
 	/* what came before the gap is before it */
@@ -211,7 +213,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, a_live_input_drops_the_oldest_and_says_so);
 	tcase_add_test(t, a_live_input_waits_while_its_socket_has_room);
 	tcase_add_test(t, gaps_off_only_counts);
-	tcase_add_test(t, an_input_gap_is_told_once_per_sink);
+	tcase_add_loop_test(t, an_input_gap_is_told_once_per_sink, 0, 2);
 	tcase_add_test(t, coverage_reaches_who_wants_it);
 	tcase_add_test(t, the_end_waits_for_the_input);
 	tcase_add_test(t, a_stuck_output_does_not_hold_up_the_end);

@@ -8,6 +8,7 @@
 enum ctf_count_is { CTF_EXACT, CTF_AT_MOST, CTF_UNCOUNTED };
 
 struct ctf_gap { /* loss made visible; never a record, no filter can drop it */
+	/* Ascending, but with count 0, a step of the clock: what it said before and after. */
 	uint64_t from_ns, to_ns;
 	uint64_t count; /* flows; CTF_UNKNOWN with CTF_UNCOUNTED */
 	enum ctf_count_is count_is;
