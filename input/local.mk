@@ -8,6 +8,9 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_select.c input/nfct_select.h \
 	input/nfct_netns.c input/nfct_netns.h input/nfct_ns.c input/nfct_ns.h \
 	input/nfct_hand.c input/nfct_hand.h input/nfct_ns_name.c input/nfct_valve.c input/nfct_valve.h \
+	input/nfct_cover.c input/nfct_cover.h input/nfct_clock.c input/nfct_clock.h \
+	input/nfct_host.c input/nfct_host.h input/nfct_host_ask.c \
+	input/nfct_probe.c input/nfct_probe.h input/nfct_probe_child.c \
 	input/nfct_sweep.c input/nfct_sweep.h input/nfct_table.c input/nfct_ask.c
 nfct_files += input/nfct_repeat.c input/nfct_repeat.h input/nfct_whose.c input/keyset.c \
 	input/keyset.h input/keyring.c input/keyring.h

@@ -129,9 +129,11 @@ nfct_setup(void *self, struct ctf_err *err)
 	struct nfct *s = self;
 	int r;
 
-	s->fd = s->req.fd = s->diag = -1;
+	s->fd = s->req.fd = s->diag = s->clock.fd = s->probe.fd = -1;
 	nfct_guard_init(&s->guard);
 	s->in.flow_end = nfct_conf(s)->flow_end;
+	nfct_host_init(s);
+	nfct_cover_init(s);
 	r = choose_groups(s, err);
 	if (r == 0)
 		r = nfct_ns_choose(s, err);
@@ -226,6 +228,8 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 		return 0;
 	}
 	if (rec->event == CTF_DESTROY) {
+		if (__builtin_expect(s->probe.learning, 0))
+			nfct_probe_learn(s, msg, len);
 		if (s->repeat.most && nfct_repeat_is(s, now))
 			return 0;
 		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);

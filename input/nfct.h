@@ -6,9 +6,13 @@
 #include <ctflow/plugin.h>
 #include "ct_decode.h"
 #include "nfct_bpf.h"
+#include "nfct_clock.h"
+#include "nfct_cover.h"
 #include "nfct_guard.h"
 #include "nfct_hand.h"
+#include "nfct_host.h"
 #include "nfct_ns.h"
+#include "nfct_probe.h"
 #include "nfct_repeat.h"
 #include "nfct_select.h"
 #include "nfct_sock.h"
@@ -71,6 +75,10 @@ struct nfct {
 	struct nfct_repeat repeat;
 
 	struct nfct_ns ns;
+	struct nfct_cover cover;
+	struct nfct_clock clock;
+	struct nfct_host host;
+	struct nfct_probe probe;
 
 	/* time */
 	unsigned ticks, tick_sec;
@@ -78,7 +86,6 @@ struct nfct {
 	unsigned waited_ms;
 	bool probing;      /* the dump under way is that of the dying list */
 	uint64_t probe_ns; /* the last such dump */
-	uint64_t from_ns;  /* of the coverage */
 };
 
 static inline const struct nfct_conf *

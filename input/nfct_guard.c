@@ -60,7 +60,7 @@ turn_page(struct nfct *s)
 	atomic_store(&n->beat, ctf_now());
 	atomic_store(&n->empty_ns, ctf_now());
 	atomic_store(&n->stored, s->hand.kept);
-	atomic_store(&n->since_ns, s->from_ns);
+	atomic_store(&n->since_ns, s->cover.from_ns);
 	if (v->open) {
 		atomic_store(&n->base, v->base);
 		atomic_store(&n->exact, v->exact);
@@ -156,9 +156,9 @@ nfct_guard_started(struct nfct *s)
 	struct nfct_guard *g = &s->guard;
 
 	if (g->since_ns)
-		s->from_ns = g->since_ns;
+		s->cover.from_ns = g->since_ns;
 	if (g->note)
-		atomic_store(&g->note->since_ns, s->from_ns);
+		atomic_store(&g->note->since_ns, s->cover.from_ns);
 }
 
 static void

@@ -93,7 +93,7 @@ account(struct nfct *s)
 	s->read_ns = l->read_ns;
 	s->calm_ns = l->calm_ns;
 	s->event_ns = l->event_ns;
-	s->from_ns = l->read_ns; /* nothing was missed: coverage goes on */
+	s->cover.from_ns = l->read_ns; /* nothing was missed: coverage goes on */
 	if (!nfct_conf(s)->reliable)
 		return; /* the socket will say so itself */
 	if (nfct_keeps(s) && !l->unkept) {

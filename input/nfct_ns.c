@@ -100,6 +100,22 @@ mark_gone(struct nfct_ns *ns, struct nfct_ns_known *k)
 	ns->some_gone = true;
 }
 
+/* Where it cannot be looked at, the first flow without counters tells. */
+static void
+look_at_settings(struct nfct *s)
+{
+	for (unsigned i = 0; i < s->ns.n; i++) {
+		struct nfct_ns_known *k = &s->ns.known[i];
+		char path[400];
+
+		if (k->looked || k->own || !k->name)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", k->folder, k->name);
+		k->looked = true;
+		k->said = nfct_sysctl_say_other(nfct_ctx(s), path) == 0;
+	}
+}
+
 static void
 read_names(struct nfct *s)
 {
@@ -113,6 +129,8 @@ read_names(struct nfct *s)
 			"change it: ip netns set NAME auto",
 			unheard);
 	s->ns.said_unheard = true;
+	if (nfct_conf(s)->sysctl != NFCT_IGNORE)
+		look_at_settings(s);
 }
 
 /* ---- they come and go --------------------------------------------------------- */

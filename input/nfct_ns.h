@@ -20,11 +20,13 @@ struct nfct;
 
 struct nfct_ns_known {
 	int nsid;
-	bool own;          /* it is ours, seen from itself */
-	bool gone;         /* deleted, but what it sent before may still be unread */
-	bool said;         /* that its flows lack something */
-	char *name;        /* or NULL */
-	uint64_t heard_ns; /* its last event; before that: since when it is known */
+	bool own;           /* it is ours, seen from itself */
+	bool gone;          /* deleted, but what it sent before may still be unread */
+	bool said;          /* that its flows lack something */
+	bool looked;        /* at its settings */
+	char *name;         /* or NULL */
+	const char *folder; /* the name stands in */
+	uint64_t heard_ns;  /* its last event; before that: since when it is known */
 };
 
 struct nfct_ns {

@@ -246,7 +246,8 @@ add_word(char *list, size_t size, const char *word)
 
 /* A name and the namespace behind it, open. */
 static void
-see_name(struct nfct_ns *ns, const char *name, int fd, char *unheard, size_t size)
+see_name(struct nfct_ns *ns, const char *folder, const char *name, int fd, char *unheard,
+	 size_t size)
 {
 	struct nfct_ns_known *k;
 	struct stat st;
@@ -263,8 +264,10 @@ see_name(struct nfct_ns *ns, const char *name, int fd, char *unheard, size_t siz
 	if (!k)
 		return;
 	k->own = st.st_ino == ns->own_ino;
-	if (!k->name) /* the first of several */
+	if (!k->name) { /* the first of several */
 		k->name = strdup(name);
+		k->folder = folder;
+	}
 }
 
 static void
@@ -280,7 +283,7 @@ read_folder(struct nfct_ns *ns, const char *folder, char *unheard, size_t size)
 
 		if (fd < 0)
 			continue;
-		see_name(ns, e->d_name, fd, unheard, size);
+		see_name(ns, folder, e->d_name, fd, unheard, size);
 		close(fd);
 	}
 	if (d)

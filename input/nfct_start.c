@@ -7,51 +7,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <fcntl.h>
 #include <unistd.h>
 #include <sys/sysinfo.h>
 
 #define MS UINT64_C(1000000) /* in ns */
 #define QUIET_BEFORE_PROBE (20 * MS)
 #define BETWEEN_PROBES (50 * MS)
-
-/* ---- coverage -------------------------------------------------------------- */
-
-static void
-read_boot_id(char *text, size_t size)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-}
-
-static void
-report_coverage(const struct nfct *s, bool ended)
-{
-	char host[256] = "", boot[64];
-	uint64_t now = ctf_now();
-	struct ctf_coverage c = { .from_ns = s->from_ns,
-				  .last_alive_ns = now,
-				  .to_ns = ended ? now : 0,
-				  .exporter = host,
-				  .instance = ctf_name(nfct_ctx(s)),
-				  .boot_id = boot,
-				  .selection = nfct_selection(s),
-				  .nsid = -1,
-				  .event_mask = s->mask,
-				  .acct = (int8_t)s->sys.acct,
-				  .timestamp = (int8_t)s->sys.timestamp,
-				  .events = (int8_t)s->sys.events,
-				  .reliable = nfct_conf(s)->reliable };
-
-	(void)gethostname(host, sizeof(host) - 1);
-	read_boot_id(boot, sizeof(boot));
-	ctf_report_coverage(nfct_ctx(s), &c);
-}
 
 /* ---- the tick -------------------------------------------------------------- */
 
@@ -85,10 +46,9 @@ slow_tick(struct nfct *s)
 	nfct_ns_tick(s);
 	if (s->mask & CTF_DESTROY && !s->left)
 		nfct_repeat_look(s, ctf_now());
-	if (due(s, NFCT_HEARTBEAT)) {
-		report_coverage(s, false);
+	nfct_cover_tick(s, due(s, NFCT_HEARTBEAT));
+	if (due(s, NFCT_HEARTBEAT))
 		say_alive(s);
-	}
 }
 
 static void
@@ -175,6 +135,8 @@ start_inside(struct nfct *s, struct ctf_err *err)
 		return r;
 	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, s->ns.path, &s->sys);
 	nfct_sysctl_times(&s->in.t);
+	nfct_cover_open(s);
+	nfct_host_open(s);
 	r = open_events(s, err);
 	if (r < 0)
 		return r;
@@ -245,6 +207,8 @@ close_all(struct nfct *s)
 	nfct_req_close(&s->req);
 	nfct_ns_stop(s);
 	nfct_repeat_stop(s);
+	nfct_host_close(s);
+	nfct_cover_close(s);
 	s->record = NULL;
 }
 
@@ -271,7 +235,7 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0 && c->record[0])
 		r = start_recording(s, err);
 	if (r == 0) {
-		s->from_ns = s->read_ns = s->calm_ns = ctf_now();
+		s->cover.from_ns = s->read_ns = s->calm_ns = ctf_now();
 		nfct_valve_init(s);
 		s->tick_sec =
 			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
@@ -292,7 +256,7 @@ nfct_start(void *self, struct ctf_err *err)
 	nfct_hand_start(s);
 	nfct_guard_started(s);
 	nfct_downtime(s);
-	report_coverage(s, false);
+	nfct_cover_start(s);
 	return 0;
 }
 
@@ -357,7 +321,7 @@ nfct_stop(void *self)
 	nfct_ns_stop(s);
 	if (!s->hand.handed)
 		nfct_count_retries(s, ctf_now());
-	report_coverage(s, true);
+	nfct_cover_stop(s);
 	r = pcap_writer_close(s->record);
 	if (r < 0)
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",

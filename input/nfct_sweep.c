@@ -80,7 +80,7 @@ lose_counters(struct nfct *s)
 	ctf_log(nfct_ctx(s), CTF_WARNING,
 		"the counters of up to %llu flows were set back, but not received",
 		(unsigned long long)w->lost);
-	nfct_report_gap(s, "counters", s->in.slice.at_ns ? s->in.slice.at_ns : s->from_ns,
+	nfct_report_gap(s, "counters", s->in.slice.at_ns ? s->in.slice.at_ns : s->cover.from_ns,
 			w->lost, CTF_AT_MOST);
 }
 

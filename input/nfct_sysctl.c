@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,25 +23,32 @@ open_setting(const char *name, int flags)
 	return open(path, flags | O_CLOEXEC);
 }
 
+/* The number in an open file, or -errno. */
+static long
+read_number(int fd)
+{
+	char text[32];
+	char *end;
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	long value;
+
+	if (n <= 0)
+		return n < 0 ? -errno : -EIO;
+	text[n] = '\0';
+	value = strtol(text, &end, 10);
+	return end == text || value < 0 ? -ERANGE : value;
+}
+
 /* The value, or -errno. */
 static long
 read_setting(const char *name)
 {
-	char text[32];
-	char *end;
-	ssize_t n;
-	long value;
 	int fd = open_setting(name, O_RDONLY);
+	long value = fd < 0 ? -errno : read_number(fd);
 
-	if (fd < 0)
-		return -errno;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return -EIO;
-	text[n] = '\0';
-	value = strtol(text, &end, 10);
-	return end == text || value < 0 ? -ERANGE : value;
+	if (fd >= 0)
+		close(fd);
+	return value;
 }
 
 static int
@@ -71,6 +80,21 @@ static const struct setting settings[] = {
 	  offsetof(struct nfct_sysctls, events) },
 };
 
+#define SETTINGS (sizeof(settings) / sizeof(*settings))
+_Static_assert(SETTINGS == NFCT_SETTINGS, "one file each");
+
+static int *
+value_of(struct nfct_sysctls *all, const struct setting *s)
+{
+	return (int *)(void *)((char *)all + s->off);
+}
+
+static int
+valid(long value)
+{
+	return value < 0 || value > 2 ? -1 : (int)value;
+}
+
 static const char *
 lack_of(const struct setting *s, int value)
 {
@@ -80,11 +104,24 @@ lack_of(const struct setting *s, int value)
 	return "flows begun while nothing listens never report their end";
 }
 
+/* What a value lacks, and the command that mends it. */
+static void
+say(const struct ctf_ctx *ctx, const struct setting *s, const char *netns, int value,
+    const char *how, int failed)
+{
+	bool in = netns[0] != '\0';
+
+	ctf_log(ctx, value == 0 || failed ? CTF_WARNING : CTF_NOTICE,
+		"%s %s %d: %s%s%s; to change it: %s%s%ssysctl -w net.netfilter.%s=1", s->name,
+		how, value, lack_of(s, value), failed ? "; setting it failed: " : "",
+		failed ? strerror(failed) : "", in ? "nsenter --net=" : "", netns,
+		in ? " " : "", s->name);
+}
+
 static void
 apply_one(const struct ctf_ctx *ctx, enum nfct_policy policy, const char *netns,
 	  const struct setting *s, int *value)
 {
-	bool in = netns[0] != '\0';
 	int r = 0;
 
 	if (*value == 1 || *value < 0 || policy == NFCT_IGNORE)
@@ -97,27 +134,96 @@ apply_one(const struct ctf_ctx *ctx, enum nfct_policy policy, const char *netns,
 			return;
 		}
 	}
-	ctf_log(ctx, *value == 0 || r < 0 ? CTF_WARNING : CTF_NOTICE,
-		"%s is %d: %s%s%s; to change it: %s%s%ssysctl -w net.netfilter.%s=1", s->name,
-		*value, lack_of(s, *value), r < 0 ? "; setting it failed: " : "",
-		r < 0 ? strerror(-r) : "", in ? "nsenter --net=" : "", netns, in ? " " : "",
-		s->name);
+	say(ctx, s, netns, *value, "is", -r);
 }
 
 void
 nfct_sysctl_apply(const struct ctf_ctx *ctx, enum nfct_policy policy, const char *netns,
 		  struct nfct_sysctls *ret)
 {
-	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings[i];
-		int *value = (int *)(void *)((char *)ret + s->off);
-		long now = read_setting(s->name);
+		int *value = value_of(ret, s);
 
-		*value = now < 0 || now > 2 ? -1 : (int)now;
+		*value = valid(read_setting(s->name));
 		if (s->off == offsetof(struct nfct_sysctls, events))
 			ret->events_before = *value;
 		apply_one(ctx, policy, netns, s, value);
 	}
+}
+
+void
+nfct_sysctl_open(int ret_fd[NFCT_SETTINGS])
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		ret_fd[i] = open_setting(settings[i].name, O_RDONLY);
+}
+
+void
+nfct_sysctl_read(const int fd[NFCT_SETTINGS], struct nfct_sysctls *ret)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (fd[i] >= 0)
+			*value_of(ret, &settings[i]) = valid(read_number(fd[i]));
+}
+
+void
+nfct_sysctl_say_changed(const struct ctf_ctx *ctx, const char *netns,
+			const struct nfct_sysctls *was, const struct nfct_sysctls *is)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		struct nfct_sysctls a = *was, b = *is;
+		int before = *value_of(&a, &settings[i]), now = *value_of(&b, &settings[i]);
+
+		if (before == now || now < 0)
+			continue;
+		if (now == 1)
+			ctf_log(ctx, CTF_NOTICE, "%s has become 1", settings[i].name);
+		else
+			say(ctx, &settings[i], netns, now, "has become", 0);
+	}
+}
+
+void
+nfct_sysctl_turn_on(void)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		(void)turn_on(settings[i].name);
+}
+
+struct other {
+	const struct ctf_ctx *ctx;
+	const char *netns;
+	int result;
+};
+
+/* A thread may be in another namespace than the rest, and need not come back. */
+static void *
+look_there(void *arg)
+{
+	struct other *o = arg;
+	int fd = open(o->netns, O_RDONLY | O_CLOEXEC);
+
+	o->result = fd < 0 || setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	for (size_t i = 0; i < SETTINGS && o->result == 0; i++)
+		if (read_setting(settings[i].name) == 0)
+			say(o->ctx, &settings[i], o->netns, 0, "is", 0);
+	return NULL;
+}
+
+int
+nfct_sysctl_say_other(const struct ctf_ctx *ctx, const char *netns)
+{
+	struct other o = { ctx, netns, 0 };
+	pthread_t thread;
+	int r = pthread_create(&thread, NULL, look_there, &o);
+
+	if (r)
+		return -r;
+	pthread_join(thread, NULL);
+	return o.result;
 }
 
 void

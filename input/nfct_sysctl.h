@@ -9,6 +9,8 @@
 enum nfct_policy { NFCT_AUTO, NFCT_SET, NFCT_WARN, NFCT_IGNORE };
 #define NFCT_POLICIES "auto|set|warn|ignore"
 
+#define NFCT_SETTINGS 3u
+
 struct nfct_sysctls { /* -1: unknown */
 	int acct, timestamp, events;
 	int events_before; /* before we changed it */
@@ -21,6 +23,20 @@ struct nfct_sysctls { /* -1: unknown */
  */
 void nfct_sysctl_apply(const struct ctf_ctx *ctx, enum nfct_policy policy, const char *netns,
 		       struct nfct_sysctls *ret);
+/* The files of the settings, of the namespace we are in; -1: there is none. */
+void nfct_sysctl_open(int ret_fd[NFCT_SETTINGS]);
+/* The same settings again, wherever we are now. */
+void nfct_sysctl_read(const int fd[NFCT_SETTINGS], struct nfct_sysctls *ret);
+/* Somebody has changed them meanwhile. */
+void nfct_sysctl_say_changed(const struct ctf_ctx *ctx, const char *netns,
+			     const struct nfct_sysctls *was, const struct nfct_sysctls *is);
+/* All of them, as far as that works; of the namespace we are in. */
+void nfct_sysctl_turn_on(void);
+/*
+ * The same looked at in another namespace, given by its path: what its flows
+ * lack is said.  Needs CAP_SYS_ADMIN; 0 or -errno.
+ */
+int nfct_sysctl_say_other(const struct ctf_ctx *ctx, const char *netns);
 void nfct_sysctl_times(struct ct_times *t);
 
 #endif

@@ -193,9 +193,12 @@ ctf_alive(const struct ctf_ctx *ctx)
 void
 ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 {
-	struct ctf_coverage *c = &ctx->cov[ctx->ncovs++ % 8];
+	unsigned i = ctx->ncovs++ % LIVE_COVS;
+	struct ctf_coverage *c = &ctx->cov[i];
 
 	*c = *cov;
+	c->netns = strcpy(ctx->cov_text[i][0], cov->netns);
+	c->abilities = strcpy(ctx->cov_text[i][1], cov->abilities);
 	ck_assert_uint_eq(strlen(cov->boot_id), 36);
 	ck_assert_uint_gt(strlen(cov->exporter), 0);
 	c->exporter = c->boot_id = NULL; /* only lent */
@@ -318,6 +321,19 @@ read_batch(struct live *l, int (*fill)(void *, struct ctf_batch *))
 	return r;
 }
 
+void
+live_fill(struct live *l, int fd)
+{
+	for (unsigned i = 0; i < l->ctx.nwatches; i++)
+		if (l->ctx.watch[i].fd == fd) { /* which may end this watch */
+			int (*fill)(void *, struct ctf_batch *) = l->ctx.watch[i].fill;
+
+			while (read_batch(l, fill) == CTF_READ_MORE)
+				;
+			return;
+		}
+}
+
 unsigned
 live_read(struct live *l, int msec)
 {
@@ -338,13 +354,27 @@ live_read(struct live *l, int msec)
 				;
 		for (unsigned i = 0; i < n; i++)
 			if (p[i].revents)
-				while (read_batch(l, l->ctx.watch[i].fill) == CTF_READ_MORE)
-					;
+				live_fill(l, p[i].fd);
 		if (l->n != was)
 			end = ctf_now() + (uint64_t)msec * 1000000;
 		else if (ctf_now() > end && msec > 0) /* timers only */
 			return l->n - before;
 	}
+}
+
+void
+live_watches(struct live *l, int msec)
+{
+	struct pollfd p[8];
+	unsigned n = l->ctx.nwatches;
+
+	for (unsigned i = 0; i < n; i++)
+		p[i] = (struct pollfd){ .fd = l->ctx.watch[i].fd, .events = POLLIN };
+	if (poll(p, n, msec) <= 0)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		if (p[i].revents)
+			live_fill(l, p[i].fd);
 }
 
 const struct ctf_rec *

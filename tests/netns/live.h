@@ -13,6 +13,8 @@
 
 extern const struct ctf_plugin ctf_plugin_nfct;
 
+#define LIVE_COVS 32u
+
 struct live_watch {
 	int fd;
 	int (*fill)(void *self, struct ctf_batch *);
@@ -32,7 +34,8 @@ struct ctf_ctx { /* what the input told "the core" */
 	uint64_t kept; /* capabilities */
 	struct ctf_gap gap[64];
 	unsigned ngaps;
-	struct ctf_coverage cov[8];
+	struct ctf_coverage cov[LIVE_COVS]; /* the last ones */
+	char cov_text[LIVE_COVS][2][256];
 	unsigned ncovs;
 	struct ctf_sweep sweep[16];
 	unsigned nsweeps;
@@ -70,13 +73,17 @@ void live_start(struct live *l); /* must succeed */
 void live_free(struct live *l);  /* also stops it */
 /* Reads all fds until there was nothing for msec; returns the number of new records. */
 unsigned live_read(struct live *l, int msec);
+/* What the input watches besides: each once that is readable within msec. */
+void live_watches(struct live *l, int msec);
+void live_fill(struct live *l, int fd); /* as if this one were */
 const struct ctf_rec *live_rec(const struct live *l, unsigned i);
 /* The first record of that event with this original destination port, or NULL. */
 const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport);
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_loss.c, live_ns.c, live_repeat.c, live_sweep.c, live_valve.c */
+/* live_cover.c, live_loss.c, live_ns.c, live_repeat.c, live_sweep.c, live_valve.c */
+void live_cover_tests(TCase *t);
 void live_loss_tests(TCase *t);
 void live_ns_tests(TCase *t);
 void live_repeat_tests(TCase *t);

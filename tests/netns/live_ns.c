@@ -74,13 +74,6 @@ two(int *ret_home, int *ret_other)
 	return l;
 }
 
-static void
-watches(struct live *l)
-{
-	for (unsigned i = 0; i < l->ctx.nwatches; i++)
-		ck_assert_int_ge(l->ctx.watch[i].fill(&l->self, l->batch), 0);
-}
-
 START_TEST(ids)
 {
 	int home, other;
@@ -124,8 +117,7 @@ START_TEST(deleted)
 	go_to(home);
 	close(other);
 	for (int i = 0; i < 100 && !l->self.ns.some_gone; i++) {
-		usleep(20000);
-		watches(l);
+		live_watches(l, 20);
 		ck_assert_uint_eq(l->ctx.ngaps, 0); /* two events wait in the socket */
 	}
 	ck_assert_uint_eq(live_read(l, 20), 2);

@@ -38,11 +38,13 @@ look(const uint8_t *p, size_t n)
 
 	for (; n >= sizeof(nlh); p += NLMSG_ALIGN(nlh.nlmsg_len)) {
 		memcpy(&nlh, p, sizeof(nlh));
-		ck_assert_uint_ge(nlh.nlmsg_len, sizeof(nlh));
-		ck_assert_uint_le(nlh.nlmsg_len, n);
+		/* no assertion that holds: the library would write to its pipe, in a child */
+		if (nlh.nlmsg_len < sizeof(nlh) || nlh.nlmsg_len > n)
+			ck_abort_msg("a request of %u bytes in %zu", nlh.nlmsg_len, n);
 		if (nlh.nlmsg_type ==
 		    (NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_CTRZERO)) {
-			ck_assert_msg(!(nlh.nlmsg_flags & NLM_F_DUMP), "a zeroing dump");
+			if (nlh.nlmsg_flags & NLM_F_DUMP)
+				ck_abort_msg("a zeroing dump");
 			live_now->ctx.zero_requests++;
 		}
 		n -= NLMSG_ALIGN(nlh.nlmsg_len) < n ? NLMSG_ALIGN(nlh.nlmsg_len) : n;
