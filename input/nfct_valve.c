@@ -15,11 +15,11 @@
 #include <errno.h>
 #include <time.h>
 
-#define LOOK 10u       /* ms between looks while it matters */
-#define CALM 120u      /* looks; the kernel's first retry comes after a second */
-#define OTHERS 100u    /* looks between two at who else listens */
-#define HYSTERESIS 10  /* percent of the table */
-#define FULL_FOR 1000u /* ms */
+#define LOOK 10u                /* ms between looks while it matters */
+#define CALM 120u               /* looks; the kernel's first retry comes after a second */
+#define OTHERS 100u             /* looks between two at who else listens */
+#define HYSTERESIS 10           /* percent of the table */
+#define FULL_FOR UINT64_C(1000) /* ms, without a guard that would say it */
 
 void
 nfct_valve_init(struct nfct *s)
@@ -120,15 +120,23 @@ open_for_own(struct nfct *s, const struct nfct_fill *f)
 			f->count, f->max);
 }
 
+static uint64_t
+full_for(const struct nfct *s)
+{
+	uint64_t timeout = nfct_conf(s)->guard_timeout;
+
+	return timeout ? timeout : FULL_FOR;
+}
+
 static void
 open_for_others(struct nfct *s)
 {
 	if (open_valve(s))
 		ctf_log(nfct_ctx(s), CTF_WARNING,
-			"the receive buffer has been more than half full for %u ms, and the "
+			"the receive buffer has been more than half full for %llu ms, and the "
 			"connection tables of other namespaces may fill with ended flows: "
 			"until it has drained they are lost instead",
-			FULL_FOR);
+			(unsigned long long)full_for(s));
 }
 
 static void
@@ -189,7 +197,7 @@ others_wait(struct nfct *s, const struct nfct_mem *mem)
 	}
 	if (!v->full_since)
 		v->full_since = now;
-	return now - v->full_since >= FULL_FOR && v->calm < CALM;
+	return now - v->full_since >= full_for(s) && v->calm < CALM;
 }
 
 static void
