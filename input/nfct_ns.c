@@ -353,6 +353,7 @@ open_rtnetlink(struct nfct_ns *ns)
 int
 nfct_ns_listen(struct nfct *s, struct ctf_err *err)
 {
+	char command[320];
 	struct nfct_ns *ns = &s->ns;
 	int on = 1, r;
 
@@ -364,9 +365,10 @@ nfct_ns_listen(struct nfct *s, struct ctf_err *err)
 		ns->muted = true;
 		ctf_log(nfct_ctx(s), CTF_WARNING,
 			"namespaces=all: flows of other network namespaces are not recorded "
-			"(%s); to change it: start as root or with CAP_NET_BROADCAST: setcap "
-			"cap_net_admin,cap_net_broadcast+ep CTFLOWD",
-			strerror(errno));
+			"(%s: needs CAP_NET_BROADCAST); to change it: %s",
+			strerror(errno),
+			nfct_setcap(command, sizeof(command),
+				    "cap_net_admin,cap_net_broadcast"));
 		return 0;
 	}
 	r = open_rtnetlink(ns);

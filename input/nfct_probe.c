@@ -76,15 +76,17 @@ forget_answer(struct nfct *s)
 static void
 learn_instead(struct nfct *s, const char *what, int error)
 {
+	char command[320];
+
+	nfct_setcap(command, sizeof(command), "cap_net_admin,cap_sys_admin");
 	s->probe.learning = true;
 	ctf_log(nfct_ctx(s), CTF_NOTICE,
 		"what this kernel tells at the end of a flow could not be tried out (%s: %s), "
 		"so "
-		"coverage lacks it until flows have ended%s",
+		"coverage lacks it until flows have ended%s%s",
 		what, strerror(error),
-		error == EPERM ? "; to change it: start as root, or with CAP_SYS_ADMIN: setcap "
-				 "cap_net_admin,cap_sys_admin+ep CTFLOWD"
-			       : "");
+		error == EPERM ? " (needs CAP_SYS_ADMIN); to change it: " : "",
+		error == EPERM ? command : "");
 }
 
 static int

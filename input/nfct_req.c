@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* nfct_req.c - the socket for requests. */
 #include "nfct_sock.h"
+#include "nfct_sysctl.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -112,11 +113,14 @@ nfct_req_fill(struct nfct_req *r, struct nfct_fill *ret_fill)
 int
 nfct_req_first(struct nfct_req *r, struct nfct_fill *ret_fill, struct ctf_err *err)
 {
+	char command[320];
 	int ret = nfct_req_fill(r, ret_fill);
 
 	if (ret == -EPERM)
 		return ctf_fail(err, EPERM,
-				"conntrack refuses to answer: needs CAP_NET_ADMIN (root)");
+				"conntrack refuses to answer, so there are no flows at all: "
+				"needs CAP_NET_ADMIN (root); to change it: %s",
+				nfct_setcap(command, sizeof(command), "cap_net_admin"));
 	if (ret == -EINVAL || ret == -EOPNOTSUPP)
 		return ctf_fail(err, -ret,
 				"the kernel does not know ctnetlink and could not load it: "

@@ -226,6 +226,17 @@ nfct_sysctl_say_other(const struct ctf_ctx *ctx, const char *netns)
 	return o.result;
 }
 
+const char *
+nfct_setcap(char *text, size_t size, const char *caps)
+{
+	char self[256];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = '\0';
+	snprintf(text, size, "setcap %s+ep %s", caps, n > 0 ? self : "ctflowd");
+	return text;
+}
+
 void
 nfct_sysctl_times(struct ct_times *t)
 {

@@ -37,6 +37,8 @@ void nfct_sysctl_turn_on(void);
  * lack is said.  Needs CAP_SYS_ADMIN; 0 or -errno.
  */
 int nfct_sysctl_say_other(const struct ctf_ctx *ctx, const char *netns);
+/* The command that gives this program capabilities, "cap_net_admin". */
+const char *nfct_setcap(char *text, size_t size, const char *caps);
 void nfct_sysctl_times(struct ct_times *t);
 
 #endif

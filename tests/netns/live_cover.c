@@ -206,7 +206,7 @@ START_TEST(learned)
 	all_known(l);
 	ck_assert_str_eq(newest(l)->abilities, "");
 	ck_assert(live_said(l, "(unshare: Operation not permitted)"));
-	ck_assert(live_said(l, "setcap cap_net_admin,cap_sys_admin+ep"));
+	ck_assert(live_said(l, "setcap cap_net_admin,cap_sys_admin+ep /"));
 	lab_udp_flows(1, 4000, 5000);
 	lab_flush();
 	live_read(l, 50);
