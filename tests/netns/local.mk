@@ -21,7 +21,8 @@ endif
 
 # The whole daemon in namespaces: needs root, and python3.
 NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/test_flows.py \
-	tests/netns/test_burst.py tests/netns/test_crash.py tests/netns/test_namespaces.py tests/netns/test_settings.py \
+	tests/netns/test_burst.py tests/netns/test_crash.py tests/netns/test_clock.py tests/netns/test_namespaces.py \
+	tests/netns/test_settings.py \
 	tests/netns/test_open_flows.py tests/netns/test_privs.py tests/netns/test_reliable.py \
 	tests/netns/test_select.py tests/netns/test_stalled.py
 NETNS_TESTS += tests/netns/test_repeat.py
