@@ -212,5 +212,8 @@ nfct_hand_stop(struct nfct *s)
 {
 	if (s->hand.kept && !s->hand.handed)
 		ctf_keep_fd(nfct_ctx(s), STORED, -1);
+	/* our stretch of coverage has ended: the next one begins here */
+	if (s->hand.handed && s->guard.note)
+		atomic_store(&s->guard.note->since_ns, ctf_now());
 	s->hand = (struct nfct_hand){ 0 };
 }
