@@ -221,6 +221,8 @@ load(struct handover *h, int fd, struct ctf_err *err)
 	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (p == MAP_FAILED)
 		return ctf_fail(err, errno, "%s", strerror(errno));
+	/* a guard of an input must not hold on to it */
+	madvise(p, (size_t)st.st_size, MADV_DONTFORK);
 	h->map = p;
 	h->map_len = (size_t)st.st_size;
 	return heritage_parse(h, h->map, h->map_len, err);
@@ -355,8 +357,11 @@ handover_settle(struct handover *h)
 {
 	if (!h)
 		return;
-	for (const struct old_object *o = h->objects; o; o = o->next)
+	for (struct old_object *o = h->objects; o; o = o->next) {
 		say_orphan(o);
+		if (!o->is_sink) /* it is in the memory that goes now */
+			heritage_drop_blobs(o);
+	}
 	pthread_mutex_lock(&h->lock);
 	for (unsigned i = 0; i < h->fds.n; i++)
 		if (h->fds.v[i].fd >= 0)

@@ -31,8 +31,9 @@
 struct old_blob {
 	struct old_blob *next;
 	const char *name;
+	const uint8_t *p; /* in the memory, or, of a sink, `own` */
 	size_t len;
-	uint8_t p[];
+	uint8_t own[];
 };
 
 struct old_layout {
@@ -120,6 +121,7 @@ struct handover *handover_of(const struct ctf_ctx *);
 /* heritage.c: the memory's blocks as objects and layouts; -errno, and why. */
 int heritage_parse(struct handover *, const uint8_t *p, size_t n, struct ctf_err *err);
 void heritage_free(struct handover *);
+void heritage_drop_blobs(struct old_object *);
 struct old_object *heritage_find(struct handover *, const struct inst *, bool is_sink);
 const struct ctf_layout *heritage_layout(const struct handover *, uint64_t id);
 

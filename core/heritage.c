@@ -97,6 +97,7 @@ static int
 on_blob(struct parse *p, const struct block *b)
 {
 	struct old_blob *blob;
+	size_t copied;
 	char *name;
 
 	if (!p->now)
@@ -110,14 +111,18 @@ on_blob(struct parse *p, const struct block *b)
 	}
 	if (b->name_len < 1 || b->name[0] != LEGACY_BLOB)
 		return 0; /* a later version's */
-	blob = malloc(sizeof(*blob) + b->len + b->name_len);
+	/* what inputs leave may be large: it stays where it is until they have it */
+	copied = p->now->is_sink ? b->len : 0;
+	blob = malloc(sizeof(*blob) + copied + b->name_len);
 	if (!blob)
 		return ctf_fail(p->err, ENOMEM, "out of memory");
-	memcpy(blob->p, b->p, b->len);
-	name = (char *)blob->p + b->len;
+	if (copied)
+		memcpy(blob->own, b->p, copied);
+	name = (char *)blob->own + copied;
 	memcpy(name, b->name + 1, b->name_len - 1);
 	name[b->name_len - 1] = '\0';
 	blob->name = name;
+	blob->p = p->now->is_sink ? blob->own : b->p;
 	blob->len = b->len;
 	blob->next = p->now->blobs;
 	p->now->blobs = blob;
@@ -228,8 +233,8 @@ heritage_layout(const struct handover *h, uint64_t id)
 	return l ? &l->layout : NULL;
 }
 
-static void
-object_free(struct old_object *o)
+void
+heritage_drop_blobs(struct old_object *o)
 {
 	while (o->blobs) {
 		struct old_blob *b = o->blobs;
@@ -237,6 +242,12 @@ object_free(struct old_object *o)
 		o->blobs = b->next;
 		free(b);
 	}
+}
+
+static void
+object_free(struct old_object *o)
+{
+	heritage_drop_blobs(o);
 	free(o->id);
 	free(o->plugin);
 	free(o);

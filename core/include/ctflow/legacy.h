@@ -22,9 +22,9 @@ CTF_API int ctf_leave_bytes(struct ctf_legacy *, const char *name, const void *p
 CTF_API int ctf_keep_fd(struct ctf_ctx *, const char *name, int fd);
 
 /*
- * Input, from start() on; sink, from open() on.  Both return 0 or -ENOENT.
- * The bytes are the core's and stay as long as the object; they may be
- * another version's.  The fd is the caller's from now on, close-on-exec, and
+ * Input, in start(); sink, from open() on.  Both return 0 or -ENOENT.  The
+ * bytes are the core's and stay until start() returns, or as long as the sink;
+ * they may be another version's.  The fd is the caller's from now on, close-on-exec, and
  * the store still keeps it; it may be anything.
  */
 CTF_API int ctf_inherit_bytes(struct ctf_ctx *, const char *name, const void **ret_p,
