@@ -379,6 +379,50 @@ close_others(const struct nfct_guard_job *j)
 	}
 }
 
+/* The n-th field of /proc/self/stat; `text` is where the second, a name, ends. */
+static unsigned long
+stat_field(const char *text, unsigned n)
+{
+	unsigned long value = 0;
+
+	for (unsigned i = 2; i < n && *text; text++)
+		i += *text == ' ';
+	for (; *text >= '0' && *text <= '9'; text++)
+		value = value * 10 + (unsigned long)(*text - '0');
+	return value;
+}
+
+/*
+ * ps and pidof are to tell the two apart.  The arguments are where the kernel
+ * put them, and this copy of them is ours.
+ */
+static void
+set_title(const char *title)
+{
+	char text[1024];
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	const char *after;
+	size_t size, len = strlen(title);
+
+	(void)prctl(PR_SET_NAME, title, 0, 0, 0); /* pkill ctflowd is not meant for us */
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	after = strrchr(text, ')');
+	if (!after)
+		return;
+	size = stat_field(after, 49) - stat_field(after, 48);
+	if (size > len && size < 1u << 20) {
+		char *arg = (char *)(uintptr_t)stat_field(after, 48); /* NOLINT */
+
+		memset(arg, 0, size);
+		memcpy(arg, title, len);
+	}
+}
+
 /* The C library would have all threads follow; there are none here. */
 static void
 drop_privileges(void)
@@ -405,8 +449,7 @@ nfct_guard_run(const struct nfct_guard_job *job)
 	sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	(void)setsid(); /* a kill of the daemon's process group is not meant for us */
-	/* pkill ctflowd is not, either */
-	(void)prctl(PR_SET_NAME, "ctflow-guard", 0, 0, 0);
+	set_title("ctflow-guard");
 	close_others(job);
 	drop_privileges();
 	g.awake_ms = g.look_ms = steady_ms();

@@ -283,6 +283,20 @@ open_files(pid_t pid)
 	return n;
 }
 
+static void
+ck_command(pid_t pid, const char *want)
+{
+	char path[64], text[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	f = fopen(path, "r");
+	ck_assert_ptr_nonnull(f);
+	(void)fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	ck_assert_str_eq(text, want);
+}
+
 static bool
 is_there(pid_t pid)
 {
@@ -301,6 +315,7 @@ START_TEST(is_harmless)
 	pid = l->self.guard.pid;
 	usleep(50000);
 	ck_status(pid, "Name", "ctflow-guard");
+	ck_command(pid, "ctflow-guard");
 	ck_status(pid, "Uid", "65534\t65534\t65534\t65534");
 	ck_status(pid, "Gid", "65534\t65534\t65534\t65534");
 	ck_status(pid, "Groups", " ");
