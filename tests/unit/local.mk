@@ -10,7 +10,8 @@ $(check_PROGRAMS) $(EXTRA_PROGRAMS): libctflow.a libplugins.a
 libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/unit/plug.c tests/unit/plug.h \
 	tests/unit/fakes.c tests/unit/fakes_hand.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
-	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/sample.h \
+	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/kept_help.h \
+	tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
@@ -20,7 +21,7 @@ libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
 	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_expr tests/unit/test_field \
 	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_interim \
-	tests/unit/test_kept tests/unit/test_log \
+	tests/unit/test_kept tests/unit/test_kept_late tests/unit/test_log \
 	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_sink \
 	tests/unit/test_state

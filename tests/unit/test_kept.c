@@ -3,98 +3,10 @@
  * Runs that die: what they had read and not delivered is a gap of the next
  * run, once, before anything new.  A run that dies is a child that exits.
  */
-#include <check.h>
-#include <dirent.h>
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "pump.h"
-#include "rig.h"
-#include "unit.h"
-
 #define DIR_NAME "test_kept.d"
-#define CONF "[global]\nstack=a:LIVE,k:KEEP\n[a]\n%B\n[k]\n%B\nframe=512\nreconnect=10ms\n"
-
-static void
-fresh(void)
-{
-	DIR *d = opendir(DIR_NAME);
-	const struct dirent *e;
-	char path[512];
-
-	while (d && (e = readdir(d))) {
-		snprintf(path, sizeof(path), DIR_NAME "/%.200s", e->d_name);
-		unlink(path);
-	}
-	if (d)
-		closedir(d);
-	rmdir(DIR_NAME);
-}
-
-/* Plays a run in a child, which dies when it returns. */
-static void
-die_after(void (*play)(struct rig *))
-{
-	static struct rig g;
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		box_init(&g.box);
-		play(&g);
-		_exit(0);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
-}
-
-static void
-start(struct rig *g)
-{
-	rig_start_kept(g, CONF, DIR_NAME, 0);
-}
-
-/* The next run, in order: delivers n new ones, after `ngaps` gaps. */
-static struct ctf_gap
-next_run(unsigned n, unsigned ngaps)
-{
-	struct rig g;
-	struct ctf_gap first;
-
-	box_init(&g.box);
-	start(&g);
-	rig_feed(&g, n);
-	rig_stop(&g);
-	rig_check_kept(&g.box, n);
-	ck_assert_uint_eq(g.box.ngaps, ngaps);
-	first = g.box.gaps[0];
-	if (ngaps) {
-		ck_assert_uint_le(first.from_ns, first.to_ns);
-		ck_assert_uint_gt(first.from_ns, 0);
-	}
-	return first;
-}
-
-static void
-is_gap(struct ctf_gap g, uint64_t count, enum ctf_count_is is)
-{
-	ck_assert_uint_eq(g.count, count);
-	ck_assert_int_eq(g.count_is, is);
-}
+#include "kept_help.h"
 
 /* ---- deaths ---- */
-
-/* The output is up and takes nothing. */
-static void
-with_300_queued(struct rig *g)
-{
-	g->box.block = true;
-	start(g);
-	rig_feed(g, 300);
-}
 
 START_TEST(what_was_queued_is_a_gap)
 {
@@ -214,6 +126,23 @@ START_TEST(what_a_full_queue_dropped_too)
 	fresh();
 	die_after(with_a_full_queue);
 	is_gap(next_run(5, 1), 30000, CTF_AT_MOST);
+}
+END_TEST
+
+static void
+with_a_counted_gap(struct rig *g)
+{
+	struct ctf_gap gap = { 1000, 2000, 40, CTF_EXACT, "overrun", "a", -1 };
+
+	with_300_queued(g);
+	ctf_report_gap(&g->s.graph.inputs->ctx, &gap);
+}
+
+START_TEST(a_gap_of_the_input)
+{
+	fresh();
+	die_after(with_a_counted_gap);
+	is_gap(next_run(5, 1), 340, CTF_AT_MOST);
 }
 END_TEST
 
@@ -395,72 +324,6 @@ START_TEST(found_once)
 }
 END_TEST
 
-/* ---- outputs that come late, or do not want to know ---- */
-
-START_TEST(before_what_waited_for_the_output)
-{
-	struct rig g;
-
-	fresh();
-	die_after(with_300_queued);
-	box_init(&g.box);
-	g.box.open_errno = ECONNREFUSED;
-	g.box.fail_opens = 5;
-	start(&g);
-	rig_feed(&g, 500);
-	ck_assert_uint_eq(g.box.ngaps, 0);
-	rig_spin(&g, &g.box.ngaps, 1);
-	ck_assert_uint_ge(g.box.opens, 6);
-	rig_stop(&g);
-	rig_check_kept(&g.box, 500);
-	is_gap(g.box.gaps[0], 300, CTF_AT_MOST);
-	ck_assert_uint_eq(g.box.ngaps, 1);
-	ck_assert_uint_gt(g.box.kept_frame[0], 5); /* its number was before theirs */
-}
-END_TEST
-
-START_TEST(not_wanted)
-{
-	struct rig g;
-
-	fresh();
-	die_after(with_300_queued);
-	box_init(&g.box);
-	rig_start_kept(&g, CONF "gaps=no\n", DIR_NAME, 0);
-	rig_feed(&g, 70);
-	rig_stop(&g);
-	ck_assert_uint_eq(g.box.ngaps, 0);
-	rig_check_kept(&g.box, 70);
-	next_run(7, 0);
-}
-END_TEST
-
-/* Two outputs: each its own loss; and the numbers of frames go on. */
-START_TEST(the_input_knows_how_it_ended)
-{
-	struct ctf_earlier e;
-	struct rig g;
-
-	fresh();
-	box_init(&g.box);
-	start(&g);
-	e = ctf_earlier(&g.s.graph.inputs->ctx);
-	ck_assert_int_eq(e.ended, CTF_ENDED_UNKNOWN);
-	rig_stop(&g);
-	for (int i = 0; i < 2; i++) {
-		box_init(&g.box);
-		start(&g);
-		e = ctf_earlier(&g.s.graph.inputs->ctx);
-		ck_assert_int_eq(e.ended, i == 0 ? CTF_ENDED_CLEAN : CTF_ENDED_DIED);
-		ck_assert(e.same_boot);
-		ck_assert_uint_le(e.last_ns, ctf_now());
-		rig_stop(&g);
-		die_after(with_300_queued);
-	}
-	ck_assert_uint_gt(e.last_ns, UINT64_C(1700000000000000000));
-}
-END_TEST
-
 static void
 add_tests(TCase *t)
 {
@@ -474,15 +337,13 @@ add_tests(TCase *t)
 	tcase_add_test(t, deaths_add_up);
 	tcase_add_test(t, a_gap_not_delivered_comes_again);
 	tcase_add_test(t, what_a_full_queue_dropped_too);
+	tcase_add_test(t, a_gap_of_the_input);
 	tcase_add_test(t, a_gap_without_a_count);
 	tcase_add_test(t, a_stop_knows_exactly);
 	tcase_add_test(t, unless_a_delivery_was_under_way);
 	tcase_add_loop_test(t, the_end_of_the_coverage, 0, 3);
 	tcase_add_test(t, found_there);
 	tcase_add_test(t, found_once);
-	tcase_add_test(t, before_what_waited_for_the_output);
-	tcase_add_test(t, not_wanted);
-	tcase_add_test(t, the_input_knows_how_it_ended);
 }
 
 int
