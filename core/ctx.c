@@ -10,6 +10,8 @@
 #include "graph.h"
 #include "opt.h"
 
+#define LOG_NUMBERS 900u /* characters of a line */
+
 int
 ctx_init(struct ctf_ctx *ctx, struct inst *inst, size_t size)
 {
@@ -39,32 +41,52 @@ ctx_free(struct ctf_ctx *ctx)
 }
 
 ctf_counter *
-ctf_counter_new(struct ctf_ctx *ctx, const char *name)
+ctf_metric_new(struct ctf_ctx *ctx, const char *name, enum ctf_metric kind, enum ctf_unit unit,
+	       const char *help)
 {
 	struct counter *c = calloc(1, sizeof(*c)), *at;
 	_Atomic(struct counter *) *end = &ctx->counters;
 
 	if (!c)
 		return &ctx->spare;
-	c->name = name;
+	c->metric = (struct metric){ name, kind, unit, help };
 	while ((at = atomic_load(end)))
 		end = &at->next;
 	atomic_store(end, c);
 	return &c->value;
 }
 
+static int
+print_number(char *to, size_t size, const struct metric *m, uint64_t v)
+{
+	unsigned long long n = v;
+
+	if (m->unit == CTF_UNIT_SECONDS)
+		return snprintf(to, size, " %s=%llu.%03llus", m->name, n / 1000000000,
+				n / 1000000 % 1000);
+	return snprintf(to, size, " %s=%llu%s", m->name, n,
+			m->unit == CTF_UNIT_PERCENT ? "%" : "");
+}
+
 void
 ctx_log_counters(const struct ctf_ctx *ctx)
 {
-	char line[1024];
+	char line[LOG_NUMBERS], one[128];
 	size_t len = 0;
 
 	for (const struct counter *c = ctx->counters; c; c = c->next) {
 		uint64_t v = atomic_load_explicit(&c->value, memory_order_relaxed);
+		size_t n = v ? (size_t)print_number(one, sizeof(one), &c->metric, v) : 0;
 
-		if (v && len < sizeof(line))
-			len += (size_t)snprintf(line + len, sizeof(line) - len, " %s=%llu",
-						c->name, (unsigned long long)v);
+		if (n >= sizeof(one))
+			continue;
+		if (len + n >= sizeof(line)) {
+			ctf_log(ctx, CTF_NOTICE, "statistics:%s", line);
+			len = 0;
+		}
+		memcpy(line + len, one, n);
+		len += n;
+		line[len] = '\0';
 	}
 	if (len)
 		ctf_log(ctx, CTF_NOTICE, "statistics:%s", line);

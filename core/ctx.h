@@ -7,9 +7,16 @@
 #include "log.h"
 #include "state.h"
 
+struct metric {
+	const char *name;
+	enum ctf_metric kind;
+	enum ctf_unit unit;
+	const char *help; /* or NULL */
+};
+
 struct counter {
 	_Atomic(struct counter *) next; /* a sink's thread adds, the main thread reads */
-	const char *name;
+	struct metric metric;
 	ctf_counter value;
 };
 
@@ -31,7 +38,7 @@ struct ctf_ctx {
 /* Allocates the object and binds it; 0 or -ENOMEM. */
 int ctx_init(struct ctf_ctx *, struct inst *, size_t size);
 void ctx_free(struct ctf_ctx *);
-/* One log line with all counters that are not 0, or none at all. */
+/* All numbers that are not 0 in the log, as many to a line as fit. */
 void ctx_log_counters(const struct ctf_ctx *);
 
 #endif

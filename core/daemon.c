@@ -18,6 +18,7 @@
 #include "daemon.h"
 #include "handover.h"
 #include "info.h"
+#include "metrics.h"
 #include "opt.h"
 #include "pidfile.h"
 #include "priv.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct run run;
 	struct priv priv;
 	struct handover *handover;
+	struct metrics metrics;
 	struct loop_fd *sig_watch;
 	char *pidfile; /* absolute, for after chdir() */
 	char *conf;    /* the same */
@@ -161,6 +163,9 @@ start(struct daemon *d)
 	if (become_user(d))
 		return 1;
 	run_go(&d->run);
+	if (metrics_start(&d->metrics, &d->run, d->setup.global.metrics_file,
+			  d->setup.global.metrics_interval))
+		log_warnx("no timer for metrics_file");
 	if (d->pid_fd >= 0 && pidfile_write(d->pid_fd)) {
 		log_fatal("pidfile %s", d->cli.pidfile);
 		return 1;
@@ -198,6 +203,7 @@ end(struct daemon *d, int code)
 	if (d->run.graph && d->run.graph->run) {
 		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
 		run_log_counters(&d->run);
+		metrics_write(&d->metrics);
 	}
 	if (d->pid_fd >= 0)
 		pidfile_remove(d->pidfile ? d->pidfile : d->cli.pidfile, d->pid_fd);

@@ -43,9 +43,12 @@ encoder_ready(struct encoder *e, struct ctf_err *err)
 		f.p = p;
 	queue_room(&e->sink->queue, e->limit);
 	e->layout = (struct ctf_layout){ layout_id(pl->name, &f), f.len, f.p };
-	e->records = ctf_counter_new(&e->ctx, "records");
-	e->skipped = ctf_counter_new(&e->ctx, "skipped");
-	e->not_encoded = ctf_counter_new(&e->ctx, "not_encoded");
+	e->records = ctf_metric_new(&e->ctx, "records", CTF_COUNTER, CTF_UNIT_NONE,
+				    "flows put into its format");
+	e->skipped = ctf_metric_new(&e->ctx, "skipped", CTF_COUNTER, CTF_UNIT_NONE,
+				    "flows it does not carry");
+	e->not_encoded = ctf_metric_new(&e->ctx, "not_encoded", CTF_COUNTER, CTF_UNIT_NONE,
+					"flows that fitted into no frame");
 	return 0;
 }
 

@@ -17,6 +17,12 @@ const struct ctf_opt global_opts[] = {
 	  "$STATE_DIRECTORY, else /var/lib/ctflowd (as built)" },
 	{ "stop_timeout", CTF_OMSEC, offsetof(struct global_conf, stop_timeout), 0, 86400000,
 	  "30", NULL, "how long the end waits for outputs that make no progress" },
+	{ "metrics_file", CTF_OTEXT, offsetof(struct global_conf, metrics_file), 0, 3000, "",
+	  NULL,
+	  "all numbers in the text format of Prometheus, e.g. a .prom file for "
+	  "node_exporter; replaced as a whole, by the user of -u" },
+	{ "metrics_interval", CTF_OMSEC, offsetof(struct global_conf, metrics_interval), 100,
+	  86400000, "10", NULL, "how often metrics_file is written" },
 	{ 0 },
 };
 

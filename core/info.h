@@ -8,8 +8,8 @@
 #include "graph.h"
 
 struct global_conf {
-	const char *logfile, *state_dir;
-	uint64_t loglevel, stop_timeout;
+	const char *logfile, *state_dir, *metrics_file;
+	uint64_t loglevel, stop_timeout, metrics_interval;
 };
 extern const struct ctf_opt global_opts[];
 

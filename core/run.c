@@ -441,10 +441,19 @@ run_dump(struct run *r)
 }
 
 void
+run_observe(const struct run *r)
+{
+	for (struct input *in = r->graph->inputs; in; in = in->next)
+		if (in->started && !in->ended && plugin(in)->observe)
+			plugin(in)->observe(in->ctx.obj);
+}
+
+void
 run_log_counters(const struct run *r)
 {
 	const struct graph *g = r->graph;
 
+	run_observe(r);
 	for (const struct input *in = g->inputs; in; in = in->next)
 		ctx_log_counters(&in->ctx);
 	for (const struct filter *f = g->filters; f; f = f->next)

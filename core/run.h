@@ -37,6 +37,8 @@ bool run_alive(const struct run *);
 void run_reopen(struct run *);
 /* Lets the inputs that can give a record of all that lives now. */
 void run_dump(struct run *);
+/* Lets the inputs bring their numbers up to date. */
+void run_observe(const struct run *);
 void run_log_counters(const struct run *);
 /*
  * Drains inputs and outputs; progress is awaited for stop_ms, and *hurry is

@@ -42,10 +42,14 @@ sink_new(struct inst *inst)
 	s->queue.limit = inst->out.queue;
 	pthread_mutex_init(&s->lock, NULL);
 	cond_init(&s->cond);
-	s->delivered = ctf_counter_new(&s->ctx, "delivered");
-	s->dropped = ctf_counter_new(&s->ctx, "dropped");
-	s->retries = ctf_counter_new(&s->ctx, "retries");
-	s->poisoned = ctf_counter_new(&s->ctx, "undeliverable");
+	s->delivered = ctf_metric_new(&s->ctx, "delivered", CTF_COUNTER, CTF_UNIT_NONE,
+				      "flows the output has taken");
+	s->dropped = ctf_metric_new(&s->ctx, "dropped", CTF_COUNTER, CTF_UNIT_NONE,
+				    "flows dropped because the queue was full");
+	s->retries = ctf_metric_new(&s->ctx, "retries", CTF_COUNTER, CTF_UNIT_NONE,
+				    "sessions begun again");
+	s->poisoned = ctf_metric_new(&s->ctx, "undeliverable", CTF_COUNTER, CTF_UNIT_NONE,
+				     "flows the output refuses for good");
 	return s;
 }
 
@@ -94,19 +98,22 @@ sink_poked(void *sink)
 }
 
 void
+sink_look(struct sink *s, struct sink_now *ret_now)
+{
+	pthread_mutex_lock(&s->lock);
+	*ret_now = (struct sink_now){ s->state, s->queue.recs, s->queue.bytes, s->queue.limit };
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
 sink_log_state(struct sink *s)
 {
 	static const char *const words[] = { "down", "up", "stalled" };
-	uint64_t recs, bytes;
-	enum sink_state state;
+	struct sink_now now;
 
-	pthread_mutex_lock(&s->lock);
-	state = s->state;
-	recs = s->queue.recs;
-	bytes = s->queue.bytes;
-	pthread_mutex_unlock(&s->lock);
+	sink_look(s, &now);
 	ctf_log(&s->ctx, CTF_NOTICE, "output is %s, %llu flows in %llu bytes are queued",
-		words[state], (unsigned long long)recs, (unsigned long long)bytes);
+		words[now.state], (unsigned long long)now.recs, (unsigned long long)now.bytes);
 }
 
 bool

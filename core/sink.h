@@ -60,6 +60,11 @@ void sink_free(struct sink *);
 
 /* Main thread.  The frame belongs to the queue afterwards. */
 void sink_push(struct sink *, struct qframe *);
+struct sink_now {
+	enum sink_state state;
+	uint64_t recs, bytes, limit; /* of the queue */
+};
+void sink_look(struct sink *, struct sink_now *ret_now);
 /* One log line: up, stalled or down, and what is queued. */
 void sink_log_state(struct sink *);
 /* The loop, when the worker has poked: makes the gap. */

@@ -77,9 +77,12 @@ replay_setup(void *self, struct ctf_err *err)
 
 	r->timer = -1;
 	ct_times_default(&r->in.t);
-	r->events = ctf_counter_new(r->in.obj.ctx, "events");
-	r->malformed = ctf_counter_new(r->in.obj.ctx, "malformed");
-	r->other = ctf_counter_new(r->in.obj.ctx, "other");
+	r->events = ctf_metric_new(r->in.obj.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE,
+				   "messages read");
+	r->malformed = ctf_metric_new(r->in.obj.ctx, "malformed", CTF_COUNTER, CTF_UNIT_NONE,
+				      "messages that make no sense");
+	r->other = ctf_metric_new(r->in.obj.ctx, "other", CTF_COUNTER, CTF_UNIT_NONE,
+				  "packets of the file that are no netfilter messages");
 	return 0;
 }
 

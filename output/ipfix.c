@@ -145,7 +145,9 @@ setup(void *self, struct ctf_err *err)
 		return r;
 	ipfix_programs_make(&e->programs, c->pen != 0);
 	ctf_frames(e->o.ctx, ipfix_limit(c), false);
-	e->incomplete = ctf_counter_new(e->o.ctx, "incomplete");
+	e->incomplete =
+		ctf_metric_new(e->o.ctx, "incomplete", CTF_COUNTER, CTF_UNIT_NONE,
+			       "flows without addresses or protocol, which are not sent");
 	say_doubts(e, c);
 	return 0;
 }

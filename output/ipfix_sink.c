@@ -162,10 +162,14 @@ make_counters(struct ipfix_sink *s)
 {
 	if (s->messages)
 		return;
-	s->messages = ctf_counter_new(s->o.ctx, "messages");
-	s->templates = ctf_counter_new(s->o.ctx, "announced");
-	s->refused = ctf_counter_new(s->o.ctx, "refused");
-	s->split = ctf_counter_new(s->o.ctx, "split");
+	s->messages = ctf_metric_new(s->o.ctx, "messages", CTF_COUNTER, CTF_UNIT_NONE,
+				     "messages sent");
+	s->templates = ctf_metric_new(s->o.ctx, "announced", CTF_COUNTER, CTF_UNIT_NONE,
+				      "times the templates were sent");
+	s->refused = ctf_metric_new(s->o.ctx, "refused", CTF_COUNTER, CTF_UNIT_NONE,
+				    "messages that could not be sent");
+	s->split = ctf_metric_new(s->o.ctx, "split", CTF_COUNTER, CTF_UNIT_NONE,
+				  "messages sent in parts because they were too long");
 }
 
 int

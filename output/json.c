@@ -289,8 +289,12 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 	int r;
 
 	if (c->mode == MODE_UDP && !s->counters.refused) {
-		s->counters.too_long = ctf_counter_new(s->stream.obj.ctx, "too_long");
-		s->counters.refused = ctf_counter_new(s->stream.obj.ctx, "refused");
+		s->counters.too_long =
+			ctf_metric_new(s->stream.obj.ctx, "too_long", CTF_COUNTER,
+				       CTF_UNIT_NONE, "records too long for a datagram");
+		s->counters.refused =
+			ctf_metric_new(s->stream.obj.ctx, "refused", CTF_COUNTER, CTF_UNIT_NONE,
+				       "records the receiver refused");
 	}
 	switch (c->mode) {
 	case MODE_TCP:

@@ -86,8 +86,10 @@ sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 	if (!s->since)
 		s->since = ctf_now();
 	if (!s->refused) {
-		s->refused = ctf_counter_new(s->obj.ctx, "refused");
-		s->repeats = ctf_counter_new(s->obj.ctx, "repeats");
+		s->refused = ctf_metric_new(s->obj.ctx, "refused", CTF_COUNTER, CTF_UNIT_NONE,
+					    "rows the database refused");
+		s->repeats = ctf_metric_new(s->obj.ctx, "repeats", CTF_COUNTER, CTF_UNIT_NONE,
+					    "flows that were in the database already");
 	}
 	spool_name(s);
 	r = sq_conn_open(s, err);

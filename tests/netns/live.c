@@ -61,8 +61,10 @@ ctf_fail_opt(const struct ctf_ctx *ctx, struct ctf_err *err, const char *name, c
 }
 
 ctf_counter *
-ctf_counter_new(struct ctf_ctx *ctx, const char *name)
+ctf_metric_new(struct ctf_ctx *ctx, const char *name, enum ctf_metric kind, enum ctf_unit unit,
+	       const char *help)
 {
+	ck_assert_uint_lt(ctx->ncounters, 64);
 	ctx->counter[ctx->ncounters].name = name;
 	return &ctx->counter[ctx->ncounters++].value;
 }

@@ -26,6 +26,7 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_sink \
 	tests/unit/test_state
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
+UNIT_TESTS += tests/unit/test_metrics
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic

@@ -261,7 +261,7 @@ static uint64_t
 counter(const char *name)
 {
 	for (const struct counter *c = in->ctx.counters; c; c = c->next)
-		if (strcmp(c->name, name) == 0)
+		if (strcmp(c->metric.name, name) == 0)
 			return atomic_load(&c->value);
 	return UINT64_MAX;
 }

@@ -111,9 +111,30 @@ CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
 CTF_API const char *ctf_source(const struct ctf_ctx *);
 CTF_API uint64_t ctf_now(void); /* CLOCK_REALTIME, ns */
 
-/* A counter of this object, printed with the statistics.  Never fails. */
+/*
+ * A number of this object, shown by SIGUSR1, at the end and in metrics_file.
+ * Name and help (one line, or NULL) are borrowed.  Never fails.
+ */
+enum ctf_metric { CTF_COUNTER, CTF_GAUGE }; /* only grows; as it is now */
+enum ctf_unit {
+	CTF_UNIT_NONE,
+	CTF_UNIT_BYTES,
+	CTF_UNIT_SECONDS, /* the number is ns */
+	CTF_UNIT_PERCENT, /* Prometheus gets the ratio */
+};
 typedef _Atomic uint64_t ctf_counter;
-CTF_API ctf_counter *ctf_counter_new(struct ctf_ctx *, const char *name);
+CTF_API ctf_counter *ctf_metric_new(struct ctf_ctx *, const char *name, enum ctf_metric,
+				    enum ctf_unit, const char *help);
+static inline ctf_counter *
+ctf_counter_new(struct ctf_ctx *ctx, const char *name)
+{
+	return ctf_metric_new(ctx, name, CTF_COUNTER, CTF_UNIT_NONE, NULL);
+}
+static inline void
+ctf_gauge_set(ctf_counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, n, memory_order_relaxed);
+}
 static inline void
 ctf_count(ctf_counter *c, uint64_t n)
 {
@@ -353,6 +374,8 @@ struct ctf_plugin {
 	 */
 	bool (*drain)(void *self, bool now);
 	void (*stop)(void *self); /* undoes start() */
+	/* Somebody is about to look at its numbers: bring them up to date; may be NULL. */
+	void (*observe)(void *self);
 	void (*dump)(void *self); /* SIGUSR2: records of all that lives; NULL: cannot */
 	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
 

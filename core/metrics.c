@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Samples are collected from all objects, then printed by families: one name,
+ * one HELP, one TYPE, all samples of it.  Objects of one id count together: to
+ * who looks from outside they are one output.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "metrics.h"
+#include "sink.h"
+
+struct sample {
+	const struct inst *inst;
+	const struct metric *metric;
+	uint64_t value;
+	bool printed;
+};
+
+struct samples {
+	struct sample *at;
+	size_t n, room;
+	bool failed; /* no memory */
+};
+
+/* ---- collecting ---------------------------------------------------------- */
+
+static bool
+same_family(const struct sample *a, const struct sample *b)
+{
+	return a->inst->plugin->role == b->inst->plugin->role &&
+	       a->metric->kind == b->metric->kind && a->metric->unit == b->metric->unit &&
+	       strcmp(a->metric->name, b->metric->name) == 0;
+}
+
+static void
+add(struct samples *all, const struct inst *inst, const struct metric *m, uint64_t value)
+{
+	struct sample new = { inst, m, value, false }, *more;
+
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->at[i].inst == inst && same_family(&all->at[i], &new)) {
+			all->at[i].value += value;
+			return;
+		}
+	}
+	if (all->n == all->room) {
+		more = realloc(all->at, (all->room + 64) * sizeof(*more));
+		if (!more) {
+			all->failed = true;
+			return;
+		}
+		all->at = more;
+		all->room += 64;
+	}
+	all->at[all->n++] = new;
+}
+
+static void
+add_ctx(struct samples *all, const struct ctf_ctx *ctx)
+{
+	for (const struct counter *c = ctx->counters; c; c = c->next)
+		add(all, ctx->inst, &c->metric,
+		    atomic_load_explicit(&c->value, memory_order_relaxed));
+}
+
+static const struct metric up = { "up", CTF_GAUGE, CTF_UNIT_NONE,
+				  "1: the output can be written" };
+static const struct metric stalled = { "stalled", CTF_GAUGE, CTF_UNIT_NONE,
+				       "1: the output takes nothing at the moment" };
+static const struct metric queued = { "queue_flows", CTF_GAUGE, CTF_UNIT_NONE,
+				      "flows that wait for the output" };
+static const struct metric queue_bytes = { "queue", CTF_GAUGE, CTF_UNIT_BYTES,
+					   "memory they take" };
+static const struct metric queue_limit = { "queue_limit", CTF_GAUGE, CTF_UNIT_BYTES,
+					   "memory they may take (queue=)" };
+
+static void
+add_sink(struct samples *all, struct sink *s)
+{
+	struct sink_now now;
+
+	for (const struct encoder *e = s->encoders; e; e = e->next)
+		add_ctx(all, &e->ctx);
+	add_ctx(all, &s->ctx);
+	if (!s->running)
+		return;
+	sink_look(s, &now);
+	add(all, s->inst, &up, now.state != SINK_DOWN);
+	add(all, s->inst, &stalled, now.state == SINK_STALLED);
+	add(all, s->inst, &queued, now.recs);
+	add(all, s->inst, &queue_bytes, now.bytes);
+	add(all, s->inst, &queue_limit, now.limit);
+}
+
+static void
+add_graph(struct samples *all, const struct graph *g)
+{
+	for (const struct input *in = g->inputs; in; in = in->next)
+		add_ctx(all, &in->ctx);
+	for (const struct filter *f = g->filters; f; f = f->next)
+		add_ctx(all, &f->ctx);
+	for (struct sink *s = g->sinks; s; s = s->next)
+		add_sink(all, s);
+}
+
+/* ---- printing ------------------------------------------------------------ */
+
+/* Length of the UTF-8 sequence at p, or 0: it is none. */
+static size_t
+utf8_len(const char *p)
+{
+	unsigned char c = (unsigned char)*p;
+	size_t n = c < 0x80                ? 1
+		   : c >= 0xc2 && c < 0xe0 ? 2
+		   : (c & 0xf0) == 0xe0    ? 3
+		   : c >= 0xf0 && c < 0xf5 ? 4
+					   : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return n;
+}
+
+/* As the format wants it between quotes, or (help) without them. */
+static void
+print_text(FILE *f, const char *p, bool quoted)
+{
+	for (size_t n; *p; p += n ? n : 1) {
+		n = utf8_len(p);
+		if (*p == '\n')
+			fputs("\\n", f);
+		else if (*p == '\\' || (*p == '"' && quoted))
+			fprintf(f, "\\%c", *p);
+		else if (n)
+			fwrite(p, 1, n, f);
+		else
+			fputc('?', f);
+	}
+}
+
+static const char *
+role_name(const struct sample *s)
+{
+	static const char *const names[] = {
+		[CTF_INPUT] = "input", [CTF_FILTER] = "filter", [CTF_OUTPUT] = "output"
+	};
+
+	return names[s->inst->plugin->role];
+}
+
+/* ctflowd_input_events_total; characters a name must not have become '_'. */
+static void
+print_name(FILE *f, const struct sample *s)
+{
+	static const char *const units[] = { [CTF_UNIT_NONE] = "",
+					     [CTF_UNIT_BYTES] = "_bytes",
+					     [CTF_UNIT_SECONDS] = "_seconds",
+					     [CTF_UNIT_PERCENT] = "_ratio" };
+
+	fprintf(f, "ctflowd_%s_", role_name(s));
+	for (const char *p = s->metric->name; *p; p++)
+		fputc((*p | 32) >= 'a' && (*p | 32) <= 'z'    ? *p
+		      : (*p >= '0' && *p <= '9') || *p == '_' ? *p
+							      : '_',
+		      f);
+	fprintf(f, "%s%s", units[s->metric->unit],
+		s->metric->kind == CTF_COUNTER ? "_total" : "");
+}
+
+static void
+print_value(FILE *f, enum ctf_unit unit, uint64_t v)
+{
+	unsigned long long n = v;
+
+	if (unit == CTF_UNIT_SECONDS)
+		fprintf(f, "%llu.%09llu\n", n / 1000000000, n % 1000000000);
+	else if (unit == CTF_UNIT_PERCENT)
+		fprintf(f, "%llu.%02llu\n", n / 100, n % 100);
+	else
+		fprintf(f, "%llu\n", n);
+}
+
+static void
+print_header(FILE *f, const struct sample *s)
+{
+	if (s->metric->help) {
+		fputs("# HELP ", f);
+		print_name(f, s);
+		fputc(' ', f);
+		print_text(f, s->metric->help, false);
+		fputc('\n', f);
+	}
+	fputs("# TYPE ", f);
+	print_name(f, s);
+	fprintf(f, " %s\n", s->metric->kind == CTF_COUNTER ? "counter" : "gauge");
+}
+
+static void
+print_sample(FILE *f, const struct sample *s)
+{
+	print_name(f, s);
+	fprintf(f, "{%s=\"", role_name(s));
+	print_text(f, s->inst->id, true);
+	fputs("\",plugin=\"", f);
+	print_text(f, s->inst->plugin->name, true);
+	fputs("\"} ", f);
+	print_value(f, s->metric->unit, s->value);
+}
+
+static void
+print_families(FILE *f, struct samples *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		if (all->at[i].printed)
+			continue;
+		print_header(f, &all->at[i]);
+		for (size_t k = i; k < all->n; k++) {
+			if (!same_family(&all->at[i], &all->at[k]))
+				continue;
+			print_sample(f, &all->at[k]);
+			all->at[k].printed = true;
+		}
+	}
+}
+
+static void
+print_daemon(FILE *f, uint64_t start_ns)
+{
+	fputs("# HELP ctflowd_build_info what runs; the value is always 1\n"
+	      "# TYPE ctflowd_build_info gauge\n"
+	      "ctflowd_build_info{version=\"" VERSION "\"} 1\n"
+	      "# HELP ctflowd_start_time_seconds when it was started, seconds since 1970\n"
+	      "# TYPE ctflowd_start_time_seconds gauge\n"
+	      "ctflowd_start_time_seconds ",
+	      f);
+	print_value(f, CTF_UNIT_SECONDS, start_ns);
+}
+
+char *
+metrics_text(const struct run *r, uint64_t start_ns)
+{
+	struct samples all = { 0 };
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	add_graph(&all, r->graph);
+	print_daemon(f, start_ns);
+	print_families(f, &all);
+	free(all.at);
+	if (fclose(f) == 0 && !all.failed)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* ---- the file ------------------------------------------------------------- */
+
+static int
+write_all(int fd, const char *text)
+{
+	for (size_t len = strlen(text); len;) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/*
+ * A reader sees the old file or the new one.  O_EXCL, because who else may
+ * write in that folder must not choose where we write.
+ */
+static int
+replace(const char *path, const char *text)
+{
+	char tmp[PATH_MAX];
+	int fd, ret, n = snprintf(tmp, sizeof(tmp), "%s.new", path);
+
+	if (n < 0 || (size_t)n >= sizeof(tmp))
+		return -ENAMETOOLONG;
+	(void)unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	ret = write_all(fd, text);
+	if (close(fd) < 0 && !ret)
+		ret = -errno;
+	if (!ret && rename(tmp, path) < 0)
+		ret = -errno;
+	if (ret)
+		(void)unlink(tmp);
+	return ret;
+}
+
+void
+metrics_write(struct metrics *m)
+{
+	char *text;
+	int ret;
+
+	if (!m->path)
+		return;
+	run_observe(m->run);
+	text = metrics_text(m->run, m->start_ns);
+	ret = text ? replace(m->path, text) : -ENOMEM;
+	free(text);
+	errno = -ret;
+	if (ret && !m->failing)
+		log_warn("metrics_file %s cannot be written, will be tried again", m->path);
+	else if (!ret && m->failing)
+		log_notice("metrics_file %s is written again", m->path);
+	m->failing = ret != 0;
+}
+
+static void
+on_timer(void *arg)
+{
+	metrics_write(arg);
+}
+
+int
+metrics_start(struct metrics *m, struct run *r, const char *path, uint64_t msec)
+{
+	int ret;
+
+	if (!*path)
+		return 0;
+	*m = (struct metrics){ .run = r, .path = path, .start_ns = ctf_now() };
+	ret = loop_timer(r->loop, on_timer, m, &m->timer);
+	if (ret) {
+		m->path = NULL;
+		return ret;
+	}
+	timer_set(m->timer, msec, msec);
+	metrics_write(m);
+	return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The numbers of all objects as a file that Prometheus reads (its text format,
+ * e.g. by node_exporter's textfile collector), written anew every so often.
+ */
+#ifndef CTF_METRICS_H
+#define CTF_METRICS_H
+
+#include "log.h"
+#include "run.h"
+
+struct metrics {
+	const struct run *run;
+	const char *path;  /* NULL: off */
+	uint64_t start_ns; /* of the daemon */
+	struct loop_fd *timer;
+	bool failing; /* said that it cannot be written */
+};
+
+/* Writes the file now and every msec from now on; path "": does nothing. */
+int metrics_start(struct metrics *, struct run *, const char *path, uint64_t msec);
+/* Writes it now: to a file beside it, which then takes its name. */
+void metrics_write(struct metrics *);
+/* What is written, to be freed; NULL: no memory. */
+char *metrics_text(const struct run *, uint64_t start_ns);
+
+#endif
