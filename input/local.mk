@@ -12,7 +12,8 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_host.c input/nfct_host.h input/nfct_host_ask.c \
 	input/nfct_probe.c input/nfct_probe.h input/nfct_probe_child.c \
 	input/nfct_sweep.c input/nfct_sweep.h input/nfct_table.c input/nfct_ask.c
-nfct_files += input/nfct_repeat.c input/nfct_repeat.h input/nfct_whose.c input/keyset.c \
+nfct_files += input/nfct_stats.c input/nfct_stats.h \
+	input/nfct_repeat.c input/nfct_repeat.h input/nfct_whose.c input/keyset.c \
 	input/keyset.h input/keyring.c input/keyring.h
 nfct_files += input/nfct_guard.c input/nfct_guard_proc.c input/nfct_guard.h
 nfct_extra = $(nfct_files)

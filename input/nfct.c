@@ -110,17 +110,32 @@ make_counters(struct nfct *s)
 {
 	struct ctf_ctx *ctx = nfct_ctx(s);
 
-	s->events = ctf_counter_new(ctx, "events");
-	s->ignored = ctf_counter_new(ctx, "ignored");
-	s->malformed = ctf_counter_new(ctx, "malformed");
-	s->no_counters = ctf_counter_new(ctx, "no_counters");
-	s->no_start = ctf_counter_new(ctx, "no_start");
-	s->lost = ctf_counter_new(ctx, "lost");
-	s->retries = ctf_counter_new(ctx, "retries");
-	s->unreported = ctf_counter_new(ctx, "unreported");
-	s->valve_opened = ctf_counter_new(ctx, "valve_opened");
-	s->guard_released = ctf_counter_new(ctx, "guard_released");
+	s->events =
+		ctf_metric_new(ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, "messages received");
+	s->ignored = ctf_metric_new(ctx, "ignored", CTF_COUNTER, CTF_UNIT_NONE,
+				    "messages that are no records");
+	s->malformed = ctf_metric_new(ctx, "malformed", CTF_COUNTER, CTF_UNIT_NONE,
+				      "messages that make no sense");
+	s->no_counters =
+		ctf_metric_new(ctx, "no_counters", CTF_COUNTER, CTF_UNIT_NONE,
+			       "ends without packets and bytes (nf_conntrack_acct was off)");
+	s->no_start =
+		ctf_metric_new(ctx, "no_start", CTF_COUNTER, CTF_UNIT_NONE,
+			       "ends without start and stop (nf_conntrack_timestamp was off)");
+	s->lost = ctf_metric_new(ctx, "lost", CTF_COUNTER, CTF_UNIT_NONE,
+				 "ended flows known or feared to be lost");
+	s->retries = ctf_metric_new(ctx, "retries", CTF_COUNTER, CTF_UNIT_NONE,
+				    "deliveries the kernel had to try again");
+	s->unreported =
+		ctf_metric_new(ctx, "unreported", CTF_COUNTER, CTF_UNIT_NONE,
+			       "entries found at the start that cannot report their end");
+	s->valve_opened =
+		ctf_metric_new(ctx, "valve_opened", CTF_COUNTER, CTF_UNIT_NONE,
+			       "times the kernel was told to keep nothing (reliable_fill)");
+	s->guard_released = ctf_metric_new(ctx, "guard_released", CTF_COUNTER, CTF_UNIT_NONE,
+					   "times the guard had to let go of ended flows");
 	nfct_repeat_setup(s);
+	nfct_stats_setup(s);
 }
 
 static int
@@ -376,4 +391,5 @@ CTF_PLUGIN(nfct) = {
 	.stop = nfct_stop,
 	.hand_over = nfct_hand_over,
 	.dump = nfct_sweep_show,
+	.observe = nfct_observe,
 };

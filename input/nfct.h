@@ -16,6 +16,7 @@
 #include "nfct_repeat.h"
 #include "nfct_select.h"
 #include "nfct_sock.h"
+#include "nfct_stats.h"
 #include "nfct_sweep.h"
 #include "nfct_sysctl.h"
 #include "nfct_valve.h"
@@ -73,6 +74,7 @@ struct nfct {
 	struct nfct_hand hand;
 	struct nfct_sweep sweep;
 	struct nfct_repeat repeat;
+	struct nfct_stats stats;
 
 	struct nfct_ns ns;
 	struct nfct_cover cover;

@@ -243,8 +243,11 @@ nfct_repeat_look(struct nfct *s, uint64_t now)
 void
 nfct_repeat_setup(struct nfct *s)
 {
-	s->repeat.repeats = ctf_counter_new(nfct_ctx(s), "repeats");
-	s->repeat.maybe = ctf_counter_new(nfct_ctx(s), "maybe_repeated");
+	s->repeat.repeats = ctf_metric_new(nfct_ctx(s), "repeats", CTF_COUNTER, CTF_UNIT_NONE,
+					   "ends heard before and left out");
+	s->repeat.maybe =
+		ctf_metric_new(nfct_ctx(s), "maybe_repeated", CTF_COUNTER, CTF_UNIT_NONE,
+			       "ends delivered that may have been before");
 }
 
 /* The default goes by the table: no more than it holds is ever kept for somebody. */

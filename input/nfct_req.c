@@ -152,6 +152,39 @@ nfct_req_dying(struct nfct_req *r)
 	return start_dump(r, IPCTNL_MSG_CT_GET_DYING, AF_UNSPEC);
 }
 
+struct each {
+	void (*fn)(void *arg, const struct nlmsghdr *);
+	void *arg;
+};
+
+static int
+give_message(const struct nlmsghdr *nlh, void *data)
+{
+	const struct each *e = data;
+
+	e->fn(e->arg, nlh);
+	return MNL_CB_OK;
+}
+
+/* Short, and the kernel has the next part ready before recv() returns. */
+int
+nfct_req_cpus(struct nfct_req *r, void (*fn)(void *arg, const struct nlmsghdr *), void *arg)
+{
+	struct each e = { fn, arg };
+	ssize_t len;
+	int ret = start_dump(r, IPCTNL_MSG_CT_GET_STATS_CPU, AF_UNSPEC);
+
+	if (ret < 0)
+		return ret;
+	do {
+		len = recv(r->fd, r->buf, sizeof(r->buf), 0);
+		ret = len < 0 ? -1
+			      : mnl_cb_run(r->buf, (size_t)len, r->seq, 0, give_message, &e);
+	} while (ret > MNL_CB_STOP);
+	r->busy = false;
+	return ret < 0 ? -errno : 0;
+}
+
 static int
 count_entry(const struct nlmsghdr *nlh, void *data)
 {

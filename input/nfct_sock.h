@@ -43,6 +43,8 @@ int nfct_events_mem(int fd, struct nfct_mem *ret_mem);
 
 /* ---- requests -------------------------------------------------------------- */
 
+struct nlmsghdr;
+
 struct nfct_req {
 	int fd;
 	uint32_t seq;
@@ -67,6 +69,13 @@ int nfct_req_fill(struct nfct_req *r, struct nfct_fill *ret_fill);
  * module, and finds out whether we may ask at all.
  */
 int nfct_req_first(struct nfct_req *r, struct nfct_fill *ret_fill, struct ctf_err *err);
+
+/*
+ * Not while a dump is under way: calls fn(arg, message) for each CPU's statistics;
+ * 0 or -errno.
+ */
+int nfct_req_cpus(struct nfct_req *r, void (*fn)(void *arg, const struct nlmsghdr *),
+		  void *arg);
 
 /* Dumps, one at a time: -EBUSY while another is under way. */
 int nfct_req_dying(struct nfct_req *r); /* ended flows not yet delivered */

@@ -141,6 +141,7 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	if (r < 0)
 		return r;
 	s->diag = nfct_diag_open();
+	nfct_stats_start(s);
 	if (nfct_repeat_start(s, fill.max) < 0)
 		return ctf_fail(err, ENOMEM, "no memory");
 	return nfct_sweep_open(s, err);
@@ -207,6 +208,7 @@ close_all(struct nfct *s)
 	nfct_req_close(&s->req);
 	nfct_ns_stop(s);
 	nfct_repeat_stop(s);
+	nfct_stats_stop(s);
 	nfct_host_close(s);
 	nfct_cover_close(s);
 	s->record = NULL;

@@ -343,10 +343,15 @@ nfct_sweep_setup(struct nfct *s, struct ctf_err *err)
 			"active_counters=delta sets counters back to 0, so that the "
 			"end of a flow has only the rest: every output must be a "
 			"native database or have interim=counters");
-	w->sweeps = ctf_counter_new(nfct_ctx(s), "sweeps");
-	w->broken = ctf_counter_new(nfct_ctx(s), "sweeps_broken");
-	w->live_at_start = ctf_counter_new(nfct_ctx(s), "live_at_start");
-	w->counters_lost = ctf_counter_new(nfct_ctx(s), "counters_lost");
+	w->sweeps = ctf_metric_new(nfct_ctx(s), "sweeps", CTF_COUNTER, CTF_UNIT_NONE,
+				   "complete looks at every flow of the table");
+	w->broken = ctf_metric_new(nfct_ctx(s), "sweeps_broken", CTF_COUNTER, CTF_UNIT_NONE,
+				   "looks that broke off");
+	w->live_at_start = ctf_metric_new(nfct_ctx(s), "live_at_start", CTF_COUNTER,
+					  CTF_UNIT_NONE, "flows that lived at the start");
+	w->counters_lost =
+		ctf_metric_new(nfct_ctx(s), "counters_lost", CTF_COUNTER, CTF_UNIT_NONE,
+			       "flows whose counters were zeroed but not received");
 	return 0;
 }
 
