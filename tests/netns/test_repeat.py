@@ -9,7 +9,6 @@ flow once.
 """
 import os
 import re
-import socket
 import sqlite3
 import sys
 import time
@@ -20,6 +19,7 @@ sys.path.insert(0, HERE)
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
 from daemon import Daemon, Failed, configuration, lines, until  # noqa: E402
+from sleeper import Sleeper  # noqa: E402
 
 NS = "repeat"
 MANY = int(os.environ.get("CTF_REPEAT", "300000"))
@@ -27,29 +27,6 @@ FEW = 20000
 ASLEEP = 10.0  # seconds
 PORTS, FIRST_PORT = 50000, 1024  # as in flood.c
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
-SOL_NETLINK, ADD_MEMBERSHIP, BROADCAST_ERROR, NO_ENOBUFS = 270, 1, 4, 5
-SO_RCVBUFFORCE = 33
-
-
-class Sleeper:
-    """A reliable listener that reads nothing until it is told to."""
-
-    def __init__(self, lab, buffer):
-        self.fd = lab.socket(NS, socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 12)
-        self.fd.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, buffer)
-        self.fd.bind((0, 0))
-        for option in (BROADCAST_ERROR, NO_ENOBUFS):
-            self.fd.setsockopt(SOL_NETLINK, option, 1)
-        self.fd.setsockopt(SOL_NETLINK, ADD_MEMBERSHIP, 3)
-        self.read = 0
-
-    def drain(self):
-        try:
-            while True:
-                self.fd.recv(2048)
-                self.read += 1
-        except BlockingIOError:
-            pass
 
 
 def told(path):
@@ -104,7 +81,7 @@ def asleep_for_long(lab, tmp):
     daemon = Daemon(lab, NS, where, configuration(where, [TEXT], {
         "ct1": "sysctl=ignore\n", "emu1": f'file="{where}/emu"\n'})).start()
     daemon.wait_log("entering main loop")
-    sleeper = Sleeper(lab, 8 << 20)
+    sleeper = Sleeper(lab, NS, 8 << 20)
     daemon.wait_log("listens with reliable delivery, too", 5)
     run(lab, tmp, daemon, sleeper, MANY, ASLEEP)
     sleeper.fd.close()
@@ -135,7 +112,7 @@ def too_little_memory(lab, tmp):
     """It was there before us; a thousand flows are remembered, not more."""
     where = os.path.join(tmp, "little")
     os.mkdir(where)
-    sleeper = Sleeper(lab, 1 << 20)
+    sleeper = Sleeper(lab, NS, 1 << 20)
     daemon = Daemon(lab, NS, where, configuration(
         where, [TEXT, "ct1:NFCT,db1:SQLITE3"], {
             "ct1": "sysctl=ignore\nrepeat_memory=24K\n", "emu1": f'file="{where}/emu"\n',
