@@ -5,7 +5,7 @@
 300,000 flows end while the other one sleeps for ten seconds with a full receive
 buffer; text has 300,000 records, none twice.  Then with too little memory for
 that: what cannot be told is delivered and counted, and SQLite still has each
-flow once.
+flow once.  Last, two inputs of one process, which are such listeners to each other.
 """
 import os
 import re
@@ -24,6 +24,7 @@ from sleeper import Sleeper  # noqa: E402
 NS = "repeat"
 MANY = int(os.environ.get("CTF_REPEAT", "300000"))
 FEW = 20000
+TWICE = 10000
 ASLEEP = 10.0  # seconds
 PORTS, FIRST_PORT = 50000, 1024  # as in flood.c
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
@@ -135,11 +136,39 @@ def too_little_memory(lab, tmp):
         yield f"the other listener is not named: {daemon.words()}"
 
 
+def two_inputs(lab, tmp):
+    """Of one process; the second has hardly any room: each gets its own copy."""
+    where = os.path.join(tmp, "two")
+    os.mkdir(where)
+    daemon = Daemon(lab, NS, where, configuration(
+        where, [TEXT, TEXT.replace("1", "2")], {
+            "ct1": "sysctl=ignore\n", "emu1": f'file="{where}/emu1"\n',
+            "ct2": "sysctl=ignore\nnetlink_socket_buffer_size=64K\n",
+            "emu2": f'file="{where}/emu2"\n'}))
+    daemon.start()
+    daemon.wait_log("entering main loop")
+    lab.run(NS, labs.helper("flood", tmp), str(TWICE), timeout=60)
+    lab.run(NS, "conntrack", "-F", timeout=60)
+    until("both to have all", lambda: min(lines(f"{where}/emu{i}") for i in "12") >= TWICE)
+    until("the kernel to be rid of them", lambda: lab.count(NS) == 0)
+    daemon.stop()
+    repeats = counter(daemon, "repeats")
+    for i in "12":
+        seen = told(f"{where}/emu{i}")
+        print(f"two inputs: input {i} has {sum(seen.values())} records of {len(seen)} flows")
+        if (sum(seen.values()), len(seen)) != (TWICE, TWICE):
+            yield f"input {i} has {sum(seen.values())} records of {len(seen)} flows"
+    if not repeats:
+        yield "two inputs: no repeats, nothing is shown"
+    if "another input of this" not in daemon.log():
+        yield f"neither input knows of the other: {daemon.words()}"
+
+
 def test(lab, tmp):
     labs.host_lock(exclusive=True)
     labs.raise_conntrack_max(lab, MANY + MANY // 3)
     labs.flood_ns(lab, NS)
-    return [*asleep_for_long(lab, tmp), *too_little_memory(lab, tmp)]
+    return [*asleep_for_long(lab, tmp), *too_little_memory(lab, tmp), *two_inputs(lab, tmp)]
 
 
 scene.main(test)
