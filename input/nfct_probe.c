@@ -12,7 +12,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #define PATIENCE 2000u /* ms */
-#define LESSONS 1000u  /* ends, at most, until nothing new is expected */
+#define LESSONS 100u   /* ends, at most, until nothing new is expected */
 #define EVENT_TIME 27  /* CTA_TIMESTAMP_EVENT; not in older headers */
 
 static const struct {
@@ -175,9 +175,11 @@ nfct_probe_learn(struct nfct *s, const void *msg, size_t len)
 	struct nfct_probe *p = &s->probe;
 	uint32_t have = nfct_probe_attributes(msg, len);
 
-	p->news |= (have & ~p->abilities) != 0;
-	p->abilities |= have;
-	p->learning = ++p->learned < LESSONS && !(p->abilities >> CTA_PROTOINFO & 1);
-	if (!p->learning || p->learned == 1)
-		say_known(s, p->learning ? "learned from the first" : "learned");
+	p->seen |= have;
+	p->learning = ++p->learned < LESSONS && !(have >> CTA_PROTOINFO & 1);
+	if (p->learning)
+		return;
+	p->abilities = p->seen; /* all at once: it is no change of what is covered */
+	p->news = true;
+	say_known(s, "learned");
 }

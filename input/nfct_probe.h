@@ -22,7 +22,8 @@ struct nfct_probe {
 	int fd;      /* its answer; below 0: not awaited */
 	uint64_t began_ms;
 	uint32_t abilities; /* bit n: attribute n was seen; 0: unknown */
-	bool learning;      /* from the flows that end, then */
+	bool learning;      /* from the flows that end, then: until one of TCP has */
+	uint32_t seen;      /* so far */
 	bool news;
 	unsigned learned; /* flows looked at */
 };

@@ -211,14 +211,14 @@ START_TEST(learned)
 	lab_flush();
 	live_read(l, 50);
 	l->ctx.tick(&l->self);
-	ck_assert(strstr(newest(l)->abilities, "counters timestamp"));
-	ck_assert(!strstr(newest(l)->abilities, "state")); /* UDP has none */
+	ck_assert_str_eq(newest(l)->abilities, ""); /* UDP has no state */
 	ck_assert(l->self.probe.learning);
 	lab_tcp_talk(4002, 5002, 1000);
 	lab_flush();
 	live_read(l, 50);
 	ck_assert(!l->self.probe.learning);
 	l->ctx.tick(&l->self);
+	ck_assert(strstr(newest(l)->abilities, "id status counters timestamp"));
 	ck_assert(strstr(newest(l)->abilities, "state"));
 	ck_assert_uint_eq(newest(l)->from_ns, cov(l, 0)->from_ns);
 	live_free(l);
