@@ -169,6 +169,7 @@ nfct_release(void *self)
 
 struct tally { /* of one batch */
 	unsigned events, ignored, malformed, no_counters, no_start;
+	bool own_no_counters, own_no_start; /* of the namespace listened in */
 };
 
 static void
@@ -199,13 +200,15 @@ add_up(struct nfct *s, const struct tally *t)
 		ctf_count(s->malformed, t->malformed);
 	if (t->no_counters) {
 		ctf_count(s->no_counters, t->no_counters);
-		warn_once(s, &s->said_counters, "packet and byte counters", "nf_conntrack_acct",
-			  s->sys.acct);
+		if (t->own_no_counters)
+			warn_once(s, &s->said_counters, "packet and byte counters",
+				  "nf_conntrack_acct", s->sys.acct);
 	}
 	if (t->no_start) {
 		ctf_count(s->no_start, t->no_start);
-		warn_once(s, &s->said_start, "start time", "nf_conntrack_timestamp",
-			  s->sys.timestamp);
+		if (t->own_no_start)
+			warn_once(s, &s->said_start, "start time", "nf_conntrack_timestamp",
+				  s->sys.timestamp);
 	}
 }
 
@@ -247,8 +250,14 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 			nfct_probe_learn(s, msg, len);
 		if (s->repeat.most && nfct_repeat_is(s, now))
 			return 0;
-		t->no_counters += s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at);
-		t->no_start += s->start_at != CTF_NONE && !ctf_has(rec, s->start_at);
+		if (s->counters_at != CTF_NONE && !ctf_has(rec, s->counters_at)) {
+			t->no_counters++;
+			t->own_no_counters |= nsid < 0;
+		}
+		if (s->start_at != CTF_NONE && !ctf_has(rec, s->start_at)) {
+			t->no_start++;
+			t->own_no_start |= nsid < 0;
+		}
 	}
 	if (nsid >= 0)
 		nfct_ns_name_record(s, rec);
