@@ -38,8 +38,17 @@ struct ct_fields { /* where the fields go; one slot each, see ct_ports */
 
 #define CT_TIMES 40u
 
+#define CT_POLICIES 16u
+
+struct ct_policy { /* rules may give flows of this protocol other timeouts */
+	uint8_t proto;
+	uint32_t min, max; /* seconds */
+};
+
 struct ct_times {
 	uint32_t sec[CT_TIMES]; /* as ct_time_names */
+	unsigned npolicies;
+	struct ct_policy policy[CT_POLICIES]; /* one per protocol */
 };
 
 struct ct_time_name {
@@ -51,6 +60,7 @@ extern const struct ct_time_name ct_time_names[];
 void ct_times_default(struct ct_times *);
 /* 0, or -ENOENT: no timeout of that name. */
 int ct_times_set(struct ct_times *, const char *sysctl, unsigned seconds);
+void ct_times_policy(struct ct_times *, const struct ct_policy *);
 
 /* ---- decoding ------------------------------------------------------------- */
 

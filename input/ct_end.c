@@ -90,6 +90,7 @@ ct_times_default(struct ct_times *t)
 {
 	for (unsigned i = 0; i < TM_N; i++)
 		t->sec[i] = ct_time_names[i].dflt;
+	t->npolicies = 0;
 }
 
 int
@@ -102,6 +103,25 @@ ct_times_set(struct ct_times *t, const char *sysctl, unsigned seconds)
 		}
 	}
 	return -ENOENT;
+}
+
+void
+ct_times_policy(struct ct_times *t, const struct ct_policy *p)
+{
+	unsigned i = 0;
+
+	while (i < t->npolicies && t->policy[i].proto != p->proto)
+		i++;
+	if (i == CT_POLICIES)
+		return; /* more protocols than conntrack knows */
+	if (i == t->npolicies) {
+		t->policy[t->npolicies++] = *p;
+		return;
+	}
+	if (t->policy[i].min > p->min)
+		t->policy[i].min = p->min;
+	if (t->policy[i].max < p->max)
+		t->policy[i].max = p->max;
 }
 
 /* The timeout in force lies in [min, max] seconds; 0 0: not known. */
@@ -135,14 +155,12 @@ tcp_span(const struct ct_times *t, uint64_t state)
 	return s;
 }
 
+/* By the settings, which hold unless a rule says otherwise. */
 static struct span
-timeout_of(const struct ct_times *t, const struct ct_raw *w)
+usual_timeout(const struct ct_times *t, const struct ct_raw *w)
 {
-	uint64_t status = raw_num_or(w, R_STATUS, 0);
-	bool assured = status & IPS_ASSURED;
+	bool assured = raw_num_or(w, R_STATUS, 0) & IPS_ASSURED;
 
-	if (status & STATUS_UNTIMED || !raw_has(w, R_ORIG + T_PROTO))
-		return exactly(0);
 	switch (w->v[R_ORIG + T_PROTO].val.u) {
 	case IPPROTO_TCP:
 		return tcp_span(t, raw_num_or(w, R_TCP_STATE, 0));
@@ -161,6 +179,25 @@ timeout_of(const struct ct_times *t, const struct ct_raw *w)
 		return by_state(t, TM_DCCP, raw_num_or(w, R_DCCP_STATE, 0), 7);
 	}
 	return exactly(t->sec[TM_GENERIC]);
+}
+
+static struct span
+timeout_of(const struct ct_times *t, const struct ct_raw *w)
+{
+	struct span s;
+
+	if (raw_num_or(w, R_STATUS, 0) & STATUS_UNTIMED || !raw_has(w, R_ORIG + T_PROTO))
+		return exactly(0);
+	s = usual_timeout(t, w);
+	for (unsigned i = 0; s.max && i < t->npolicies; i++) {
+		const struct ct_policy *p = &t->policy[i];
+
+		if (p->proto != w->v[R_ORIG + T_PROTO].val.u)
+			continue;
+		s.min = s.min < p->min ? s.min : p->min;
+		s.max = s.max > p->max ? s.max : p->max;
+	}
+	return s;
 }
 
 struct last { /* the last packet was at ns, or (!exact) not later */

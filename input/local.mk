@@ -22,3 +22,4 @@ nfct_libs = $(MNL_LIBS)
 replay_common = $(ct_files)
 
 libplugins_a_SOURCES += $(ct_files)
+nfct_files += input/nfct_policy.c

@@ -32,6 +32,15 @@ say_alive(const struct nfct *s)
 		ctf_alive(nfct_ctx(s));
 }
 
+/* They may be changed at any time; those of another namespace we can't see. */
+static void
+read_timeouts(struct nfct *s)
+{
+	if (!s->ns.path[0])
+		nfct_sysctl_times(&s->in.t);
+	nfct_policy_read(s);
+}
+
 static void
 slow_tick(struct nfct *s)
 {
@@ -47,8 +56,10 @@ slow_tick(struct nfct *s)
 	if (s->mask & CTF_DESTROY && !s->left)
 		nfct_repeat_look(s, ctf_now());
 	nfct_cover_tick(s, due(s, NFCT_HEARTBEAT));
-	if (due(s, NFCT_HEARTBEAT))
+	if (due(s, NFCT_HEARTBEAT)) {
 		say_alive(s);
+		read_timeouts(s);
+	}
 }
 
 static void

@@ -28,6 +28,8 @@ NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/
 NETNS_TESTS += tests/netns/test_repeat.py
 NETNS_TESTS += tests/netns/test_faults.py
 NETNS_TESTS += tests/netns/test_metrics.py
+# Looks at the table, and times.
+NETNS_TESTS += tests/netns/test_sweep.py tests/netns/test_times.py
 NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
 	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
 	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \

@@ -151,6 +151,30 @@ START_TEST(flow_end)
 }
 END_TEST
 
+/* Where rules give other timeouts the shortest says what is certain. */
+START_TEST(policies)
+{
+	static const struct ct_policy udp = { IPPROTO_UDP, 50, 60 },
+				      more = { IPPROTO_UDP, 7, 9 }, tcp = { IPPROTO_TCP, 1, 1 };
+	uint64_t stop = START + 900 * SEC;
+	static const unsigned ago[] = { 30, 30, 7 };
+	static const char *const kind[] = { "exact", "bound", "bound" };
+
+	ct_times_policy(&rig.in.t, &tcp);
+	for (unsigned i = 0; i < 3; i++) {
+		if (i)
+			ct_times_policy(&rig.in.t, i == 1 ? &udp : &more);
+		build(START, stop, -1, 0);
+		ck_assert_int_eq(rig_decode(&rig, m.p, m.len, NOW, -1), 1);
+		ck_assert_uint_eq(rig_num(&rig, "flow.last.ns"), stop - ago[i] * SEC);
+		ck_assert_mem_eq(rig_val(&rig, "flow.end.kind")->s.p, kind[i], 5);
+	}
+	for (unsigned i = 0; i < 300; i++) /* more than there is room for */
+		ct_times_policy(&rig.in.t, &(struct ct_policy){ (uint8_t)i, 1, 2 });
+	ck_assert_uint_eq(rig.in.t.npolicies, CT_POLICIES);
+}
+END_TEST
+
 static bool
 only_end(unsigned i, void *arg)
 {
@@ -247,6 +271,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, slice, 0, COUNT(slices));
 	tcase_add_test(t, flow_end);
 	tcase_add_test(t, flow_end_alone);
+	tcase_add_test(t, policies);
 	tcase_add_test(t, other_messages);
 	tcase_add_test(t, entry);
 	tcase_add_test(t, damaged);
