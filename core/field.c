@@ -65,7 +65,7 @@ static const struct ctf_field fields[] = {
 	{ "flow.event.ns", CTF_TIME, 0, 325, 0, 0, NULL,
 	  "when the event was made (kernel 6.14 and later)" },
 	{ "flow.end.kind", CTF_TEXT, 0, 0, 0, 0, NULL,
-	  "how flow.last is known: exact, bound or received" },
+	  "how flow.last is known: exact, bound (it was not later) or received" },
 	{ "flow.end.reason", CTF_U8, 0, 136, 0, 0, NULL,
 	  "1 idle, 2 goes on, 3 end detected, 4 forced (IPFIX flowEndReason)" },
 	{ "flow.slice.ns", CTF_TIME, 0, 0, 0, 0, NULL,

@@ -262,6 +262,32 @@ START_TEST(delta_loses)
 }
 END_TEST
 
+/* What is not selected is not reported, and not set back either. */
+START_TEST(selection)
+{
+	struct live *l = live_enter();
+
+	lab_sysctl("nf_conntrack_timestamp", 1);
+	lab_sysctl("nf_conntrack_acct", 1);
+	lab_udp_flows(100, 4000, 10000);
+	l->conf.select = "dst portrange 10000-10029";
+	l->conf.active_timeout = 3600000;
+	l->conf.active_counters = NFCT_DELTA;
+	l->ctx.interim = WANTS(COUNTERS);
+	live_start(l);
+	live_read(l, 50);
+	ck_assert_uint_eq(l->n, 30);
+	for (unsigned i = 0; i < l->n; i++)
+		ck_assert_uint_lt(ctf_num(live_rec(l, i), l->self.in.f.orig_dport), 10030);
+	ck_assert_uint_eq(l->ctx.zero_requests, 30);
+	ck_assert_uint_eq(live_count(l, "live_at_start"), 30);
+	ctf_plugin_nfct.dump(&l->self);
+	live_read(l, 50);
+	ck_assert_uint_eq(l->n, 60);
+	live_free(l);
+}
+END_TEST
+
 /* What an earlier run has set back still counts from there. */
 START_TEST(delta_goes_on)
 {
@@ -376,6 +402,7 @@ live_sweep_tests(TCase *t)
 	tcase_add_test(t, delta);
 	tcase_add_test(t, delta_loses);
 	tcase_add_test(t, delta_goes_on);
+	tcase_add_test(t, selection);
 	tcase_add_loop_test(t, delta_refused, 0, 3);
 	tcase_add_test(t, drain);
 	tcase_add_loop_test(t, reaping, 0, 3);
