@@ -2,10 +2,9 @@
 /*
  * nfct_sweep.c - dumps of the connection table.
  *
- * One is under way at a time, on a socket of its own.  The kernel makes the
- * next 32 KiB of it when the last were taken; in between the events have their
- * turn.  Nothing is remembered of the flows but the last few, since the kernel
- * begins a bucket anew when the entry it stopped at has gone.
+ * One is under way at a time, on a socket of its own, and 32 KiB of it every
+ * two milliseconds: so it takes a quarter of a processor at most, the events
+ * have their turn, and what it gives does not pile up before the outputs.
  */
 #include "nfct.h"
 
@@ -20,6 +19,8 @@
 #include <linux/netlink.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+
+#define PACE_MS 2u
 
 /* Hash resizing moves entries to where the dump has been, or has not. */
 static unsigned
@@ -193,7 +194,20 @@ begin(struct nfct *s, unsigned why)
 	w->answers = w->kinds & NFCT_SINGLE ? malloc(NFCT_ASK_MAX * NFCT_ANSWER_SIZE) : NULL;
 	if (!w->buf || (w->kinds & NFCT_SINGLE && !w->answers))
 		return -ENOMEM;
+	while (recv(w->fd, w->buf, NFCT_DUMP_SIZE, 0) > 0)
+		; /* what one that broke off has left */
 	return send_dump(w);
+}
+
+/* Rings every so often, and at once if need be; 0: never. */
+static void
+set_timer(int fd, uint64_t msec, bool at_once)
+{
+	struct timespec t = { (time_t)(msec / 1000), (long)(msec % 1000) * 1000000 };
+	struct itimerspec every = { t, at_once ? (struct timespec){ 0, 1 } : t };
+
+	if (fd >= 0)
+		(void)timerfd_settime(fd, 0, &every, NULL);
 }
 
 static void
@@ -214,6 +228,7 @@ begin_next(struct nfct *s)
 			finish(s);
 		}
 	}
+	set_timer(w->pace, w->now ? PACE_MS : 0, true);
 }
 
 static void
@@ -226,16 +241,6 @@ want(struct nfct *s, unsigned why)
 }
 
 /* ---- timers ------------------------------------------------------------------- */
-
-static void
-set_timer(int fd, uint64_t msec)
-{
-	struct timespec t = { (time_t)(msec / 1000), (long)(msec % 1000) * 1000000 };
-	struct itimerspec every = { t, t };
-
-	if (fd >= 0)
-		(void)timerfd_settime(fd, 0, &every, NULL);
-}
 
 /* Both ask for it: ulogd2's option, and ours. */
 static uint64_t
@@ -274,15 +279,18 @@ on_reap(void *self, struct ctf_batch *b)
 }
 
 static int
-on_dump(void *self, struct ctf_batch *b)
+on_pace(void *self, struct ctf_batch *b)
 {
 	struct nfct *s = self;
 	struct nfct_sweep *w = &s->sweep;
 	int r;
 
-	if (w->now && w->ended) { /* by now its last records are on their way */
+	(void)rang(w->pace);
+	if (!w->now)
+		return CTF_READ_IDLE;
+	if (w->ended) { /* by now its last records are on their way */
 		if (w->now != NFCT_REAP)
-			set_timer(w->reap, reap_msec(nfct_conf(s)));
+			set_timer(w->reap, reap_msec(nfct_conf(s)), false);
 		finish(s);
 		begin_next(s);
 		return CTF_READ_IDLE;
@@ -296,8 +304,6 @@ start_timer(struct nfct *s, uint64_t msec, int (*ring)(void *, struct ctf_batch 
 {
 	int r, fd;
 
-	if (msec == 0)
-		return 0;
 	fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -306,7 +312,7 @@ start_timer(struct nfct *s, uint64_t msec, int (*ring)(void *, struct ctf_batch 
 		close(fd);
 		return r;
 	}
-	set_timer(fd, msec);
+	set_timer(fd, msec, false);
 	*ret_fd = fd;
 	return 0;
 }
@@ -332,7 +338,7 @@ nfct_sweep_setup(struct nfct *s, struct ctf_err *err)
 	const struct nfct_conf *c = nfct_conf(s);
 	struct nfct_sweep *w = &s->sweep;
 
-	w->fd = w->ask = w->active = w->reap = -1;
+	w->fd = w->ask = w->pace = w->active = w->reap = -1;
 	if (c->active_counters == NFCT_DELTA && !c->active_timeout)
 		return ctf_fail_opt(nfct_ctx(s), err, "active_counters",
 				    "active_counters=delta needs an active_timeout");
@@ -377,11 +383,11 @@ nfct_sweep_start(struct nfct *s, struct ctf_err *err)
 {
 	const struct nfct_conf *c = nfct_conf(s);
 	struct nfct_sweep *w = &s->sweep;
-	int r = ctf_watch(nfct_ctx(s), w->fd, on_dump);
+	int r = start_timer(s, 0, on_pace, &w->pace);
 
 	if (r == 0 && kinds_of(s, NFCT_ACTIVE))
 		r = start_timer(s, c->active_timeout, on_active, &w->active);
-	if (r == 0)
+	if (r == 0 && reap_msec(c))
 		r = start_timer(s, reap_msec(c), on_reap, &w->reap);
 	if (r < 0)
 		return ctf_fail(err, -r, "cannot watch the connection table: %s", strerror(-r));
@@ -417,6 +423,7 @@ nfct_sweep_stop(struct nfct *s)
 		finish(s);
 	}
 	forget(s, &w->fd);
+	forget(s, &w->pace);
 	forget(s, &w->active);
 	forget(s, &w->reap);
 	if (w->ask >= 0)

@@ -31,6 +31,7 @@ enum { /* why there is a dump; what is wanted most comes last */
 struct nfct_sweep {
 	int fd;            /* dumps, one at a time; below 0: closed */
 	int ask;           /* single flows */
+	int pace;          /* timer: the next 32 KiB */
 	int active, reap;  /* timers; below 0: none */
 	unsigned ask_max;  /* flows asked for at once: all answers must fit */
 	uint32_t seq;      /* of the last request on either socket */

@@ -2,10 +2,9 @@
 /*
  * nfct_table.c - reads a dump of the table, a buffer at a time.
  *
- * The kernel makes the next 32 KiB when the last were taken; in between the
- * events have their turn.  Nothing is remembered of the flows but the last
- * few, since the kernel begins a bucket anew when the entry it stopped at has
- * gone.
+ * The kernel makes the next 32 KiB when the last were taken.  Nothing is
+ * remembered of the flows but the last few, since it begins a bucket anew when
+ * the entry it stopped at has gone.
  */
 #include "nfct.h"
 
@@ -166,12 +165,7 @@ int
 nfct_sweep_read(struct nfct *s, struct ctf_batch *b)
 {
 	struct nfct_sweep *w = &s->sweep;
-	uint8_t stray;
 
-	if (!w->now) {
-		(void)recv(w->fd, &stray, sizeof(stray), 0);
-		return CTF_READ_IDLE;
-	}
 	if (w->at == w->len && !receive(w))
 		return CTF_READ_IDLE;
 	read_buffer(s, b);
