@@ -384,7 +384,7 @@ START_TEST(reaping)
 	live_start(l);
 	lab_sysctl("nf_conntrack_udp_timeout", 1);
 	lab_udp_flows(100, 4000, 10000);
-	for (unsigned i = 0; i < 30 && !live_find(l, CTF_DESTROY, 10000); i++)
+	for (unsigned i = 0; i < 80 && !live_find(l, CTF_DESTROY, 10099); i++)
 		live_read(l, 50);
 	live_read(l, 50);
 	for (unsigned i = 0; i < 100; i++)
