@@ -54,9 +54,11 @@ asked(int *ret_peer, struct dump *d)
 	int fd[2];
 
 	l->ctx.interim = 1u << CTF_INTERIM_PRESENCE;
-	l->conf.active_timeout = 50;
+	l->conf.active_timeout = 200;
 	live_start(l);
-	live_read(l, 20);
+	while (l->self.sweep.now)
+		live_read(l, 5);
+	l->ctx.nsweeps = 0;
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
 	close(l->self.sweep.fd);
 	l->self.sweep.fd = fd[0];
