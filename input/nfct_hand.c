@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <linux/netlink.h>
 
 #define NFCT_LEGACY 1u
 #define STORED "events"
 #define REPEATS "repeats"
+#define NAMESPACES "namespaces"
 
 /* ---- the process before ------------------------------------------------------- */
 
@@ -57,7 +59,7 @@ nfct_hand_take(struct nfct *s)
 	if (ctf_inherit_fd(nfct_ctx(s), STORED, &fd) < 0)
 		return -ENOENT;
 	read_legacy(s);
-	r = nfct_events_check(fd, s->req.fd, &all);
+	r = nfct_events_check(fd, s->req.fd, NETLINK_NETFILTER, &all);
 	if (r == 0)
 		r = nfct_events_mem(fd, &mem);
 	if (r < 0) {
@@ -74,6 +76,39 @@ nfct_hand_take(struct nfct *s)
 	s->hand.inherited = s->hand.judge = s->hand.kept = true;
 	s->hand.drops = mem.drops;
 	return 0;
+}
+
+int
+nfct_hand_take_ns(struct nfct *s, int *ret_fd)
+{
+	bool all;
+	int fd;
+
+	s->hand.ns_kept = false;
+	if (ctf_inherit_fd(nfct_ctx(s), NAMESPACES, &fd) < 0)
+		return -ENOENT;
+	if (s->hand.inherited && nfct_events_check(fd, s->req.fd, NETLINK_ROUTE, &all) == 0) {
+		s->hand.ns_kept = true;
+		*ret_fd = fd;
+		return 0;
+	}
+	close(fd);
+	ctf_keep_fd(nfct_ctx(s), NAMESPACES, -1);
+	return -ENOENT;
+}
+
+void
+nfct_hand_keep_ns(struct nfct *s, int fd)
+{
+	s->hand.ns_kept = ctf_keep_fd(nfct_ctx(s), NAMESPACES, fd) == 0;
+}
+
+uint64_t
+nfct_hand_since(const struct nfct *s, uint64_t now)
+{
+	uint64_t since = s->hand.told ? s->hand.left.read_ns : ctf_earlier(nfct_ctx(s)).last_ns;
+
+	return s->hand.judge && since && since < now ? since : now;
 }
 
 int
@@ -212,6 +247,8 @@ nfct_hand_stop(struct nfct *s)
 {
 	if (s->hand.kept && !s->hand.handed)
 		ctf_keep_fd(nfct_ctx(s), STORED, -1);
+	if (s->hand.ns_kept && !s->hand.handed)
+		ctf_keep_fd(nfct_ctx(s), NAMESPACES, -1);
 	/* our stretch of coverage has ended: the next one begins here */
 	if (s->hand.handed && s->guard.note)
 		atomic_store(&s->guard.note->since_ns, ctf_now());

@@ -27,7 +27,8 @@ struct nfct_legacy { /* left by a process that handed over */
 struct nfct_hand {
 	bool inherited; /* the socket is that of the process before */
 	bool judge;     /* what it heard by other rules may be queued */
-	bool kept;      /* it is in the store */
+	bool kept;      /* it is in the store, */
+	bool ns_kept;   /* and that of namespaces that come and go */
 	bool handed;    /* the next process has it */
 	bool told;      /* `left` is what the process before said */
 	struct nfct_legacy left;
@@ -36,6 +37,14 @@ struct nfct_hand {
 
 /* In the namespace: s->fd becomes the socket of the process before; else -ENOENT. */
 int nfct_hand_take(struct nfct *s);
+/*
+ * The same for the socket that hears namespaces come and go; a new one is to
+ * be stored.
+ */
+int nfct_hand_take_ns(struct nfct *s, int *ret_fd);
+void nfct_hand_keep_ns(struct nfct *s, int fd);
+/* Since when what is heard now may have been: the process before has read until then. */
+uint64_t nfct_hand_since(const struct nfct *s, uint64_t now);
 /* It is set anew: filter, groups, options. */
 int nfct_hand_renew(struct nfct *s, struct ctf_err *err);
 /* The start has succeeded: accounts for what came before, and stores the socket. */

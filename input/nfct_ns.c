@@ -149,7 +149,8 @@ come(struct nfct *s, int nsid)
 static void
 go(struct nfct *s, int nsid)
 {
-	struct nfct_ns_known *k = nfct_ns_get(&s->ns, nsid, ctf_now());
+	/* an id that is not known is one the process before knew */
+	struct nfct_ns_known *k = nfct_ns_get(&s->ns, nsid, nfct_hand_since(s, ctf_now()));
 
 	if (k)
 		mark_gone(&s->ns, k);
@@ -330,20 +331,24 @@ nfct_ns_name_record(struct nfct *s, struct ctf_rec *rec)
 
 /* The group is joined before the first question, so that nothing falls between. */
 static int
-open_rtnetlink(struct nfct_ns *ns)
+open_rtnetlink(struct nfct *s)
 {
+	struct nfct_ns *ns = &s->ns;
 	int group = RTNLGRP_NSID;
 
 	ns->ask = nfct_ns_ask_open();
 	if (ns->ask < 0)
 		return ns->ask;
-	ns->heard = nfct_ns_ask_open();
+	if (nfct_hand_take_ns(s, &ns->heard) < 0)
+		ns->heard = nfct_ns_ask_open();
 	if (ns->heard < 0)
 		return ns->heard;
-	return setsockopt(ns->heard, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
-			  sizeof(group)) < 0
-		       ? -errno
-		       : 0;
+	if (setsockopt(ns->heard, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) <
+	    0)
+		return -errno;
+	if (!s->hand.ns_kept)
+		nfct_hand_keep_ns(s, ns->heard);
+	return 0;
 }
 
 /*
@@ -371,7 +376,7 @@ nfct_ns_listen(struct nfct *s, struct ctf_err *err)
 				    "cap_net_admin,cap_net_broadcast"));
 		return 0;
 	}
-	r = open_rtnetlink(ns);
+	r = open_rtnetlink(s);
 	if (r < 0)
 		return ctf_fail(err, -r, "no rtnetlink for namespaces=all: %s", strerror(-r));
 	nfct_ns_find_own(ns);

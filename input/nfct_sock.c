@@ -121,13 +121,12 @@ same_namespace(int a, int b)
 }
 
 int
-nfct_events_check(int fd, int like, bool *ret_all)
+nfct_events_check(int fd, int like, int protocol, bool *ret_all)
 {
-	int family = 0, protocol = 0, all = 0, same;
+	int family = 0, its = 0, all = 0, same;
 
 	if (!has_option(fd, SOL_SOCKET, SO_DOMAIN, &family) || family != AF_NETLINK ||
-	    !has_option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol) ||
-	    protocol != NETLINK_NETFILTER)
+	    !has_option(fd, SOL_SOCKET, SO_PROTOCOL, &its) || its != protocol)
 		return -EPROTOTYPE;
 	same = same_namespace(fd, like);
 	if (same <= 0)

@@ -23,10 +23,10 @@ struct nfct_mem {              /* of a socket, as the kernel accounts it */
 int nfct_events_open(bool reliable, struct sock_filter *prog, unsigned len, int *ret_fd,
 		     struct ctf_err *err);
 /*
- * A socket that was open before: -EPROTOTYPE, it does not hear netfilter;
- * -EXDEV, its namespace is not that of the socket `like`; another -errno, or 0.
+ * A socket that was open before: -EPROTOTYPE, it is not of that protocol of
+ * netlink; -EXDEV, its namespace is not that of the socket `like`; another -errno, or 0.
  */
-int nfct_events_check(int fd, int like, bool *ret_all);
+int nfct_events_check(int fd, int like, int protocol, bool *ret_all);
 /* As nfct_events_open() makes it, in no groups but these. */
 int nfct_events_set(int fd, bool reliable, struct sock_filter *prog, unsigned len,
 		    unsigned mask, struct ctf_err *err);
