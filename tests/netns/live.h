@@ -95,6 +95,8 @@ void live_dump_tests(TCase *t);
 
 /* 0, or -1: the kernel or the user does not allow it. */
 int lab_enter(void);
+/* Until the process ends nobody changes host-wide values; as lab.py's host_lock(). */
+void lab_host_lock(void);
 void lab_sysctl(const char *name, int value); /* below net.netfilter. */
 int lab_sysctl_get(const char *name);
 /* n flows of one packet each: sport -> first dport, dport + 1 ... */

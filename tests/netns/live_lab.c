@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,17 @@ lab_enter(void)
 	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0)
 		return -1;
 	return want_conntrack();
+}
+
+void
+lab_host_lock(void)
+{
+	int fd = open(access("/run/lock", F_OK) == 0 ? "/run/lock/ctflowd-tests.lock"
+						     : "/tmp/ctflowd-tests.lock",
+		      O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		(void)flock(fd, LOCK_SH);
 }
 
 static int

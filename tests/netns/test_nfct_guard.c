@@ -448,6 +448,7 @@ main(void)
 		fprintf(stderr, "needs root, network namespaces and nft\n");
 		return ci && strcmp(ci, "true") == 0 ? 1 : 77;
 	}
+	lab_host_lock();
 	setenv("CK_FORK", "yes", 1); /* a namespace each */
 	return unit_main("nfct_guard", add_tests);
 }
