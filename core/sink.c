@@ -139,6 +139,7 @@ gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
 		sum->count_is = g->count_is;
 	if (g->nsid != sum->nsid)
 		sum->nsid = -1;
+	sum->told += g->told;
 	sum->count = sum->count_is == CTF_UNCOUNTED ? CTF_UNKNOWN : sum->count + g->count;
 }
 
@@ -152,6 +153,7 @@ gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 		g = f->gap;
 		g.cause = cause;
 		g.instance = s->inst->id;
+		g.told = f->enc && g.count_is != CTF_UNCOUNTED ? g.count : 0;
 	}
 	if (f->taken && g.count_is == CTF_EXACT) /* in a session that broke: it may be there */
 		g.count_is = CTF_AT_MOST;

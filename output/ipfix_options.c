@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define TEXT_MOST 180u /* octets; so a record fits the smallest datagram */
+#define STRETCHES (sizeof(((struct ipfix_told *)0)->covered) / sizeof(uint64_t))
+#define TEXT_MOST 180u /* octets */
 
 /* ---- writing ------------------------------------------------------------------ */
 
@@ -38,23 +39,23 @@ put_msec(uint8_t *p, uint64_t ns)
 
 /* Octets of a text that is cut, if it must be, between two characters (UTF-8). */
 static uint8_t
-text_len(const char *text)
+text_len(const char *text, uint32_t most)
 {
-	size_t n = strnlen(text, TEXT_MOST + 1);
+	size_t n = strnlen(text, most + 1);
 
-	if (n > TEXT_MOST)
-		for (n = TEXT_MOST; n && ((uint8_t)text[n] & 0xc0) == 0x80;)
+	if (n > most)
+		for (n = most; n && ((uint8_t)text[n] & 0xc0) == 0x80;)
 			n--;
 	return (uint8_t)n;
 }
 
 /* Below 255 octets the length is one octet (RFC 7011 section 7). */
 static uint8_t *
-put_text(uint8_t *p, const char *text)
+put_text(uint8_t *p, const char *text, uint8_t len)
 {
-	*p = text_len(text);
-	memcpy(p + 1, text, *p);
-	return p + 1 + *p;
+	*p = len;
+	memcpy(p + 1, text, len);
+	return p + 1 + len;
 }
 
 static uint32_t
@@ -69,13 +70,14 @@ enum ctf_put
 ipfix_gap(struct ipfix_told *told, const struct ipfix_conf *c, const struct ctf_gap *g,
 	  struct ctf_frame *f)
 {
-	uint32_t len = 4 + 8 + 8 + 8 + (c->pen ? 8 + 1 + 1 + text_len(g->cause) : 0);
+	uint8_t cause = text_len(g->cause, TEXT_MOST);
+	uint32_t len = 4 + 8 + 8 + 8 + (c->pen ? 8 + 1 + 1 + cause : 0);
 	uint8_t *p = ipfix_room(f, IPFIX_GAP_ID, len);
 
 	if (!p)
 		return CTF_FULL;
 	if (g->count != CTF_UNKNOWN)
-		told->lost += g->count;
+		told->lost += g->count - g->told;
 	f->stream = domain_of(c, g->nsid);
 	p = put32(p, (uint32_t)getpid());
 	p = put64(p, told->lost);
@@ -85,7 +87,7 @@ ipfix_gap(struct ipfix_told *told, const struct ipfix_conf *c, const struct ctf_
 		return CTF_OK;
 	p = put64(p, g->count);
 	*p++ = (uint8_t)g->count_is;
-	put_text(p, g->cause);
+	put_text(p, g->cause, cause);
 	return CTF_OK;
 }
 
@@ -104,20 +106,22 @@ hash(uint64_t h, const void *p, size_t n)
 
 /* The same stretch is told once, not at every sign of life. */
 static bool
-is_new(struct ipfix_told *told, const struct ctf_coverage *c, const char *text)
+is_known(const struct ipfix_told *told, const struct ctf_coverage *c, uint64_t h)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-	unsigned known = sizeof(told->covered) / sizeof(*told->covered);
+	for (unsigned i = 0; i < STRETCHES && i < told->n; i++)
+		if (told->covered[i] == h && !c->to_ns)
+			return true;
+	return false;
+}
 
-	h = hash(h, text, strlen(text));
+static uint64_t
+stretch_of(const struct ctf_coverage *c, const char *text)
+{
+	uint64_t h = hash(UINT64_C(14695981039346656037), text, strlen(text));
+
 	h = hash(h, c->instance, strlen(c->instance));
 	h = hash(h, &c->nsid, sizeof(c->nsid));
-	h = hash(h, &c->from_ns, sizeof(c->from_ns));
-	for (unsigned i = 0; i < known && i < told->n; i++)
-		if (told->covered[i] == h && !c->to_ns)
-			return false;
-	told->covered[told->n++ % known] = h;
-	return true;
+	return hash(h, &c->from_ns, sizeof(c->from_ns));
 }
 
 static const char *
@@ -131,10 +135,11 @@ describe(const struct ctf_coverage *c, char *text, size_t size)
 {
 	snprintf(text, size,
 		 "exporter=%s input=%s netns=%s events=%" PRIu32
-		 " acct=%d timestamp=%d ctevents=%d reliable=%d gro=%d offload=%d clock=%d",
+		 " acct=%d timestamp=%d ctevents=%d reliable=%d gro=%d offload=%d clock=%d"
+		 " boot=%.8s kernel=%s",
 		 word(c->exporter), word(c->instance), word(c->netns), c->event_mask, c->acct,
 		 c->timestamp, c->events, c->reliable, c->gro, c->offload,
-		 c->clock_synchronised);
+		 c->clock_synchronised, word(c->boot_id), word(c->abilities));
 }
 
 enum ctf_put
@@ -143,23 +148,29 @@ ipfix_coverage(struct ipfix_told *told, const struct ipfix_conf *conf,
 {
 	const char *selection = c->selection ? c->selection : "";
 	char text[512];
-	uint32_t len;
+	/* both texts fit the smallest message */
+	uint32_t fixed = IPFIX_HEADER + IPFIX_SET + 4 + 8 + 8 + 1 + 1;
+	uint32_t most = (f->cap - fixed) / 2 < TEXT_MOST ? (f->cap - fixed) / 2 : TEXT_MOST;
+	uint8_t chosen = text_len(selection, most), said;
+	uint64_t h;
 	uint8_t *p;
 
 	if (!conf->pen)
 		return CTF_SKIP;
 	describe(c, text, sizeof(text));
-	if (!is_new(told, c, text))
+	h = stretch_of(c, text);
+	if (is_known(told, c, h))
 		return CTF_SKIP;
-	len = 4 + 8 + 8 + 1 + text_len(selection) + 1 + text_len(text);
-	p = ipfix_room(f, IPFIX_COVERAGE_ID, len);
+	said = text_len(text, most);
+	p = ipfix_room(f, IPFIX_COVERAGE_ID, 4u + 8 + 8 + 1 + chosen + 1 + said);
 	if (!p)
 		return CTF_FULL;
+	told->covered[told->n++ % STRETCHES] = h;
 	f->stream = domain_of(conf, c->nsid);
 	p = put32(p, f->stream);
 	p = put_msec(p, c->from_ns);
 	p = put_msec(p, c->to_ns ? c->to_ns : c->last_alive_ns);
-	p = put_text(p, selection);
-	put_text(p, text);
+	p = put_text(p, selection, chosen);
+	put_text(p, text, said);
 	return CTF_OK;
 }

@@ -251,11 +251,11 @@ __attribute__((constructor)) static void run(void)
 @suite
 def foreign_module(tmp):
     """Refused before any of its code runs; the rest goes on."""
-    cc = shutil.which(os.environ.get("CC", "cc").split()[0])
+    cc = os.environ.get("CC", "cc").split()
     path, trace = f"{tmp}/foreign.so", f"{tmp}/was-run"
-    if cc:
+    if shutil.which(cc[0]):
         source = conf(tmp, FOREIGN % trace, "foreign.c")
-        subprocess.run([cc, "-shared", "-fPIC", "-o", path, source], check=True, timeout=60)
+        subprocess.run([*cc, "-shared", "-fPIC", "-o", path, source], check=True, timeout=60)
     else:
         with open(path, "wb") as f:
             f.write(b"\x7fELF" + b"\0" * 60)

@@ -253,7 +253,7 @@ keep_gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 {
 	uint64_t zero = 0;
 
-	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, sizeof(*g))
+	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, GAP_BYTES)
 		       ? CTF_OK
 		       : CTF_SKIP;
 }
@@ -331,7 +331,7 @@ box_keep(struct box *b, const struct ctf_frame *f)
 			return;
 		}
 		if (id == 0 && b->ngaps < 64) {
-			memcpy(&b->gaps[b->ngaps++], f->p + 8, sizeof(*b->gaps));
+			memcpy(&b->gaps[b->ngaps++], f->p + 8, GAP_BYTES);
 			return;
 		}
 		if (b->nkept < KEPT) {

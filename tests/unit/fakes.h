@@ -13,6 +13,8 @@
 #include "setup.h"
 
 #define KEPT 65536
+/* What KEEP writes of a gap: with an id it fits a frame of 64. */
+#define GAP_BYTES offsetof(struct ctf_gap, told)
 
 struct box {
 	/* input FEED: deliver this many records (ct.id counts up from 1) */

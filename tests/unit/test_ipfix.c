@@ -299,6 +299,11 @@ static const struct {
 	/* the kernel counts nothing */
 	{ CTF_COUNTERS, TIMES V4 PORTS TCP "ct.id=1 flow.end.reason=2",
 	  "284" W_TIMES W_V4 W_PORTS " 148=1 234=0 21373/4=0 136=2 239=1 4=6\n" },
+	/* a delta is about the time since the one before */
+	{ CTF_DELTA,
+	  TIMES "flow.slice.ns=1700000050000000000 " COUNTS V4 PORTS TCP "flow.end.reason=2",
+	  "256 152=1700000050000 153=1700000060456" W_COUNTS W_V4 W_PORTS
+	  " 148=0 234=0 21373/4=0 136=2 239=1 4=6\n" },
 };
 
 START_TEST(test_interim)

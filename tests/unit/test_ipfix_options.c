@@ -63,6 +63,24 @@ START_TEST(test_gap)
 }
 END_TEST
 
+/* A gap that takes in others which were told before. */
+START_TEST(test_gap_grows)
+{
+	struct ctf_gap g = { T0, T0, 30, CTF_EXACT, "queue", "ipfix1", -1 };
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	char want[128];
+
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	g.count = 50;
+	g.told = 30;
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	snprintf(want, sizeof(want), "302 144=%d 166=50 323=1700000000000 323=1700000000000\n",
+		 getpid());
+	expect(p, 1, 0, want);
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(test_gap_own)
 {
 	struct ctf_gap g = { T0, T0, CTF_UNKNOWN, CTF_UNCOUNTED, "clock_step", "ct1", -1 };
@@ -86,6 +104,7 @@ stretch(void)
 				      .last_alive_ns = T0 + 1000000,
 				      .exporter = "gw",
 				      .instance = "ct1",
+				      .boot_id = "d0a3f1c2-0000-4000-8000-000000000000",
 				      .selection = "src net 10.0.0.0/8",
 				      .nsid = -1,
 				      .event_mask = CTF_DESTROY,
@@ -99,7 +118,7 @@ stretch(void)
 
 #define SAID \
 	"'exporter=gw input=ct1 netns=? events=4 acct=1 timestamp=1 ctevents=2 reliable=1 " \
-	"gro=-1 offload=0 clock=1'\n"
+	"gro=-1 offload=0 clock=1 boot=d0a3f1c2 kernel=?'\n"
 
 /* Once for each stretch and once at its end, not at every sign of life. */
 START_TEST(test_coverage)
@@ -162,6 +181,10 @@ START_TEST(test_long_texts)
 	ck_assert_ptr_nonnull(strstr(text, selection));
 	ck_assert_ptr_nonnull(strstr(text, "xxx' 32473/1013='exporter=gw "));
 	free(text);
+	plug_free(p);
+	p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\nproto=udp\nmtu=256\n");
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	ck_assert_uint_le(plug_frame(p, 0)->len, 256);
 	plug_free(p);
 }
 END_TEST
@@ -237,6 +260,7 @@ static void
 add_tests(TCase *t)
 {
 	tcase_add_test(t, test_gap);
+	tcase_add_test(t, test_gap_grows);
 	tcase_add_test(t, test_gap_own);
 	tcase_add_test(t, test_coverage);
 	tcase_add_test(t, test_coverage_needs_pen);

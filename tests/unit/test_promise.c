@@ -70,7 +70,7 @@ take_frame(struct box *b, const struct ctf_frame *f)
 	ck_assert_uint_lt(f->number, NUMBERS);
 	p->last_number = p->taken = f->number;
 	if (f->recs == 0) {
-		memcpy(&g, f->p + 8, sizeof(g));
+		memcpy(&g, f->p + 8, GAP_BYTES);
 		ck_assert_uint_le(g.from_ns, g.to_ns);
 		ck_assert_int_ne(g.count_is, CTF_UNCOUNTED);
 		p->at_most |= g.count_is == CTF_AT_MOST;

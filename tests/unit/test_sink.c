@@ -247,6 +247,7 @@ START_TEST(a_dropped_gap_is_part_of_the_next)
 	ck_assert_uint_eq(a.from_ns, 5);
 	ck_assert_uint_eq(a.to_ns, 1009);
 	ck_assert_uint_eq(a.count, 18);
+	ck_assert_uint_eq(a.told, 8);
 	ck_assert_int_eq(a.count_is, CTF_AT_MOST);
 	ck_assert_str_eq(a.cause, "queue");
 	ck_assert_str_eq(a.instance, "k");

@@ -15,6 +15,7 @@ struct ctf_gap { /* loss made visible; never a record, no filter can drop it */
 	const char *cause;    /* one word: overrun queue ... */
 	const char *instance; /* the input or the output that lost them */
 	int nsid;             /* -1: the own network namespace */
+	uint64_t told; /* of count: the encoder was told before, in a gap now part of this */
 };
 
 struct ctf_coverage { /* a stretch in which nothing relevant changed */
