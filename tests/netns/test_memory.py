@@ -97,6 +97,18 @@ def cgroup(limit):
                 time.sleep(0.1)
 
 
+def move_here(procs):
+    """Moves this process into a group; cgroup.procs of where it was."""
+    with open("/proc/self/cgroup", encoding="ascii") as f:
+        groups = [line.rstrip().split(":", 2)[1:] for line in f]
+    v1 = "/memory/" in procs
+    path = next(p for names, p in groups if ("memory" in names.split(",")) == v1 or not v1)
+    with open(procs, "w", encoding="ascii") as f:
+        f.write(str(os.getpid()))
+    root = "/sys/fs/cgroup/memory" if v1 else "/sys/fs/cgroup"
+    return os.path.join(root, path.lstrip("/"), "cgroup.procs")
+
+
 def small_box(lab, tmp, flood):
     """A database that is locked for a minute, 500 flows/s, 32 MiB for all."""
     where = f"{tmp}/small"
@@ -105,9 +117,10 @@ def small_box(lab, tmp, flood):
     total = RATE * (STALL + 2)
     with cgroup(CEILING) as procs:
         d = Daemon(lab, NS, where, configuration(where, ["ct1:NFCT,db1:SQLITE3"], {
-            "ct1": "pollinterval=1\n", "db1": f'db="{path}"\ntable="flows"\n'})).start()
-        with open(procs, "w", encoding="ascii") as f:
-            f.write(str(d.pid))
+            "ct1": "pollinterval=1\n", "db1": f'db="{path}"\ntable="flows"\n'}))
+        home = move_here(procs)  # what is started there is charged there from the beginning
+        d.start()
+        move_here(home)
         lab.sysctl(NS, udp_timeout=1, udp_timeout_stream=1)
         until("the database", lambda: os.path.exists(path))
         d.wait_log("entering main loop")
