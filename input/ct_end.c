@@ -231,7 +231,8 @@ last_of_living(const struct ct_raw *w, struct span s, uint64_t stop, uint64_t le
 static struct last
 last_packet(const struct ct_times *t, const struct ct_raw *w, uint64_t stop)
 {
-	struct span s = timeout_of(t, w);
+	/* Other namespaces have timeouts of their own, which we do not know. */
+	struct span s = raw_has(w, R_NSID) ? exactly(0) : timeout_of(t, w);
 	struct last l = { stop, false };
 	uint64_t start = raw_num_or(w, R_START, 0);
 

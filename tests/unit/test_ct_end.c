@@ -199,6 +199,20 @@ START_TEST(own_timeouts)
 }
 END_TEST
 
+/* Their timeouts are not ours: all that is known is that no packet came later. */
+START_TEST(other_namespace)
+{
+	const struct end *e = &ends[_i];
+	uint64_t stop = e->lasted ? START + e->lasted * SEC : RX;
+
+	build(e);
+	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, RX, 5), 1);
+	ck_assert_uint_eq(rig_num(&rig, "flow.last.ns"), stop);
+	check_kind(e->lasted ? "bound" : "received");
+	ck_assert_uint_eq(rig_num(&rig, "flow.end.reason"), e->reason);
+}
+END_TEST
+
 /* Either may have been in force instead of the state's own 120 s. */
 START_TEST(shorter_timeouts)
 {
@@ -255,6 +269,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, ends_of_flows, 0, COUNT(ends));
 	tcase_add_test(t, grain);
 	tcase_add_test(t, own_timeouts);
+	tcase_add_loop_test(t, other_namespace, 0, COUNT(ends));
 	tcase_add_loop_test(t, shorter_timeouts, 0, 2);
 	tcase_add_test(t, huge_timeouts);
 	tcase_add_test(t, new_flow);
