@@ -7,7 +7,7 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_sysctl.c input/nfct_sysctl.h input/nfct_bpf.c input/nfct_bpf.h input/nfct_bpf_gen.c input/nfct_bpf_gen.h \
 	input/nfct_select.c input/nfct_select.h \
 	input/nfct_netns.c input/nfct_netns.h input/nfct_ns.c input/nfct_ns.h \
-	input/nfct_hand.c input/nfct_hand.h input/nfct_ns_name.c input/nfct_valve.c input/nfct_valve.h \
+	input/nfct_hand.c input/nfct_hand.h input/nfct_ns_name.c input/nfct_ns_left.c input/nfct_valve.c input/nfct_valve.h \
 	input/nfct_cover.c input/nfct_cover.h input/nfct_clock.c input/nfct_clock.h \
 	input/nfct_host.c input/nfct_host.h input/nfct_host_ask.c \
 	input/nfct_probe.c input/nfct_probe.h input/nfct_probe_child.c \

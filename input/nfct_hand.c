@@ -238,6 +238,8 @@ nfct_hand_over(void *self, struct ctf_legacy *to)
 	r = ctf_leave_bytes(to, STORED, &l, sizeof(l));
 	if (r == 0)
 		r = leave_repeats(s, to);
+	if (r == 0)
+		r = nfct_ns_leave(s, to);
 	s->hand.handed = r == 0;
 	return r;
 }

@@ -50,8 +50,8 @@ shown(const struct nfct_ns_known *k, char *text, size_t size)
 }
 
 /* Its flows ended unheard: the kernel sends no events of them. */
-static void
-report_gone(struct nfct *s, const struct nfct_ns_known *k)
+void
+nfct_ns_say_gone(struct nfct *s, const struct nfct_ns_known *k)
 {
 	struct ctf_gap gap = { .from_ns = k->heard_ns,
 			       .to_ns = ctf_now(),
@@ -88,9 +88,10 @@ nfct_ns_settle(struct nfct *s)
 		if (!ns->known[i].gone)
 			continue;
 		if (!ns->known[i].own)
-			report_gone(s, &ns->known[i]);
+			nfct_ns_say_gone(s, &ns->known[i]);
 		forget(ns, &ns->known[i]);
 	}
+	nfct_ns_note(ns);
 }
 
 static void
@@ -199,7 +200,7 @@ still_there(void *arg, int nsid)
 }
 
 /* Also after messages of rtnetlink were lost: whoever is not listed is gone. */
-static void
+static int
 list_all(struct nfct *s)
 {
 	struct nfct_ns *ns = &s->ns;
@@ -216,6 +217,7 @@ list_all(struct nfct *s)
 		ctf_log(nfct_ctx(s), CTF_WARNING, "cannot list the network namespaces: %s",
 			strerror(-r));
 	ns->stale = true;
+	return r;
 }
 
 /* Up to `most` messages; 1: maybe more. */
@@ -228,7 +230,7 @@ read_changes(struct nfct *s, unsigned most)
 		ssize_t len = recv(s->ns.heard, buf, sizeof(buf), MSG_DONTWAIT);
 
 		if (len < 0 && errno == ENOBUFS)
-			list_all(s);
+			(void)list_all(s);
 		else if (len < 0)
 			return 0;
 		else
@@ -237,18 +239,27 @@ read_changes(struct nfct *s, unsigned most)
 	return 1;
 }
 
+/* What a deleted one has sent is either read by now or not yet. */
+static void
+settle_if_read(struct nfct *s)
+{
+	struct nfct_mem mem;
+
+	if (s->ns.some_gone && nfct_events_mem(s->fd, &mem) == 0 && mem.used == 0)
+		nfct_ns_settle(s);
+}
+
 static int
 watch_changes(void *self, struct ctf_batch *b)
 {
 	struct nfct *s = self;
-	struct nfct_mem mem;
 	int more = read_changes(s, PER_CALL);
 
-	if (s->ns.stale)
+	if (s->ns.stale) {
 		read_names(s);
-	/* what the deleted one has sent is either read by now or not yet */
-	if (s->ns.some_gone && nfct_events_mem(s->fd, &mem) == 0 && mem.used == 0)
-		nfct_ns_settle(s);
+		nfct_ns_note(&s->ns);
+	}
+	settle_if_read(s);
 	return more ? CTF_READ_MORE : CTF_READ_IDLE;
 }
 
@@ -403,12 +414,15 @@ say_heard(struct nfct *s)
 int
 nfct_ns_start(struct nfct *s)
 {
+	bool listed;
+
 	if (!s->ns.all || s->ns.muted)
 		return 0;
 	s->ns.said_unheard = false;
-	list_all(s);
+	listed = list_all(s) == 0;
 	read_names(s);
 	say_heard(s);
+	nfct_ns_recall(s, listed);
 	return ctf_watch(nfct_ctx(s), s->ns.heard, watch_changes);
 }
 
@@ -418,8 +432,11 @@ nfct_ns_stop(struct nfct *s)
 	struct nfct_ns *ns = &s->ns;
 
 	if (ns->heard >= 0) {
-		(void)read_changes(s, UINT32_MAX);
-		nfct_ns_settle(s);
+		if (!s->hand.handed) { /* else the next process finds out */
+			(void)read_changes(s, UINT32_MAX);
+			nfct_ns_settle(s);
+			nfct_ns_note(ns);
+		}
 		(void)ctf_watch(nfct_ctx(s), ns->heard, NULL);
 		close(ns->heard);
 	}
@@ -430,6 +447,7 @@ nfct_ns_stop(struct nfct *s)
 		free(ns->known[--ns->n].name);
 	free(ns->known);
 	ns->known = NULL;
+	ns->left = NULL;
 	ns->room = ns->last = 0;
 	ns->some_gone = false;
 }
@@ -437,6 +455,10 @@ nfct_ns_stop(struct nfct *s)
 void
 nfct_ns_tick(struct nfct *s)
 {
-	if (s->ns.heard >= 0 && (s->ns.stale || nfct_ns_names_changed(&s->ns)))
+	if (s->ns.heard < 0)
+		return;
+	if (s->ns.stale || nfct_ns_names_changed(&s->ns))
 		read_names(s);
+	settle_if_read(s);
+	nfct_ns_note(&s->ns);
 }

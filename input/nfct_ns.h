@@ -26,6 +26,7 @@ struct nfct_ns_known {
 	bool looked;        /* at its settings */
 	char *name;         /* or NULL */
 	const char *folder; /* the name stands in */
+	uint64_t ino;       /* of its file, if it has a name */
 	uint64_t heard_ns;  /* its last event; before that: since when it is known */
 };
 
@@ -41,6 +42,7 @@ struct nfct_ns {
 	int64_t changed_ns[2];       /* of the folders with names, when last read */
 	bool some_gone, stale, said_unheard, muted;
 	unsigned seq;
+	struct nfct_ns_left *left; /* what the next process is to know; or NULL */
 };
 
 /* nfct_ns.c */
@@ -59,8 +61,18 @@ int nfct_ns_hear(struct nfct *s, int nsid, uint64_t now);
 void nfct_ns_name_record(struct nfct *s, struct ctf_rec *rec);
 /* All that was sent so far has been read: what is gone is now a gap. */
 void nfct_ns_settle(struct nfct *s);
-/* Every second or so: names that have come up since. */
+/* Every second or so: names that have come up since, and what is left to the next. */
 void nfct_ns_tick(struct nfct *s);
+
+/* A gap: what lived there has ended unheard. */
+void nfct_ns_say_gone(struct nfct *s, const struct nfct_ns_known *k);
+
+/* nfct_ns_left.c */
+/* start(): what the process before knew; listed: ours are all there are. */
+void nfct_ns_recall(struct nfct *s, bool listed);
+/* For the next process, however this one ends. */
+void nfct_ns_note(struct nfct_ns *ns);
+int nfct_ns_leave(struct nfct *s, struct ctf_legacy *to);
 
 /* nfct_ns_name.c */
 struct nfct_ns_known *nfct_ns_find(struct nfct_ns *ns, int nsid);

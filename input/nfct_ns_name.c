@@ -264,6 +264,7 @@ see_name(struct nfct_ns *ns, const char *folder, const char *name, int fd, char 
 	if (!k)
 		return;
 	k->own = st.st_ino == ns->own_ino;
+	k->ino = st.st_ino;
 	if (!k->name) { /* the first of several */
 		k->name = strdup(name);
 		k->folder = folder;

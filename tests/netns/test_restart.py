@@ -3,6 +3,7 @@
 """Restarts by way of the fd store: nothing lost, nothing twice, gaps where due."""
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -367,6 +368,74 @@ def no_restart_after_all(lab, tmp):
     return problems
 
 
+def ids(lab):
+    return set(re.findall(r"nsid (\d+)", lab.run(NS, "ip", "netns", "list-id")))
+
+
+def make_namespace(lab, name, nsid):
+    lab.add_named(name)
+    labs.flood_inside(lab, name)
+    lab.run(NS, "ip", "netns", "set", name, str(nsid))
+
+
+def without(lab, s, how, name):
+    """Ends the service in that way, and the namespace with the id 6."""
+    if how == "stopped":
+        s.end()
+    elif how == "killed":
+        s.service.send(signal.SIGKILL)
+        s.service.child.wait()
+    else:
+        s.service.hand_over()
+    if how == "unstored":
+        s.manager.drop_all()
+    if how == "no page":
+        shutil.rmtree(f"{s.dir}/state")
+    lab.delete_named(name)
+    until("the id to go", lambda: "6" not in ids(lab))
+
+
+def gone_after(lab, tmp, how, goes, comes):
+    make_namespace(lab, goes, 6)
+    db = f"{tmp}/{how}.db"
+    s = Scene(lab, tmp, how, "namespaces=all\n", stacks=["ct1:NFCT,dbn:SQLITE3"],
+              sections={"dbn": f'db="{db}"\ntable="flows"\n'})
+    until("it to be known", lambda: f"{goes} (id 6)" in s.service.log())
+    known = time.time_ns()
+    without(lab, s, how, goes)
+    if how == "reused":
+        make_namespace(lab, comes, 6)
+    s.service.start()
+    if how == "stopped":
+        time.sleep(1.5)
+    else:
+        until("the gap", lambda: "CAUSE=namespace" in text(f"{s.dir}/emu"))
+    s.service.restart()  # it is said once
+    s.end()
+    if how == "reused":
+        lab.delete_named(comes)
+    with sqlite3.connect(db) as c:
+        gaps = c.execute("SELECT nsid, count_is, from_ns, to_ns FROM gaps "
+                         "WHERE cause = 'namespace'").fetchall()
+    said = s.service.log().count(f"network namespace {goes} (id 6) is gone")
+    want = [(6, "unknown")] if how != "stopped" else []
+    if [g[:2] for g in gaps] != want or said != len(want) or \
+            not all(g[2] <= known <= g[3] for g in gaps):
+        return [f"{how}: gaps {gaps}, said {said} times, known at {known}"]
+    return []
+
+
+def namespace_gone(lab, tmp):
+    """One of two goes between two processes: a gap of its own, and no other."""
+    stays, goes, comes = (f"ctl-{os.getpid()}-{x}" for x in ("stays", "goes", "comes"))
+    make_namespace(lab, stays, 5)
+    problems = []
+    for how in ("handed", "no page", "unstored", "killed", "reused", "stopped"):
+        problems += gone_after(lab, tmp, how, goes, comes)
+    lab.delete_named(stays)
+    return problems
+
+
 def garbage(lab, tmp):
     """Whatever is handed in by our names: said, and the start is a normal one."""
     s = Scene(lab, tmp, "garbage")
@@ -406,7 +475,7 @@ def test(lab, tmp):
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
     for play in (ten_restarts, stalled_output, given_twice, repeated, killed, guarded,
-                 nobody_guards, other_filter, no_restart_after_all, garbage):
+                 nobody_guards, other_filter, no_restart_after_all, namespace_gone, garbage):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
