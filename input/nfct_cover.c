@@ -131,8 +131,7 @@ static void
 begin(struct nfct *s, uint64_t ns)
 {
 	s->cover.from_ns = ns;
-	if (s->guard.note)
-		atomic_store(&s->guard.note->since_ns, ns);
+	nfct_guard_since(&s->guard, ns);
 }
 
 /* Looks at all, and says that we live. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -47,16 +48,16 @@ take_page(struct nfct *s)
 	return 0;
 }
 
-/* The note for the next guard; the one in force stays with who has it. */
+/* The note for the next guard. */
 static struct nfct_note *
-turn_page(struct nfct *s)
+new_note(const struct nfct *s)
 {
 	const struct nfct_valve *v = &s->valve;
-	struct nfct_page *p = s->guard.page;
-	uint32_t turn = atomic_load(&p->turn) + 1;
-	struct nfct_note *n = &p->note[turn & 1];
+	struct nfct_note *n = mmap(NULL, sizeof(*n), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	memset(n, 0, sizeof(*n));
+	if (n == MAP_FAILED)
+		return NULL;
 	atomic_store(&n->beat, ctf_now());
 	atomic_store(&n->empty_ns, ctf_now());
 	atomic_store(&n->stored, s->hand.kept);
@@ -68,8 +69,39 @@ turn_page(struct nfct *s)
 		atomic_store(&n->let_go_ns, v->open_ns);
 		atomic_store(&n->let_go, NFCT_BY_VALVE);
 	}
-	atomic_store(&p->turn, turn);
 	return n;
+}
+
+static void
+drop_note(struct nfct_guard *g)
+{
+	if (g->note)
+		munmap(g->note, sizeof(*g->note));
+	g->note = NULL;
+}
+
+/* The copy that comes next; the one in force stays with who has it. */
+static struct nfct_note *
+next_copy(struct nfct_page *p)
+{
+	return &p->note[(atomic_load(&p->turn) + 1) & 1];
+}
+
+/* After the fork: if the disk hangs, there is a guard already. */
+static void
+turn_page(struct nfct_guard *g)
+{
+	memset(g->kept, 0, sizeof(*g->kept));
+	nfct_note_keep(g->note, g->kept);
+	atomic_store(&g->kept->pid, (uint32_t)g->pid);
+	atomic_store(&g->page->turn, atomic_load(&g->page->turn) + 1);
+}
+
+void
+nfct_guard_keep(struct nfct_guard *g)
+{
+	if (g->note)
+		nfct_note_keep(g->note, g->kept);
 }
 
 /* ---- a guard ------------------------------------------------------------------- */
@@ -107,22 +139,26 @@ fork_guard(struct nfct *s)
 				      .everywhere = s->ns.heard >= 0 };
 	int link[2];
 
+	drop_note(g);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) < 0)
 		return -errno;
 	job.link = link[1];
-	job.note = g->note = turn_page(s);
-	g->pid = fork();
+	job.note = g->note = new_note(s);
+	job.kept = g->kept = next_copy(g->page);
+	g->pid = g->note ? fork() : -1;
 	if (g->pid == 0)
 		nfct_guard_run(&job);
 	close(link[1]);
 	if (g->pid < 0) {
+		int r = -errno;
+
 		g->pid = 0;
-		g->note = NULL;
+		drop_note(g);
 		close(link[0]);
-		return -errno;
+		return r;
 	}
 	g->link = link[0];
-	atomic_store(&g->note->pid, (uint32_t)g->pid);
+	turn_page(g);
 	return 0;
 }
 
@@ -143,8 +179,8 @@ nfct_guard_start(struct nfct *s)
 {
 	struct nfct_guard *g = &s->guard;
 
-	g->wanted = nfct_keeps(s) && nfct_conf(s)->guard_timeout;
-	if (take_page(s) < 0 || !g->wanted)
+	g->wanted = take_page(s) == 0 && nfct_keeps(s) && nfct_conf(s)->guard_timeout;
+	if (!g->wanted)
 		return;
 	open_views(g);
 	must_fork(s);
@@ -157,8 +193,15 @@ nfct_guard_started(struct nfct *s)
 
 	if (g->since_ns)
 		s->cover.from_ns = g->since_ns;
+	nfct_guard_since(g, s->cover.from_ns);
+}
+
+void
+nfct_guard_since(struct nfct_guard *g, uint64_t ns)
+{
 	if (g->note)
-		atomic_store(&g->note->since_ns, s->cover.from_ns);
+		atomic_store(&g->note->since_ns, ns);
+	nfct_guard_keep(g);
 }
 
 static void
@@ -188,8 +231,11 @@ nfct_guard_end(struct nfct_guard *g)
 {
 	const int fds[] = { g->link, g->count, g->max, g->diag };
 
-	if (g->note && atomic_load(&g->note->stage) == NFCT_AT_WORK)
+	if (g->note && atomic_load(&g->note->stage) == NFCT_AT_WORK) {
+		/* the other way round than elsewhere: while this waits it guards */
+		atomic_store(&g->kept->stage, NFCT_ENDED);
 		atomic_store(&g->note->stage, NFCT_ENDED);
+	}
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -198,6 +244,7 @@ nfct_guard_end(struct nfct_guard *g)
 		(void)kill(g->pid, SIGKILL);
 		(void)reap(g->pid, END_MS / 10);
 	}
+	drop_note(g);
 	nfct_guard_init(g);
 }
 
@@ -231,6 +278,7 @@ nfct_guard_opened(struct nfct *s)
 	atomic_store(&n->from_ns, v->from_ns);
 	atomic_store(&n->let_go_ns, v->open_ns);
 	atomic_store(&n->let_go, NFCT_BY_VALVE);
+	nfct_guard_keep(&s->guard);
 }
 
 void
@@ -238,6 +286,7 @@ nfct_guard_closed(struct nfct_guard *g)
 {
 	if (g->note)
 		atomic_store(&g->note->let_go, NFCT_KEPT);
+	nfct_guard_keep(g);
 }
 
 void
@@ -245,6 +294,7 @@ nfct_guard_stored(struct nfct_guard *g)
 {
 	if (g->note)
 		atomic_store(&g->note->stored, 1);
+	nfct_guard_keep(g);
 }
 
 bool
@@ -264,6 +314,7 @@ nfct_guard_handed_over(struct nfct *s)
 		nfct_count_retries(s, ctf_now());
 	}
 	atomic_store(&g->note->stage, NFCT_HANDED_OVER);
+	nfct_guard_keep(g);
 	return true;
 }
 
@@ -368,6 +419,15 @@ say_before(const struct nfct *s, uint64_t lost, enum ctf_count_is is)
 			is == CTF_EXACT ? "" : "up to ", (unsigned long long)lost);
 }
 
+/* The core notes it more often. */
+static uint64_t
+read_upto(struct nfct *s, const struct nfct_note *n)
+{
+	uint64_t noted = atomic_load(&n->empty_ns), last = ctf_earlier(nfct_ctx(s)).last_ns;
+
+	return noted > last ? noted : last;
+}
+
 static void
 report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same_socket)
 {
@@ -376,12 +436,13 @@ report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same
 	bool exact = atomic_load(&n->exact);
 	enum ctf_count_is is = CTF_UNCOUNTED;
 
-	if (let_go == NFCT_KEPT && same_socket) {
+	/* a guard that had let go may have died before it could note that */
+	if (let_go == NFCT_KEPT && same_socket && (!nfct_keeps(s) || nfct_events_kept(s->fd))) {
 		s->guard.since_ns = atomic_load(&n->since_ns);
 		return;
 	}
 	if (let_go < NFCT_BY_VALVE) /* it did not come to that */
-		from = atomic_load(&n->empty_ns);
+		from = read_upto(s, n);
 	else if (same_socket)
 		lost = take_back(s, n, &exact);
 	else if (counted)

@@ -8,8 +8,13 @@
  * daemon's own valve (nfct_valve.h) cannot help when the daemon is stopped,
  * hangs, or is dead while somebody else still holds its socket.  So each input
  * has a guard: forked as its socket is opened, with a duplicate of it, without
- * privileges, plugins or configuration.  They share one page of memory, which
- * may outlive both.
+ * privileges, plugins or configuration.
+ *
+ * They share a note in memory of their own.  What a successor must know is
+ * copied to the state page, but that is a file: a write to it may wait for a
+ * disk that hangs.  So nobody looks there for a sign of life, and nobody
+ * writes there what the kernel has yet to be told: first it is told to let
+ * go, then that is noted.
  */
 #ifndef NFCT_GUARD_H
 #define NFCT_GUARD_H
@@ -42,16 +47,19 @@ enum nfct_let_go { /* of what the kernel keeps for us */
 		   NFCT_BY_GUARD,
 };
 
-/* Between one daemon and one guard of it; zero at its beginning. */
+/*
+ * Between one daemon and one guard of it; zero at its beginning.  What is
+ * marked with * is in the copy for the successor only.
+ */
 struct nfct_note {
 	/* written by the daemon */
-	_Atomic uint32_t pid;      /* of the guard; 0: there was none */
+	_Atomic uint32_t pid;      /* * of the guard; 0: there was none */
 	_Atomic uint32_t stage;    /* enum nfct_stage */
 	_Atomic uint64_t beat;     /* changes as long as it lives */
 	_Atomic uint64_t since_ns; /* its coverage began */
 	_Atomic uint64_t empty_ns; /* all that had come before this was read */
 	_Atomic uint32_t stored;   /* the socket outlives it: it must be left as it is */
-	_Atomic uint32_t leave;    /* by its successor: enum nfct_leave */
+	_Atomic uint32_t leave;    /* * by its successor: enum nfct_leave */
 	/* by who has claimed it */
 	_Atomic uint32_t let_go; /* enum nfct_let_go */
 	_Atomic uint32_t base;   /* of the drop counter: from here on it counts losses */
@@ -59,10 +67,10 @@ struct nfct_note {
 	_Atomic uint64_t from_ns, let_go_ns;
 	/* by the guard, after the daemon's death */
 	_Atomic uint64_t lost, to_ns;
-	_Atomic uint32_t gone;
+	_Atomic uint32_t gone; /* * */
 };
 
-struct nfct_page {             /* one per input */
+struct nfct_page {             /* one per input; in the state page */
 	_Atomic uint32_t turn; /* the note in force is note[turn & 1] */
 	struct nfct_note note[2];
 };
@@ -75,6 +83,7 @@ struct nfct_guard {
 	bool told;                /* what was lost since the daemon before us died */
 	struct nfct_note *copy;   /* of it, in our page */
 	struct nfct_note *note;   /* NULL: no guard */
+	struct nfct_note *kept;   /* its copy in the page */
 	pid_t pid;                /* 0: none */
 	int link;                 /* either end sees the death of the other */
 	int count, max;           /* nf_conntrack_count and _max; below 0: not to be had */
@@ -88,7 +97,7 @@ struct nfct_guard_job {
 	unsigned timeout_ms, fill; /* percent */
 	unsigned mask;
 	bool everywhere; /* the socket hears other namespaces: their tables are unknown */
-	struct nfct_note *note;
+	struct nfct_note *note, *kept;
 };
 
 /* nfct_guard.c: the daemon's side */
@@ -115,6 +124,10 @@ bool nfct_guard_claim(struct nfct_guard *g);
 void nfct_guard_opened(struct nfct *s);
 /* Closed: the kernel keeps what is not read. */
 void nfct_guard_closed(struct nfct_guard *g);
+/* The daemon's coverage goes back to then. */
+void nfct_guard_since(struct nfct_guard *g, uint64_t ns);
+/* The note has changed: so does what a successor will find. */
+void nfct_guard_keep(struct nfct_guard *g);
 /* The guard has let go of what the kernel kept. */
 bool nfct_guard_released(const struct nfct_guard *g);
 /* A successor may come with the very socket. */
@@ -141,6 +154,8 @@ nfct_guard_beat(struct nfct_guard *g, uint64_t now, bool empty)
 }
 
 /* nfct_guard_proc.c: the guard's side; only async-signal-safe calls */
+/* Both sides use it; it may block for as long as a disk hangs. */
+void nfct_note_keep(const struct nfct_note *n, struct nfct_note *kept);
 _Noreturn void nfct_guard_run(const struct nfct_guard_job *job);
 /* Waits until the word is not that, at most msec; both sides may use it. */
 void nfct_word_wait(_Atomic uint32_t *word, uint32_t is, unsigned msec);

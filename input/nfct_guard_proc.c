@@ -36,7 +36,7 @@
 
 struct guard {
 	const struct nfct_guard_job *job;
-	struct nfct_note *note;
+	struct nfct_note *note, *kept;
 	uint64_t look_ms, look_ns; /* the last look; by the steady and by the wall clock */
 	uint64_t others_ms;
 	struct nfct_mem mem;
@@ -66,6 +66,24 @@ nfct_word_set(_Atomic uint32_t *word, uint32_t to)
 {
 	atomic_store(word, to);
 	(void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+#define KEEP(member) atomic_store(&kept->member, atomic_load(&n->member))
+
+void
+nfct_note_keep(const struct nfct_note *n, struct nfct_note *kept)
+{
+	KEEP(stage);
+	KEEP(since_ns);
+	KEEP(empty_ns);
+	KEEP(stored);
+	KEEP(base);
+	KEEP(exact);
+	KEEP(from_ns);
+	KEEP(let_go_ns);
+	KEEP(lost);
+	KEEP(to_ns);
+	KEEP(let_go);
 }
 
 static uint64_t
@@ -267,6 +285,7 @@ look_at_others(struct guard *g)
 	atomic_store(&g->note->exact, may_be_exact(g));
 }
 
+/* Only when the kernel keeps nothing any more: this may block. */
 static void
 tell(struct guard *g, uint64_t drained)
 {
@@ -276,6 +295,7 @@ tell(struct guard *g, uint64_t drained)
 		return;
 	atomic_store(&n->lost, drained + (uint32_t)(g->mem.drops - atomic_load(&n->base)));
 	atomic_store(&n->to_ns, wall_ns());
+	nfct_note_keep(n, g->kept);
 }
 
 /* What waits in the socket is lost as well, and came after this. */
@@ -303,13 +323,13 @@ die(struct guard *g)
 static void
 mourn(struct guard *g)
 {
-	struct nfct_note *n = g->note;
+	struct nfct_note *n = g->note, *kept = g->kept;
 	uint64_t since = steady_ms(), drained = 0;
 	uint32_t wish;
 
 	if (atomic_load(&n->stage) != NFCT_HANDED_OVER)
 		die(g);
-	while ((wish = atomic_load(&n->leave)) == NFCT_STAY) {
+	while ((wish = atomic_load(&kept->leave)) == NFCT_STAY) {
 		bool late = steady_ms() - since >= NFCT_GUARD_LINGER;
 
 		look(g);
@@ -323,7 +343,7 @@ mourn(struct guard *g)
 		}
 		look_at_others(g);
 		tell(g, 0);
-		nfct_word_wait(&n->leave, NFCT_STAY, MOURN_MS);
+		nfct_word_wait(&kept->leave, NFCT_STAY, MOURN_MS);
 	}
 	if (wish == NFCT_LEAVE || (wish == NFCT_STAY && !atomic_load(&n->stored))) {
 		if (is_kept(g)) /* handed over, and yet nobody has the socket */
@@ -332,7 +352,7 @@ mourn(struct guard *g)
 	}
 	look(g);
 	tell(g, drained);
-	nfct_word_set(&n->gone, 1);
+	nfct_word_set(&kept->gone, 1);
 }
 
 /* ---- becoming a guard -------------------------------------------------------------- */
@@ -443,7 +463,7 @@ drop_privileges(void)
 _Noreturn void
 nfct_guard_run(const struct nfct_guard_job *job)
 {
-	struct guard g = { .job = job, .note = job->note };
+	struct guard g = { .job = job, .note = job->note, .kept = job->kept };
 	sigset_t all;
 
 	sigfillset(&all);

@@ -252,7 +252,7 @@ nfct_hand_stop(struct nfct *s)
 	if (s->hand.ns_kept && !s->hand.handed)
 		ctf_keep_fd(nfct_ctx(s), NAMESPACES, -1);
 	/* our stretch of coverage has ended: the next one begins here */
-	if (s->hand.handed && s->guard.note)
-		atomic_store(&s->guard.note->since_ns, ctf_now());
+	if (s->hand.handed)
+		nfct_guard_since(&s->guard, ctf_now());
 	s->hand = (struct nfct_hand){ 0 };
 }

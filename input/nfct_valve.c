@@ -205,6 +205,7 @@ adopt(struct nfct *s)
 {
 	struct nfct_valve *v = &s->valve;
 
+	nfct_guard_keep(&s->guard);
 	s->drops = v->base;
 	v->open = v->guard = true;
 	v->lost = v->looks = v->calm = 0;

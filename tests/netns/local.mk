@@ -28,6 +28,7 @@ NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/
 	tests/netns/test_select.py tests/netns/test_stalled.py
 NETNS_TESTS += tests/netns/test_repeat.py
 NETNS_TESTS += tests/netns/test_faults.py
+NETNS_TESTS += tests/netns/test_frozen.py
 NETNS_TESTS += tests/netns/test_metrics.py
 # Looks at the table, and times.
 NETNS_TESTS += tests/netns/test_sweep.py tests/netns/test_times.py
