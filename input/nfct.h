@@ -102,6 +102,13 @@ nfct_ctx(const struct nfct *s)
 	return s->in.obj.ctx;
 }
 
+/* Whether other namespaces are heard; before they are asked for: whether they will be. */
+static inline bool
+nfct_everywhere(const struct nfct *s)
+{
+	return s->ns.all && !s->ns.muted;
+}
+
 /* Whether the kernel keeps what it could not deliver: the ends of flows alone. */
 static inline bool
 nfct_keeps(const struct nfct *s)

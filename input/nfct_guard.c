@@ -136,7 +136,7 @@ fork_guard(struct nfct *s)
 				      .timeout_ms = (unsigned)c->guard_timeout,
 				      .fill = (unsigned)c->reliable_fill,
 				      .mask = s->mask,
-				      .everywhere = s->ns.heard >= 0 };
+				      .everywhere = nfct_everywhere(s) };
 	int link[2];
 
 	drop_note(g);

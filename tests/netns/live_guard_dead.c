@@ -292,6 +292,33 @@ START_TEST(is_killed_and_stored)
 }
 END_TEST
 
+/* The guard is there before that socket is asked for other namespaces' events. */
+START_TEST(inherits_namespaces)
+{
+	struct live *l = guarded();
+	int fd;
+
+	l->conf.namespaces = _i == 0 ? "all" : "own";
+	l->conf.reliable_fill = 100;
+	ck_assert_int_eq(nfct_events_open(true, NULL, 0, &fd, &l->err), 0);
+	ck_assert_int_eq(nfct_events_join(fd, CTF_DESTROY, &l->err), 0);
+	ck_assert_int_ge(nfct_events_buffer(fd, 16384), 0);
+	ck_assert_int_eq(ctf_plugin_nfct.setup(&l->self, &l->err), 0);
+	l->self.fd = fd;
+	nfct_guard_start(&l->self);
+	usleep(50000);
+	end_flows(40); /* the buffer is full, the table that is seen is not */
+	if (_i == 0)
+		ck_assert_uint_lt(until_released(l, 3000), 2000);
+	else
+		ck_assert_uint_ge(until_released(l, 1500), 1500);
+	nfct_guard_end(&l->self.guard);
+	close(fd);
+	l->self.fd = -1;
+	live_free(l);
+}
+END_TEST
+
 /* It was a stop after all: the successor comes with a socket of its own. */
 START_TEST(hands_over_in_vain)
 {
@@ -321,5 +348,6 @@ guard_dead_tests(TCase *t)
 	tcase_add_test(t, ends_in_order);
 	tcase_add_loop_test(t, hands_over, 0, 2);
 	tcase_add_loop_test(t, is_killed_and_stored, 0, 2);
+	tcase_add_loop_test(t, inherits_namespaces, 0, 2);
 	tcase_add_test(t, hands_over_in_vain);
 }
