@@ -73,12 +73,14 @@ nfct_overrun(struct nfct *s, uint64_t now)
 
 /*
  * Each drop is one flow if only ends are heard; but another listener with
- * reliable delivery makes the kernel repeat them to everybody.
+ * reliable delivery makes the kernel repeat them to everybody, and those of other
+ * namespaces are not to be seen.
  */
 enum ctf_count_is
 nfct_drops_mean(const struct nfct *s)
 {
-	if (s->mask != CTF_DESTROY || s->repeat.on || nfct_diag_reliable(s->diag, s->fd) != 0)
+	if (s->mask != CTF_DESTROY || nfct_everywhere(s) || s->repeat.on ||
+	    nfct_diag_reliable(s->diag, s->fd) != 0)
 		return CTF_AT_MOST;
 	return CTF_EXACT;
 }

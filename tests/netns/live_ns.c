@@ -165,6 +165,7 @@ START_TEST(valve)
 	ck_assert(!l->self.valve.open);
 	ck_assert_uint_eq(l->ctx.ngaps, 1);
 	ck_assert_str_eq(l->ctx.gap[0].cause, "valve");
+	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST); /* who listens there? */
 	ck_assert_uint_eq(l->n + l->ctx.gap[0].count, 2000);
 	live_free(l);
 }
