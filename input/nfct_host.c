@@ -2,13 +2,17 @@
 /* nfct_host.c - a thread that looks at the host, and what is said about it. */
 #include "nfct.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <linux/netlink.h>
 
 #define PATIENCE 2u             /* seconds, for one answer */
+#define END_MS 2000u            /* for a look to end when the input does */
 #define SILENCE (10 * NFCT_SEC) /* without a single flow: a hint */
 
 static const struct nfct_found unknown = { -1, -1, -1, -1 };
@@ -27,27 +31,44 @@ open_blocking(int protocol)
 void
 nfct_host_init(struct nfct *s)
 {
-	s->host.route = s->host.netfilter = -1;
+	s->host.asker = NULL;
 	s->host.found = unknown;
 }
 
 void
 nfct_host_open(struct nfct *s)
 {
-	s->host.route = open_blocking(NETLINK_ROUTE);
-	s->host.netfilter = open_blocking(NETLINK_NETFILTER);
+	struct nfct_asker *a = calloc(1, sizeof(*a));
+
 	s->host.since_ns = ctf_now();
+	s->host.asker = a;
+	if (!a)
+		return;
+	a->route = open_blocking(NETLINK_ROUTE);
+	a->netfilter = open_blocking(NETLINK_NETFILTER);
+}
+
+static void
+free_asker(struct nfct_asker *a)
+{
+	if (a->route >= 0)
+		close(a->route);
+	if (a->netfilter >= 0)
+		close(a->netfilter);
+	free(a);
 }
 
 static void *
 look(void *arg)
 {
-	struct nfct_host *h = arg;
+	struct nfct_asker *a = arg;
 
-	h->next.gro = nfct_ask_gro(h->route);
-	nfct_ask_flowtables(h->netfilter, &h->next);
-	h->next.hooked = nfct_ask_hooks(h->netfilter);
-	atomic_store(&h->done, true);
+	a->next.gro = nfct_ask_gro(a->route);
+	nfct_ask_flowtables(a->netfilter, &a->next);
+	a->next.hooked = nfct_ask_hooks(a->netfilter);
+	atomic_store(&a->done, true);
+	if (atomic_exchange(&a->left, true))
+		free_asker(a);
 	return NULL;
 }
 
@@ -56,11 +77,12 @@ nfct_host_look(struct nfct *s)
 {
 	struct nfct_host *h = &s->host;
 
-	if (h->running)
+	if (h->running || !h->asker)
 		return;
-	atomic_store(&h->done, false);
-	h->next = unknown;
-	h->running = pthread_create(&h->thread, NULL, look, h) == 0;
+	atomic_store(&h->asker->done, false);
+	atomic_store(&h->asker->left, false);
+	h->asker->next = unknown;
+	h->running = pthread_create(&h->thread, NULL, look, h->asker) == 0;
 }
 
 /* ---- what is said ----------------------------------------------------------------- */
@@ -123,13 +145,13 @@ nfct_host_tick(struct nfct *s)
 	struct nfct_host *h = &s->host;
 	bool news = false;
 
-	if (h->running && atomic_load(&h->done)) {
+	if (h->running && atomic_load(&h->asker->done)) {
 		pthread_join(h->thread, NULL);
 		h->running = false;
-		news = learn(&h->found.gro, h->next.gro);
-		news |= learn(&h->found.offload, h->next.offload);
-		(void)learn(&h->found.uncounted, h->next.uncounted);
-		(void)learn(&h->found.hooked, h->next.hooked);
+		news = learn(&h->found.gro, h->asker->next.gro);
+		news |= learn(&h->found.offload, h->asker->next.offload);
+		(void)learn(&h->found.uncounted, h->asker->next.uncounted);
+		(void)learn(&h->found.hooked, h->asker->next.hooked);
 		say_uncounted(s);
 	}
 	if (nfct_conf(s)->sysctl != NFCT_IGNORE)
@@ -137,17 +159,43 @@ nfct_host_tick(struct nfct *s)
 	return news;
 }
 
+/* A plugin is unloaded at the end, but not under a thread that is in it. */
+static void
+stay_loaded(void)
+{
+	Dl_info self;
+
+	if (dladdr(&unknown, &self) && self.dli_fname)
+		(void)dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static bool
+ends_soon(struct nfct_asker *a)
+{
+	struct timespec t = { 0, 1000000 };
+
+	for (unsigned i = 0; i < END_MS && !atomic_load(&a->done); i++)
+		nanosleep(&t, NULL);
+	return atomic_load(&a->done);
+}
+
 void
 nfct_host_close(struct nfct *s)
 {
 	struct nfct_host *h = &s->host;
 
-	if (h->running)
+	if (!h->running) {
+		if (h->asker)
+			free_asker(h->asker);
+	} else if (ends_soon(h->asker)) {
 		pthread_join(h->thread, NULL);
+		free_asker(h->asker);
+	} else {
+		stay_loaded();
+		pthread_detach(h->thread);
+		if (atomic_exchange(&h->asker->left, true))
+			free_asker(h->asker);
+	}
 	h->running = false;
-	if (h->route >= 0)
-		close(h->route);
-	if (h->netfilter >= 0)
-		close(h->netfilter);
 	nfct_host_init(s);
 }

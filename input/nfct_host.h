@@ -24,12 +24,18 @@ struct nfct_found {       /* 1 yes, 0 no, -1 unknown */
 	int8_t hooked;    /* conntrack is in the way of packets */
 };
 
+/* The thread's.  An input that ends does not wait for ever: it leaves this behind. */
+struct nfct_asker {
+	int route, netfilter;   /* sockets; below 0: cannot */
+	struct nfct_found next; /* the thread's until it is done */
+	atomic_bool done;
+	atomic_bool left; /* whoever sees this set by the other frees it all */
+};
+
 struct nfct_host {
-	int route, netfilter; /* sockets of the thread; below 0: cannot */
+	struct nfct_asker *asker; /* NULL: no memory */
 	pthread_t thread;
 	bool running;
-	atomic_bool done;
-	struct nfct_found next;  /* the thread's until it is done */
 	struct nfct_found found; /* by the look before */
 	bool said_uncounted, said_hooks;
 	uint64_t since_ns;

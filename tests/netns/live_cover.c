@@ -42,7 +42,7 @@ all_known(struct live *l)
 		live_watches(l, 20);
 	ck_assert_int_lt(l->self.probe.fd, 0);
 	l->ctx.tick(&l->self);
-	for (int i = 0; i < 100 && !atomic_load(&l->self.host.done); i++)
+	for (int i = 0; i < 100 && !atomic_load(&l->self.host.asker->done); i++)
 		usleep(20000);
 	l->ctx.tick(&l->self);
 	ck_assert(!l->self.host.running);
@@ -342,6 +342,31 @@ START_TEST(no_rule)
 }
 END_TEST
 
+/* The kernel does not answer: the end does not wait for it, what asks cleans up. */
+START_TEST(look_hangs)
+{
+	struct live *l = live_enter();
+	const struct nlmsghdr done = { .nlmsg_len = sizeof(done), .nlmsg_type = NLMSG_DONE };
+	char question[256];
+	uint64_t begin;
+	int end[2];
+
+	live_start(l);
+	all_known(l);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, end), 0);
+	ck_assert_int_eq(dup2(end[0], l->self.host.asker->route), l->self.host.asker->route);
+	close(end[0]);
+	nfct_host_look(&l->self);
+	ck_assert_int_gt(recv(end[1], question, sizeof(question), 0), 0);
+	begin = ctf_now();
+	live_free(l);
+	ck_assert_uint_lt(ctf_now() - begin, 3 * NFCT_SEC);
+	ck_assert_int_eq(send(end[1], &done, sizeof(done), 0), sizeof(done));
+	ck_assert_int_eq(recv(end[1], question, sizeof(question), 0), 0); /* closed */
+	close(end[1]);
+}
+END_TEST
+
 void
 live_cover_tests(TCase *t)
 {
@@ -355,4 +380,5 @@ live_cover_tests(TCase *t)
 	tcase_add_test(t, flowtables);
 	tcase_add_loop_test(t, hooks, 0, 6);
 	tcase_add_loop_test(t, no_rule, 0, 2);
+	tcase_add_test(t, look_hangs);
 }
