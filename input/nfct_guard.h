@@ -89,6 +89,9 @@ struct nfct_guard {
 	int count, max;           /* nf_conntrack_count and _max; below 0: not to be had */
 	int diag;                 /* asks who else listens; for the guard alone */
 	uint64_t said_ns;         /* that it has died */
+	uint64_t said_none_ns;    /* that there is none */
+	uint64_t tried_ms;        /* the last one was made, or was not to be had */
+	unsigned pause_ms;        /* before the next one */
 };
 
 /* What the guard needs; copied by the fork. */
@@ -109,9 +112,9 @@ void nfct_guard_init(struct nfct_guard *g);
  */
 void nfct_guard_start(struct nfct *s);
 /*
- * Events are heard: the guard of the daemon before may leave.  What was lost
- * since that one's death becomes a gap.  With the socket that one had, the
- * kernel keeps again what does not fit.
+ * nfct_guard_greet.c.  Events are heard: the guard of the daemon before may
+ * leave.  What was lost since that one's death becomes a gap.  With the socket
+ * that one had, the kernel keeps again what does not fit.
  */
 void nfct_guard_greet(struct nfct *s, bool same_socket);
 /* The start is complete: s->from_ns is known. */

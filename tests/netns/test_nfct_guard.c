@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -412,6 +413,41 @@ START_TEST(dies)
 }
 END_TEST
 
+/* Time and again: each has to wait longer for the next, and that is said once. */
+START_TEST(cannot_live)
+{
+	struct live *l = guarded();
+	struct rlimit lim, few;
+	uint64_t begin;
+	char *said;
+
+	live_start(l);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &lim), 0);
+	few = lim;
+	few.rlim_cur = 3;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	kill(l->self.guard.pid, SIGKILL);
+	usleep(50000);
+	begin = ctf_now();
+	for (int i = 0; i < 150; i++) {
+		l->ctx.tick(&l->self);
+		ck_assert_int_eq(l->self.guard.pid, 0);
+		usleep(10000);
+	}
+	said = strstr(l->ctx.log, "no guard process");
+	ck_assert_ptr_nonnull(said);
+	ck_assert_ptr_null(strstr(said + 1, "no guard process"));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
+	while (!l->self.guard.pid && ctf_now() - begin < 5000 * MSEC) {
+		usleep(10000);
+		l->ctx.tick(&l->self);
+	}
+	ck_assert_int_ne(l->self.guard.pid, 0);
+	ck_assert_uint_ge(ctf_now() - begin, 2900 * MSEC); /* at 0, 1 and 3 s */
+	live_free(l);
+}
+END_TEST
+
 static int
 allowed(void)
 {
@@ -436,6 +472,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, costs_nothing);
 	tcase_add_loop_test(t, none, 0, 3);
 	tcase_add_loop_test(t, dies, 0, 2);
+	tcase_add_test(t, cannot_live);
 	guard_dead_tests(t);
 }
 
