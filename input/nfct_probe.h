@@ -39,6 +39,7 @@ void nfct_probe_learn(struct nfct *s, const void *msg, size_t len);
 void nfct_probe_words(uint32_t abilities, char text[NFCT_ABILITIES]);
 
 /* nfct_probe_child.c */
+#define NFCT_PROBE_SEC 2u /* it ends itself after that */
 struct nfct_probe_answer {
 	int error; /* 0 or -errno, of `what` */
 	uint32_t abilities;

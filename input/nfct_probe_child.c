@@ -207,12 +207,26 @@ leave_all_but(int fd)
 	return 3;
 }
 
+/* A daemon that has become another user may not kill it. */
+static void
+limit_time(void)
+{
+	sigset_t alrm;
+
+	(void)signal(SIGALRM, SIG_DFL);
+	sigemptyset(&alrm);
+	sigaddset(&alrm, SIGALRM);
+	(void)sigprocmask(SIG_UNBLOCK, &alrm, NULL);
+	(void)alarm(NFCT_PROBE_SEC);
+}
+
 _Noreturn void
 nfct_probe_child(int fd)
 {
 	struct nfct_probe_answer a = { 0 };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	limit_time();
 	fd = leave_all_but(fd);
 	(void)probe(&a);
 	_exit(write(fd, &a, sizeof(a)) == (ssize_t)sizeof(a) ? 0 : 1);
