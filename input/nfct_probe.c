@@ -57,7 +57,7 @@ say_known(struct nfct *s, const char *how)
 	char words[NFCT_ABILITIES];
 
 	nfct_probe_words(s->probe.abilities, words);
-	ctf_log(nfct_ctx(s), CTF_INFO, "this kernel tells at the end of a flow (%s): %s", how,
+	ctf_log(nfct_ctx(s), CTF_NOTICE, "this kernel tells at the end of a flow (%s): %s", how,
 		words);
 }
 

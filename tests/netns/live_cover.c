@@ -68,6 +68,7 @@ START_TEST(conditions)
 	ck_assert_int_gt(c->clock_error_ns, 0);
 	ck_assert_uint_eq(l->ctx.tick_msec, 1000);
 	all_known(l);
+	ck_assert(live_said(l, "<5> this kernel tells at the end of a flow (tried out): "));
 	c = newest(l);
 	ck_assert_uint_eq(c->from_ns, cov(l, 0)->from_ns); /* to learn is no change */
 	ck_assert_uint_gt(c->last_alive_ns, c->from_ns);
