@@ -161,11 +161,13 @@ drain(int fd)
 	char byte;
 
 	for (;;) {
-		if (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_TRUNC) > 0)
+		ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT | MSG_TRUNC);
+
+		if (got > 0)
 			n++;
-		else if (errno != ENOBUFS && errno != EINTR)
+		else if (got == 0 || (errno != ENOBUFS && errno != EINTR))
 			return n;
-		if (n % 64 == 0 && clock_ms() > until)
+		if (clock_ms() > until)
 			return n;
 	}
 }

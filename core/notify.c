@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "notify.h"
+#include "sink.h"
 
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 #define FDS_MAX 4096u
@@ -137,12 +138,29 @@ notify_forget(const struct notify *n, const char *name)
 	return notify_send(n, -1, "FDSTOREREMOVE=1\nFDNAME=%s\n", name);
 }
 
+/* Until the other end of a pipe is closed; signals do not make it longer. */
+static int
+wait_closed(int fd, int timeout_ms)
+{
+	uint64_t now = clock_ms(), until = now + (uint64_t)timeout_ms;
+	struct pollfd wait = { .fd = fd };
+
+	for (; now < until; now = clock_ms()) {
+		int n = poll(&wait, 1, (int)(until - now));
+
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+	return -ETIMEDOUT;
+}
+
 /* The manager closes its end when it gets there. */
 int
 notify_barrier(const struct notify *n, int timeout_ms)
 {
 	int p[2], ret;
-	struct pollfd wait;
 
 	if (n->fd < 0)
 		return 0;
@@ -150,9 +168,8 @@ notify_barrier(const struct notify *n, int timeout_ms)
 		return -errno;
 	ret = notify_send(n, p[1], "BARRIER=1");
 	close(p[1]);
-	wait = (struct pollfd){ .fd = p[0] };
-	while (!ret && poll(&wait, 1, timeout_ms) <= 0)
-		ret = errno == EINTR ? 0 : -ETIMEDOUT;
+	if (!ret)
+		ret = wait_closed(p[0], timeout_ms);
 	close(p[0]);
 	return ret;
 }

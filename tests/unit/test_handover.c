@@ -254,6 +254,24 @@ START_TEST(descriptors_nobody_wants)
 }
 END_TEST
 
+/* Its other end is gone, and errno says what it said before. */
+START_TEST(a_descriptor_at_its_end)
+{
+	struct handover *h;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	ck_assert_int_eq(write(pair[1], "x", 1), 1);
+	close(pair[1]);
+	manager_put("ctflowd.gone.events", pair[0]);
+	h = manager_new_process();
+	errno = EINTR;
+	handover_settle(h);
+	ck_assert_int_lt(h->fds.v[0].fd, 0);
+	handover_free(h);
+}
+END_TEST
+
 /* ---- memory that is none ---- */
 
 static uint8_t *
@@ -369,6 +387,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, a_start_that_fails_takes_nothing);
 	tcase_add_test(tc, an_output_that_is_no_more);
 	tcase_add_test(tc, descriptors_nobody_wants);
+	tcase_add_test(tc, a_descriptor_at_its_end);
 	tcase_add_test(tc, any_bytes);
 	tcase_add_test(tc, garbage_is_said_and_passed_over);
 	tcase_add_test(tc, nobody_keeps_anything);

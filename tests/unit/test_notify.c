@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -166,6 +168,32 @@ START_TEST(barrier_waits)
 }
 END_TEST
 
+static void
+ignore(int sig)
+{
+	(void)sig;
+}
+
+/* Neither what errno was before nor signals make the wait longer. */
+START_TEST(barrier_ends)
+{
+	struct itimerval often = { { 0, 5000 }, { 0, 5000 } };
+	struct sigaction sa = { .sa_handler = ignore };
+	int fd = manager(true);
+	struct notify n;
+
+	ck_assert_int_eq(notify_open(&n), 0);
+	errno = EINTR;
+	ck_assert_int_eq(notify_barrier(&n, 10), -ETIMEDOUT);
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	ck_assert_int_eq(notify_barrier(&n, 50), -ETIMEDOUT);
+	setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+	notify_close(&n);
+	close(fd);
+}
+END_TEST
+
 START_TEST(a_manager_that_does_not_read)
 {
 	int fd = manager(true), ret = 0;
@@ -289,6 +317,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, no_manager);
 	tcase_add_test(tc, bad_addresses);
 	tcase_add_test(tc, barrier_waits);
+	tcase_add_test(tc, barrier_ends);
 	tcase_add_test(tc, a_manager_that_does_not_read);
 	tcase_add_test(tc, inherited_by_name);
 	tcase_add_test(tc, for_another_process);
