@@ -186,6 +186,19 @@ write_head(struct writer *w)
 	write_bytes(w, LEGACY_HEAD, p, sizeof(p));
 }
 
+/* One that is too big is the loss of its object alone. */
+static void
+write_left(struct writer *w, const struct left *l)
+{
+	if (block_bytes_size(l->name, l->len))
+		write_bytes(w, l->name, l->p, l->len);
+	else
+		ctf_log(l->ctx, CTF_ERROR,
+			"'%s' is too big to be left to the next process (%zu bytes): it does "
+			"without",
+			l->name + 1, l->len);
+}
+
 static void
 write_object(struct writer *w, char kind, const struct ctf_ctx *ctx)
 {
@@ -205,7 +218,7 @@ write_object(struct writer *w, char kind, const struct ctf_ctx *ctx)
 	pthread_mutex_lock(&w->h->lock);
 	for (const struct left *l = w->h->left; l; l = l->next)
 		if (l->ctx == ctx)
-			write_bytes(w, l->name, l->p, l->len);
+			write_left(w, l);
 	pthread_mutex_unlock(&w->h->lock);
 }
 

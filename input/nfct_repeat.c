@@ -302,6 +302,12 @@ struct saved { /* the keys follow */
 
 static const char magic[8] = "ctkeys1";
 
+static uint32_t
+known(const struct nfct_repeat *p)
+{
+	return p->on ? p->recent.n : keyring_count(&p->latest);
+}
+
 static struct saved
 header(const struct nfct_repeat *p)
 {
@@ -309,9 +315,13 @@ header(const struct nfct_repeat *p)
 
 	memcpy(h.magic, magic, sizeof(magic));
 	memcpy(h.seed, p->ident.seed, sizeof(h.seed));
-	h.n = p->on ? p->recent.n : keyring_count(&p->latest);
+	h.n = known(p);
 	h.newest = p->on ? keyset_newest(&p->recent) : p->latest.ns;
 	h.forgotten = p->on ? p->recent.forgotten : 0;
+	if (h.n > NFCT_LEFT_KEYS) {
+		h.n = NFCT_LEFT_KEYS;
+		h.forgotten = h.newest;
+	}
 	return h;
 }
 
@@ -321,12 +331,15 @@ nfct_repeat_save(const struct nfct *s, void *to, size_t size)
 	const struct nfct_repeat *p = &s->repeat;
 	struct saved h = header(p);
 	size_t len = p->most ? sizeof(h) + h.n * sizeof(uint64_t) : 0;
+	uint32_t skip;
 
 	if (!len || len > size)
 		return len;
 	memcpy(to, &h, sizeof(h));
+	skip = known(p) - (uint32_t)h.n;
 	for (uint32_t i = 0; i < h.n; i++) {
-		uint64_t key = p->on ? keyset_nth(&p->recent, i) : keyring_nth(&p->latest, i);
+		uint64_t key = p->on ? keyset_nth(&p->recent, skip + i)
+				     : keyring_nth(&p->latest, skip + i);
 
 		memcpy((char *)to + sizeof(h) + i * sizeof(key), &key, sizeof(key));
 	}

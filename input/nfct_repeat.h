@@ -11,7 +11,8 @@
 
 struct nfct;
 
-#define NFCT_OTHERS 8u /* listeners remembered by name */
+#define NFCT_OTHERS 8u                     /* listeners remembered by name */
+#define NFCT_LEFT_KEYS (UINT32_C(4) << 20) /* the most a successor gets: 32 MiB */
 
 struct nfct_repeat {
 	struct ct_ident ident;
@@ -43,8 +44,9 @@ void nfct_repeat_look(struct nfct *s, uint64_t now);
 bool nfct_repeat_is(struct nfct *s, uint64_t now);
 
 /*
- * For a successor in another process: what is remembered, as bytes.  Writes at
- * most size of them; returns how many there are.
+ * For a successor in another process: what is remembered, as bytes; of more keys
+ * than NFCT_LEFT_KEYS the newest.  Writes at most size bytes; returns how many
+ * there are.
  */
 size_t nfct_repeat_save(const struct nfct *s, void *p, size_t size);
 /*

@@ -34,6 +34,7 @@ struct box {
 	/* a hand-over, of LIVE */
 	unsigned hands, hand_agains; /* calls; that many say not yet */
 	int hand_errno;              /* then it fails with it */
+	size_t hand_huge;            /* bytes it leaves besides */
 	unsigned inherited;          /* what the one before had given */
 	bool inherited_fd;
 

@@ -2,9 +2,22 @@
 /* The hand-over of LIVE. */
 #include <check.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "fakes.h"
+
+static int
+leave_huge(struct ctf_legacy *to, size_t n)
+{
+	void *p = calloc(1, n);
+	int ret;
+
+	ck_assert_ptr_nonnull(p);
+	ret = ctf_leave_bytes(to, "huge", p, n);
+	free(p);
+	return ret;
+}
 
 int
 box_hand_over(struct box *b, struct ctf_legacy *to)
@@ -12,6 +25,8 @@ box_hand_over(struct box *b, struct ctf_legacy *to)
 	int ret = ctf_leave_bytes(to, "fed", &b->fed, sizeof(b->fed));
 
 	b->hands++;
+	if (!ret && b->hand_huge)
+		ret = leave_huge(to, b->hand_huge);
 	if (ret)
 		return ret;
 	if (b->hand_agains) {

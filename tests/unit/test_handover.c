@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "frame_io.h"
 #include "manager.h"
 #include "rig.h"
 #include "unit.h"
@@ -128,6 +129,23 @@ START_TEST(what_an_input_leaves)
 	ck_assert(rig.box.inherited_fd);
 	end(false);
 	ck_assert_int_ge(manager_fd("ctflowd.a.event"), 0); /* until it is told */
+}
+END_TEST
+
+/* All the rest is there, flows too. */
+START_TEST(what_is_too_big_is_left_out)
+{
+	begin(STACK, NULL, 0);
+	rig.box.hand_huge = BLOCK_MAX;
+	block(true);
+	rig_feed(&rig, 40);
+	end(true);
+	ck_assert_int_ge(manager_fd(LEGACY_FD), 0);
+	begin(STACK, NULL, 40);
+	ck_assert_uint_eq(rig.box.inherited, 40);
+	rig_feed(&rig, 8);
+	end(false);
+	rig_check_kept(&rig.box, 48);
 }
 END_TEST
 
@@ -381,6 +399,7 @@ add_tests(TCase *tc)
 	tcase_add_checked_fixture(tc, manager_start, tear_down);
 	tcase_add_test(tc, frames_come_first_and_once);
 	tcase_add_test(tc, what_an_input_leaves);
+	tcase_add_test(tc, what_is_too_big_is_left_out);
 	tcase_add_test(tc, an_input_that_cannot_is_drained);
 	tcase_add_test(tc, gaps_come_too);
 	tcase_add_loop_test(tc, the_page_knows, 0, 2);
