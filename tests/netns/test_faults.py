@@ -84,7 +84,13 @@ class Scene:
         time.sleep(self.rng.uniform(0.1, 1.0))
 
     def stop(self):
-        """Nothing ends meanwhile: that would be nobody's loss."""
+        """A planned one.  Nothing ends meanwhile: that would be nobody's loss."""
+        self.daemon.stop(signal.SIGINT)
+        self.manager.drop_all()
+        self.daemon.start()
+
+    def stop_handed_over(self):
+        """It was a stop after all: what was stored is gone."""
         self.daemon.hand_over()
         self.manager.drop_all()
         self.daemon.start()
@@ -151,8 +157,8 @@ class Scene:
         self.vanished += 1
 
     def play(self):
-        steps = [self.burst, self.burst, self.quiet, self.stop, self.hand_over, self.kill,
-                 self.freeze, self.lock, self.listener, self.vanish]
+        steps = [self.burst, self.burst, self.quiet, self.stop, self.stop_handed_over,
+                 self.hand_over, self.kill, self.freeze, self.lock, self.listener, self.vanish]
         if may_set_clock():
             steps.append(self.clock)
         for _ in range(STEPS):
@@ -161,8 +167,7 @@ class Scene:
             step()
         self.burst(1000)
         self.settle()
-        self.daemon.hand_over()
-        self.manager.drop_all()
+        self.daemon.stop(signal.SIGINT)
 
     def settle(self):
         """Until everything that is kept anywhere has come out."""
