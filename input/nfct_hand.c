@@ -111,11 +111,34 @@ nfct_hand_since(const struct nfct *s, uint64_t now)
 	return s->hand.judge && since && since < now ? since : now;
 }
 
+/*
+ * The process before asked the kernel to keep nothing, and we have just asked
+ * it to: what was dropped by now is lost, and counted as such, so the socket need
+ * not say it once more.  An error without a drop is another loss.
+ */
+static void
+count_unkept(struct nfct *s)
+{
+	struct nfct_mem mem;
+	int error;
+	socklen_t len = sizeof(error);
+
+	if (nfct_events_mem(s->fd, &mem) < 0)
+		return;
+	s->hand.drops = mem.drops;
+	if (mem.drops != s->hand.left.drops)
+		(void)getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}
+
 int
 nfct_hand_renew(struct nfct *s, struct ctf_err *err)
 {
-	return nfct_events_set(s->fd, nfct_conf(s)->reliable, s->select.prog, s->select.len,
-			       s->mask, err);
+	bool reliable = nfct_conf(s)->reliable;
+	int r = nfct_events_set(s->fd, reliable, s->select.prog, s->select.len, s->mask, err);
+
+	if (r == 0 && reliable && s->hand.told && s->hand.left.unkept)
+		count_unkept(s);
+	return r;
 }
 
 /* What it told: until when it read, and what the drop counter was. */
@@ -135,7 +158,8 @@ account(struct nfct *s)
 		ctf_count(s->retries, n);
 	} else if (n) {
 		ctf_count(s->lost, n);
-		nfct_report_gap(s, "restart", l->calm_ns, n, nfct_drops_mean(s));
+		nfct_report_gap(s, "restart", l->calm_ns, n,
+				l->mask == s->mask ? nfct_drops_mean(s) : CTF_AT_MOST);
 		ctf_log(nfct_ctx(s), CTF_WARNING,
 			"%u events lost between the process before and this one", n);
 	}
@@ -194,7 +218,7 @@ keep_nothing(struct nfct *s)
 	bool let_go;
 
 	if (!nfct_keeps(s))
-		return false;
+		return true;
 	if (nfct_guard_handed_over(s)) /* it sees to it that the table does not fill up */
 		return false;
 	let_go = s->valve.open;
@@ -233,7 +257,7 @@ nfct_hand_over(void *self, struct ctf_legacy *to)
 	l.unkept = keep_nothing(s);
 	l.drops = s->drops;
 	l.read_ns = s->read_ns;
-	l.calm_ns = s->calm_ns;
+	l.calm_ns = nfct_conf(s)->reliable ? s->calm_ns : s->read_ns;
 	l.event_ns = s->event_ns;
 	r = ctf_leave_bytes(to, STORED, &l, sizeof(l));
 	if (r == 0)

@@ -288,14 +288,16 @@ def killed(lab, tmp):
     return problems
 
 
-def nobody_guards(lab, tmp):
+def nobody_guards(lab, tmp, name="unguarded", before=""):
     """More than the socket holds, and nobody to see to the table: a gap, counted."""
-    s = Scene(lab, tmp, "unguarded", "netlink_socket_buffer_size=32K\nguard_timeout=0\n")
+    options = "netlink_socket_buffer_size=32K\nguard_timeout=0\n"
+    s = Scene(lab, tmp, name, options + before)
     s.flows.make(10)
     s.text_has(10)
     s.service.hand_over()
     s.flows.make(500)
     until("the kernel to let go", lambda: lab.count(NS) == 0)
+    s.reconfigure(options)
     s.service.start()
     until("the gap", lambda: gaps_in(f"{s.dir}/emu"))
     s.flows.make(10)
@@ -303,11 +305,16 @@ def nobody_guards(lab, tmp):
     until("the flows since", lambda: len([i for i in got() if i >= 510]) == 10)
     s.end()
     gaps = gaps_in(f"{s.dir}/emu")
-    print(f"unguarded: {len(got())} of 520 delivered, gaps {gaps}")
+    print(f"{name}: {len(got())} of 520 delivered, gaps {gaps}")
     if len(got()) != len(set(got())) or len(gaps) != 1 or gaps[0][0] != "restart" or \
             len(got()) + int(gaps[0][1]) != 520:
-        return [f"unguarded: {len(got())} flows, gaps {gaps}"]
+        return [f"{name}: {len(got())} flows, gaps {gaps}"]
     return []
+
+
+def reliable_now(lab, tmp):
+    """The same after a process that was not reliable: its drops are no retries."""
+    return nobody_guards(lab, tmp, "reliable_now", "reliable=0\n")
 
 
 def guarded(lab, tmp):
@@ -475,7 +482,8 @@ def test(lab, tmp):
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
     for play in (ten_restarts, stalled_output, given_twice, repeated, killed, guarded,
-                 nobody_guards, other_filter, no_restart_after_all, namespace_gone, garbage):
+                 nobody_guards, reliable_now, other_filter, no_restart_after_all,
+                 namespace_gone, garbage):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
