@@ -14,7 +14,7 @@ nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c
 	input/nfct_sweep.c input/nfct_sweep.h input/nfct_table.c input/nfct_ask.c
 nfct_files += input/nfct_stats.c input/nfct_stats.h \
 	input/nfct_repeat.c input/nfct_repeat.h input/nfct_whose.c input/keyset.c \
-	input/keyset.h input/keyring.c input/keyring.h
+	input/keyset.h input/keyring.c input/keyring.h input/ticker.h
 nfct_files += input/nfct_guard.c input/nfct_guard_greet.c input/nfct_guard_proc.c input/nfct_guard.h
 nfct_extra = $(nfct_files)
 nfct_common = $(ct_files)

@@ -21,6 +21,7 @@
 #include "nfct_sysctl.h"
 #include "nfct_valve.h"
 #include "pcap.h"
+#include "ticker.h"
 
 #define NFCT_SEC UINT64_C(1000000000) /* in ns */
 #define NFCT_HEARTBEAT 10u            /* seconds */
@@ -85,7 +86,7 @@ struct nfct {
 	/* time */
 	unsigned ticks, tick_sec;
 	unsigned every_ms; /* the timer; shorter than tick_sec while the valve wants it */
-	unsigned waited_ms;
+	struct ticker ticker;
 	bool probing;      /* the dump under way is that of the dying list */
 	uint64_t probe_ns; /* the last such dump */
 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/sysinfo.h>
 
@@ -16,10 +17,13 @@
 
 /* ---- the tick -------------------------------------------------------------- */
 
-static bool
-due(const struct nfct *s, uint64_t every_sec)
+static uint64_t
+mono_ms(void)
 {
-	return s->ticks * (uint64_t)s->tick_sec % every_sec == 0;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 /* Nothing is queued, nothing had to be retried: what happened is read. */
@@ -44,6 +48,8 @@ read_timeouts(struct nfct *s)
 static void
 slow_tick(struct nfct *s)
 {
+	bool beat = ticker_beat(&s->ticker, NFCT_HEARTBEAT * 1000);
+
 	s->ticks++;
 	if (s->record && pcap_writer_flush(s->record) < 0) {
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s ends: write error",
@@ -55,8 +61,8 @@ slow_tick(struct nfct *s)
 	nfct_ns_tick(s);
 	if (s->mask & CTF_DESTROY && !s->left)
 		nfct_repeat_look(s, ctf_now());
-	nfct_cover_tick(s, due(s, NFCT_HEARTBEAT));
-	if (due(s, NFCT_HEARTBEAT)) {
+	nfct_cover_tick(s, beat);
+	if (beat) {
 		say_alive(s);
 		read_timeouts(s);
 	}
@@ -71,11 +77,8 @@ tick(void *self)
 	nfct_guard_beat(&s->guard, ctf_now(), false);
 	nfct_guard_look(s);
 	want = nfct_valve_look(s);
-	s->waited_ms += s->every_ms;
-	if (s->waited_ms >= slow) {
-		s->waited_ms = 0;
+	if (ticker_slow(&s->ticker, mono_ms(), s->every_ms, slow))
 		slow_tick(s);
-	}
 	if (want == 0)
 		want = slow;
 	if (want != s->every_ms && ctf_every(nfct_ctx(s), want, tick) == 0)
@@ -253,7 +256,7 @@ nfct_start(void *self, struct ctf_err *err)
 		s->tick_sec =
 			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
 		s->every_ms = s->tick_sec * 1000;
-		s->waited_ms = 0;
+		s->ticker = (struct ticker){ .last = mono_ms() };
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
 	ct_prepare(&s->in);
