@@ -269,7 +269,7 @@ def repeated(lab, tmp):
 
 def killed(lab, tmp):
     """kill -9, as an ordinary user: what was in the socket is still there."""
-    s = Scene(lab, tmp, "killed", args=("-u", "nobody"))
+    s = Scene(lab, tmp, "crashed", args=("-u", "nobody"))
     s.flows.make(10)
     s.text_has(10)
     s.service.send(signal.SIGSTOP)
