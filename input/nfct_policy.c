@@ -145,10 +145,18 @@ read_objects(struct nfct *s, const struct source *src, struct ct_times *times)
 void
 nfct_policy_read(struct nfct *s)
 {
-	struct ct_times *times = &s->in.t;
+	struct ct_times fresh = s->in.t;
+	bool asked = true;
 
-	times->npolicies = 0;
-	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
-		if (may_ask(&sources[i]) && send_get(s, &sources[i]) == 0)
-			read_objects(s, &sources[i], times);
+	fresh.npolicies = 0;
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++) {
+		if (!may_ask(&sources[i]))
+			continue;
+		if (send_get(s, &sources[i]) == 0)
+			read_objects(s, &sources[i], &fresh);
+		else
+			asked = false;
+	}
+	if (asked) /* else what was known of them still holds */
+		s->in.t = fresh;
 }
