@@ -293,7 +293,7 @@ ck_command(pid_t pid, const char *want)
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
 	f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
-	(void)fread(text, 1, sizeof(text) - 1, f);
+	ck_assert_uint_gt(fread(text, 1, sizeof(text) - 1, f), 0);
 	fclose(f);
 	ck_assert_str_eq(text, want);
 }
