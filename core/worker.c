@@ -21,7 +21,7 @@
 #define BUSY_MS 50u
 #define SETTLE_MS 100u
 #define TIDY_MS 1000u
-#define TIDY_BYTES (256u << 10)
+#define TIDY_BYTES (16u << 10)
 
 uint64_t
 clock_ms(void)
