@@ -8,21 +8,10 @@
 
 #define LAYOUT_MAX (256u * 1024u)
 
-/* FNV-1a, 64 bit. */
-static uint64_t
-hash(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *b = p;
-
-	while (n--)
-		h = (h ^ *b++) * UINT64_C(1099511628211);
-	return h;
-}
-
 static uint64_t
 layout_id(const char *name, const struct ctf_frame *f)
 {
-	return hash(hash(UINT64_C(14695981039346656037), name, strlen(name)), f->p, f->len);
+	return ctf_hash(ctf_hash(CTF_HASH, name, strlen(name)), f->p, f->len);
 }
 
 int

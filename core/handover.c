@@ -70,12 +70,8 @@ handover_is_due(const struct handover *h)
 void
 handover_boot_id(char ret_id[BOOT_ID_LEN + 1])
 {
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, ret_id, BOOT_ID_LEN);
-
-	if (fd >= 0)
-		close(fd);
-	if (n != BOOT_ID_LEN)
+	ctf_boot_id(ret_id);
+	if (strlen(ret_id) != BOOT_ID_LEN)
 		memset(ret_id, '0', BOOT_ID_LEN);
 	ret_id[BOOT_ID_LEN] = '\0';
 }
@@ -156,7 +152,7 @@ ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
 static unsigned
 drain(int fd)
 {
-	uint64_t until = clock_ms() + DRAIN_MS;
+	uint64_t until = ctf_mono_ms() + DRAIN_MS;
 	unsigned n = 0;
 	char byte;
 
@@ -167,7 +163,7 @@ drain(int fd)
 			n++;
 		else if (got == 0 || (errno != ENOBUFS && errno != EINTR))
 			return n;
-		if (clock_ms() > until)
+		if (ctf_mono_ms() > until)
 			return n;
 	}
 }

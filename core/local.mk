@@ -1,7 +1,8 @@
 noinst_LIBRARIES += libctflow.a
 libctflow_a_SOURCES = core/field.c core/field.h core/builtin_table.h
 libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.c core/opt.h \
-	core/opt_print.c core/log.c core/log.h core/metrics.c core/metrics.h core/err.c core/fmt.c
+	core/opt_print.c core/log.c core/log.h core/metrics.c core/metrics.h core/err.c core/fmt.c \
+	core/boot.c core/clock.c core/hash.c
 libctflow_a_SOURCES += core/expr.c core/expr.h core/expr_eval.c core/expr_lex.c core/expr_parse.c \
 	core/expr_parse.h core/expr_set.c core/expr_test.c core/expr_value.c
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \

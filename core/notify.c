@@ -142,10 +142,10 @@ notify_forget(const struct notify *n, const char *name)
 static int
 wait_closed(int fd, int timeout_ms)
 {
-	uint64_t now = clock_ms(), until = now + (uint64_t)timeout_ms;
+	uint64_t now = ctf_mono_ms(), until = now + (uint64_t)timeout_ms;
 	struct pollfd wait = { .fd = fd };
 
-	for (; now < until; now = clock_ms()) {
+	for (; now < until; now = ctf_mono_ms()) {
 		int n = poll(&wait, 1, (int)(until - now));
 
 		if (n > 0)

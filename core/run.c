@@ -365,7 +365,7 @@ start_sinks(struct run *r)
 			bury(s);
 		}
 	}
-	deadline = clock_ms() + FIRST_OPEN_MS;
+	deadline = ctf_mono_ms() + FIRST_OPEN_MS;
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running && sink_await_open(s, deadline))
 			bury(s);

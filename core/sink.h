@@ -106,8 +106,6 @@ void sink_hand_over(struct sink *);
 void sink_abort(struct sink *);
 /* True when the thread is gone; what it left in the queue is lost. */
 bool sink_join(struct sink *, uint64_t deadline_ms);
-/* Monotonic milliseconds. */
-uint64_t clock_ms(void);
 /* The delay after `delay` (0: none yet) when the first one is `first`. */
 uint64_t delay_next(uint64_t delay, uint64_t first);
 /* The same give or take 20 %, as `random` will have it. */

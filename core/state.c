@@ -50,28 +50,18 @@ struct state {
 };
 
 static uint64_t
-sum_of(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *c = p;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ c[i]) * UINT64_C(1099511628211);
-	return h;
-}
-
-static uint64_t
 head_sum(const struct head *h)
 {
-	return sum_of(UINT64_C(14695981039346656037), h, offsetof(struct head, sum));
+	return ctf_hash(CTF_HASH, h, offsetof(struct head, sum));
 }
 
 static uint64_t
 block_sum(const struct block *b, const char *name)
 {
-	uint64_t h = sum_of(UINT64_C(14695981039346656037), &b->size, sizeof(b->size));
+	uint64_t h = ctf_hash(CTF_HASH, &b->size, sizeof(b->size));
 
-	h = sum_of(h, &b->name_len, sizeof(b->name_len));
-	return sum_of(h, name, b->name_len);
+	h = ctf_hash(h, &b->name_len, sizeof(b->name_len));
+	return ctf_hash(h, name, b->name_len);
 }
 
 static size_t
@@ -156,18 +146,6 @@ head_fault(const struct head *h, size_t len)
 /* ---- the page ---- */
 
 static void
-read_boot_id(char text[40])
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, 39);
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-}
-
-static void
 write_head(struct state *s, const char *conf)
 {
 	struct head *h = (struct head *)s->file.map;
@@ -176,7 +154,7 @@ write_head(struct state *s, const char *conf)
 	memcpy(h->magic, magic, sizeof(magic));
 	h->format = FORMAT;
 	h->size = sizeof(*h);
-	read_boot_id(h->boot_id);
+	ctf_boot_id(h->boot_id);
 	memcpy(h->conf, conf + skip, n - skip);
 	h->sum = head_sum(h);
 	s->used = aligned(sizeof(*h));
@@ -232,7 +210,7 @@ static int
 name_file(struct state *s, const char *dir, const char *conf)
 {
 	const char *base = strrchr(conf, '/');
-	uint64_t h = sum_of(UINT64_C(14695981039346656037), conf, strlen(conf));
+	uint64_t h = ctf_hash(CTF_HASH, conf, strlen(conf));
 	int n = snprintf(s->path, sizeof(s->path), "%s/%.100s-%016llx.state", dir,
 			 base ? base + 1 : conf, (unsigned long long)h);
 

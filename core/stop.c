@@ -39,7 +39,7 @@ read_out(struct stop *st, struct input *in, uint64_t until_ms)
 {
 	int ret = CTF_READ_MORE;
 
-	while (ret == CTF_READ_MORE && !in->ended && clock_ms() < until_ms) {
+	while (ret == CTF_READ_MORE && !in->ended && ctf_mono_ms() < until_ms) {
 		ret = run_read_batch(in);
 		for (unsigned i = 0; i < in->nstacks; i++)
 			if (sink_over(in->stacks[i]->enc->sink))
@@ -58,7 +58,7 @@ drained(struct stop *st, struct input *in, uint64_t deadline)
 	if (in->ended)
 		return true;
 	read_out(st, in, deadline);
-	now = st->hurry(st->arg) || clock_ms() >= deadline;
+	now = st->hurry(st->arg) || ctf_mono_ms() >= deadline;
 	return in->ended || plugin(in)->drain(in->ctx.obj, now);
 }
 
@@ -77,10 +77,10 @@ any_over(const struct input *in)
 static void
 read_some(struct stop *st, struct input *in)
 {
-	uint64_t until = clock_ms() + QUICK_MS;
+	uint64_t until = ctf_mono_ms() + QUICK_MS;
 	int ret = CTF_READ_MORE;
 
-	while (ret == CTF_READ_MORE && !any_over(in) && clock_ms() < until)
+	while (ret == CTF_READ_MORE && !any_over(in) && ctf_mono_ms() < until)
 		ret = run_read_batch(in);
 	if (ret < 0 || ret == CTF_READ_END)
 		run_end_input(st->run, in, ret < 0 ? ret : 0);
@@ -91,14 +91,14 @@ read_some(struct stop *st, struct input *in)
 static bool
 hand_over(struct stop *st, struct input *in)
 {
-	uint64_t until = clock_ms() + HAND_MS;
+	uint64_t until = ctf_mono_ms() + HAND_MS;
 	int ret;
 
 	if (!st->run->handing || !plugin(in)->hand_over || !in->started || in->ended)
 		return false;
 	read_some(st, in);
 	while (!in->ended && (ret = handover_leave(st->run->handover, &in->ctx)) != 0) {
-		if (ret != -EAGAIN || clock_ms() >= until || st->hurry(st->arg)) {
+		if (ret != -EAGAIN || ctf_mono_ms() >= until || st->hurry(st->arg)) {
 			ctf_log(&in->ctx, CTF_ERROR, "cannot be handed over: %s",
 				strerror(-ret));
 			return false;
@@ -152,7 +152,7 @@ static void
 stop_inputs(struct stop *st)
 {
 	struct graph *g = st->run->graph;
-	uint64_t deadline = clock_ms() + DRAIN_MS;
+	uint64_t deadline = ctf_mono_ms() + DRAIN_MS;
 
 	for (struct input *in = g->inputs; in; in = in->next) {
 		if (is_frozen(st)) {
@@ -211,7 +211,7 @@ static void
 await_sinks(struct stop *st)
 {
 	struct graph *g = st->run->graph;
-	uint64_t seen = progress(g), begin = clock_ms(), since = begin, now = begin;
+	uint64_t seen = progress(g), begin = ctf_mono_ms(), since = begin, now = begin;
 	uint64_t patience = st->stop_ms, most = UINT64_MAX;
 
 	if (st->run->handing) {
@@ -227,7 +227,7 @@ await_sinks(struct stop *st)
 		seen = is;
 		loop_once(st->run->loop, POLL_MS);
 		run_kick(g);
-		now = clock_ms();
+		now = ctf_mono_ms();
 	}
 }
 
@@ -249,7 +249,7 @@ stop_sinks(struct stop *st)
 	for (struct sink *s = g->sinks; s; s = s->next)
 		if (s->running)
 			sink_abort(s);
-	deadline = clock_ms() + ABORT_MS;
+	deadline = ctf_mono_ms() + ABORT_MS;
 	for (struct sink *s = g->sinks; s; s = s->next) {
 		if (!sink_join(s, deadline)) {
 			ctf_log(&s->ctx, CTF_ERROR, "does not come to an end");

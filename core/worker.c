@@ -23,15 +23,6 @@
 #define TIDY_MS 1000u
 #define TIDY_BYTES (16u << 10)
 
-uint64_t
-clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000u + (uint64_t)t.tv_nsec / 1000000u;
-}
-
 static const struct ctf_plugin *
 plugin(const struct sink *s)
 {
@@ -61,7 +52,7 @@ say_down(struct sink *s, const struct ctf_err *err)
 	enum ctf_level level = s->said_down ? CTF_DEBUG : CTF_ERROR;
 
 	if (!s->said_down)
-		s->down_since_ms = clock_ms();
+		s->down_since_ms = ctf_mono_ms();
 	ctf_log(&s->ctx, level, "%s; trying again in %llu ms", err->msg,
 		(unsigned long long)s->delay_ms);
 	s->said_down = true;
@@ -88,7 +79,7 @@ static void
 back_off(struct sink *s, const struct ctf_err *err)
 {
 	s->delay_ms = delay_next(s->delay_ms, s->inst->out.reconnect);
-	s->retry_at_ms = clock_ms() + delay_spread(s->delay_ms, ctf_now() / 64);
+	s->retry_at_ms = ctf_mono_ms() + delay_spread(s->delay_ms, ctf_now() / 64);
 	say_down(s, err);
 	ctf_count(s->retries, 1);
 }
@@ -128,7 +119,7 @@ say_up(struct sink *s)
 {
 	if (s->said_down)
 		ctf_log(&s->ctx, CTF_NOTICE, "works again after %llu s",
-			(unsigned long long)(clock_ms() - s->down_since_ms) / 1000);
+			(unsigned long long)(ctf_mono_ms() - s->down_since_ms) / 1000);
 	s->said_down = false;
 }
 
@@ -247,7 +238,7 @@ do_reopen(struct sink *s)
 static void
 retry(struct sink *s)
 {
-	uint64_t now = clock_ms(), at = s->retry_at_ms;
+	uint64_t now = ctf_mono_ms(), at = s->retry_at_ms;
 	struct ctf_err err = { 0 };
 
 	if (s->draining && at > now + DELAY_STOPPING_MS)
@@ -397,7 +388,7 @@ await(struct sink *s, const bool *flag, uint64_t deadline_ms)
 	bool ok;
 
 	pthread_mutex_lock(&s->lock);
-	while (!*flag && clock_ms() < deadline_ms) {
+	while (!*flag && ctf_mono_ms() < deadline_ms) {
 		struct timespec t = { (time_t)(deadline_ms / 1000),
 				      (long)(deadline_ms % 1000 * 1000000) };
 
@@ -483,12 +474,12 @@ int
 ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
 {
 	struct pollfd p[2] = { { ctx->sink->intr, POLLIN, 0 }, { fd, events, 0 } };
-	uint64_t end = clock_ms() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0), now;
+	uint64_t end = ctf_mono_ms() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0), now;
 	int n;
 
 	/* The change to the user of -u is a signal to each thread: not our EINTR. */
 	while ((n = poll(p, 2, timeout_ms)) < 0 && errno == EINTR) {
-		now = clock_ms();
+		now = ctf_mono_ms();
 		if (timeout_ms > 0)
 			timeout_ms = now < end ? (int)(end - now) : 0;
 	}

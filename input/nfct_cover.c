@@ -7,18 +7,6 @@
 #include <unistd.h>
 #include <sys/timex.h>
 
-static void
-read_boot_id(char *text, size_t size)
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-}
-
 /* Whether the clock is kept right by somebody, and by how much it may be off. */
 static int8_t
 look_at_clock(int64_t *ret_error_ns)
@@ -114,7 +102,7 @@ nfct_cover_open(struct nfct *s)
 {
 	nfct_sysctl_open(s->cover.settings);
 	(void)gethostname(s->cover.host, sizeof(s->cover.host) - 1);
-	read_boot_id(s->cover.boot, sizeof(s->cover.boot));
+	ctf_boot_id(s->cover.boot);
 }
 
 void

@@ -163,15 +163,6 @@ fork_guard(struct nfct *s)
 	return 0;
 }
 
-static uint64_t
-mono_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void
 must_fork(struct nfct *s)
 {
@@ -179,7 +170,7 @@ must_fork(struct nfct *s)
 	uint64_t now = ctf_now();
 	int r = fork_guard(s);
 
-	g->tried_ms = mono_ms();
+	g->tried_ms = ctf_mono_ms();
 	if (r < 0 && now - g->said_none_ns >= QUIET) {
 		g->said_none_ns = now;
 		ctf_log(nfct_ctx(s), CTF_ERROR,
@@ -194,7 +185,7 @@ static void
 must_fork_again(struct nfct *s)
 {
 	struct nfct_guard *g = &s->guard;
-	uint64_t since = mono_ms() - g->tried_ms;
+	uint64_t since = ctf_mono_ms() - g->tried_ms;
 
 	if (since < g->pause_ms)
 		return;

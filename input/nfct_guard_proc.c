@@ -87,15 +87,6 @@ nfct_note_keep(const struct nfct_note *n, struct nfct_note *kept)
 }
 
 static uint64_t
-steady_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static uint64_t
 wall_ns(void)
 {
 	struct timespec t;
@@ -151,7 +142,7 @@ look_at_drops(struct guard *g, uint32_t before)
 		if (!g->stalled)
 			g->stalled_ns = g->look_ns;
 		g->stalled = true;
-		g->grown_ms = steady_ms();
+		g->grown_ms = ctf_mono_ms();
 	} else if (g->stalled && g->look_ms - g->grown_ms > CALM_MS) {
 		g->stalled = false;
 	}
@@ -166,7 +157,7 @@ look(struct guard *g)
 
 	(void)nfct_events_mem(g->job->fd, &g->mem);
 	look_at_drops(g, before);
-	g->look_ms = steady_ms();
+	g->look_ms = ctf_mono_ms();
 	g->look_ns = now;
 	g->beat = beat;
 	if (g->mem.used == 0)
@@ -238,7 +229,7 @@ watch(struct guard *g)
 			if (p[0].revents)
 				return;
 			/* the first event: until now there was nothing to do */
-			g->awake_ms = steady_ms();
+			g->awake_ms = ctf_mono_ms();
 			g->empty_ns = wall_ns();
 		}
 		look(g);
@@ -324,19 +315,19 @@ static void
 mourn(struct guard *g)
 {
 	struct nfct_note *n = g->note, *kept = g->kept;
-	uint64_t since = steady_ms(), drained = 0;
+	uint64_t since = ctf_mono_ms(), drained = 0;
 	uint32_t wish;
 
 	if (atomic_load(&n->stage) != NFCT_HANDED_OVER)
 		die(g);
 	while ((wish = atomic_load(&kept->leave)) == NFCT_STAY) {
-		bool late = steady_ms() - since >= NFCT_GUARD_LINGER;
+		bool late = ctf_mono_ms() - since >= NFCT_GUARD_LINGER;
 
 		look(g);
 		if (is_kept(g)) {
 			if (late || is_filled(g)) {
 				die(g);
-				since = steady_ms();
+				since = ctf_mono_ms();
 			}
 		} else if (late) {
 			break;
@@ -472,7 +463,7 @@ nfct_guard_run(const struct nfct_guard_job *job)
 	set_title("ctflow-guard");
 	close_others(job);
 	drop_privileges();
-	g.awake_ms = g.look_ms = steady_ms();
+	g.awake_ms = g.look_ms = ctf_mono_ms();
 	g.look_ns = g.empty_ns = wall_ns();
 	(void)nfct_events_mem(job->fd, &g.mem);
 	look(&g);

@@ -42,15 +42,6 @@ nfct_probe_words(uint32_t have, char text[NFCT_ABILITIES])
 						len ? " " : "", abilities[i].word);
 }
 
-static uint64_t
-mono_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static void
 say_known(struct nfct *s, const char *how)
 {
@@ -118,7 +109,7 @@ nfct_probe_start(struct nfct *s)
 	struct nfct_probe *p = &s->probe;
 	int fd[2], r = 0;
 
-	*p = (struct nfct_probe){ .fd = -1, .began_ms = mono_ms() };
+	*p = (struct nfct_probe){ .fd = -1, .began_ms = ctf_mono_ms() };
 	if (pipe2(fd, O_CLOEXEC | O_NONBLOCK) < 0) {
 		learn_instead(s, "pipe", errno);
 		return;
@@ -146,7 +137,7 @@ nfct_probe_tick(struct nfct *s)
 	struct nfct_probe *p = &s->probe;
 	bool news = p->news;
 
-	if (p->child && mono_ms() - p->began_ms >= PATIENCE)
+	if (p->child && ctf_mono_ms() - p->began_ms >= PATIENCE)
 		(void)kill(p->child, SIGKILL);
 	if (p->child && waitpid(p->child, NULL, WNOHANG) == p->child)
 		p->child = 0;

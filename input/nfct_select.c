@@ -152,17 +152,6 @@ nfct_select_unprobe(void *conf)
 	c->selected = NULL;
 }
 
-static uint64_t
-hash(const void *p, size_t n)
-{
-	const uint8_t *b = p;
-	uint64_t h = UINT64_C(14695981039346656037); /* FNV-1a */
-
-	while (n--)
-		h = (h ^ *b++) * UINT64_C(1099511628211);
-	return h;
-}
-
 static char *
 describe(const struct nfct_select *sel, const struct ctf_expr *e)
 {
@@ -173,7 +162,8 @@ describe(const struct nfct_select *sel, const struct ctf_expr *e)
 
 	if (cut || strchr(text, '@'))
 		n = asprintf(&s, "%.*s%s [program %016" PRIx64 "]", (int)TEXT_MAX, text,
-			     cut ? "..." : "", hash(sel->prog, sel->len * sizeof(*sel->prog)));
+			     cut ? "..." : "",
+			     ctf_hash(CTF_HASH, sel->prog, sel->len * sizeof(*sel->prog)));
 	else
 		n = asprintf(&s, "%s", text);
 	return n < 0 ? NULL : s;

@@ -17,15 +17,6 @@
 
 /* ---- the tick -------------------------------------------------------------- */
 
-static uint64_t
-mono_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Nothing is queued, nothing had to be retried: what happened is read. */
 static void
 say_alive(const struct nfct *s)
@@ -77,7 +68,7 @@ tick(void *self)
 	nfct_guard_beat(&s->guard, ctf_now(), false);
 	nfct_guard_look(s);
 	want = nfct_valve_look(s);
-	if (ticker_slow(&s->ticker, mono_ms(), s->every_ms, slow))
+	if (ticker_slow(&s->ticker, ctf_mono_ms(), s->every_ms, slow))
 		slow_tick(s);
 	if (want == 0)
 		want = slow;
@@ -256,7 +247,7 @@ nfct_start(void *self, struct ctf_err *err)
 		s->tick_sec =
 			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
 		s->every_ms = s->tick_sec * 1000;
-		s->ticker = (struct ticker){ .last = mono_ms() };
+		s->ticker = (struct ticker){ .last = ctf_mono_ms() };
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
 	ct_prepare(&s->in);

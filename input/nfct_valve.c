@@ -27,15 +27,6 @@ nfct_valve_init(struct nfct *s)
 	s->valve = (struct nfct_valve){ .seen = s->drops, .calm = CALM };
 }
 
-static uint64_t
-mono_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* ---- how full the table is ---------------------------------------------------- */
 
 static int
@@ -189,7 +180,7 @@ static bool
 others_wait(struct nfct *s, const struct nfct_mem *mem)
 {
 	struct nfct_valve *v = &s->valve;
-	uint64_t now = mono_ms();
+	uint64_t now = ctf_mono_ms();
 
 	if (s->ns.heard < 0 || mem->used <= mem->rcvbuf / 2) {
 		v->full_since = 0;

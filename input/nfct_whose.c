@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* nfct_whose.c - which process a netlink socket belongs to. */
 #include "nfct_diag.h"
+#include <ctflow/plugin.h>
 
 #include <ctype.h>
 #include <dirent.h>
@@ -9,19 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PATIENCE 30 /* ms; events wait in the receive buffer meanwhile */
-
-static long
-msec(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* Whether a process has that file open ("socket:[123]"). */
 static bool
@@ -55,10 +46,10 @@ has_open(int proc, const char *pid, const char *file)
 static long
 search(DIR *all, const char *file)
 {
-	long until = msec() + PATIENCE;
+	uint64_t until = ctf_mono_ms() + PATIENCE;
 	struct dirent *e;
 
-	while ((e = readdir(all)) && msec() < until)
+	while ((e = readdir(all)) && ctf_mono_ms() < until)
 		if (isdigit((unsigned char)e->d_name[0]) &&
 		    has_open(dirfd(all), e->d_name, file))
 			return strtol(e->d_name, NULL, 10);

@@ -93,17 +93,6 @@ ipfix_gap(struct ipfix_told *told, const struct ipfix_conf *c, const struct ctf_
 
 /* ---- coverage ------------------------------------------------------------------- */
 
-/* FNV-1a, 64 bit. */
-static uint64_t
-hash(uint64_t h, const void *p, size_t n)
-{
-	const uint8_t *b = p;
-
-	while (n--)
-		h = (h ^ *b++) * UINT64_C(1099511628211);
-	return h;
-}
-
 /* The same stretch is told once, not at every sign of life. */
 static bool
 is_known(const struct ipfix_told *told, const struct ctf_coverage *c, uint64_t h)
@@ -117,11 +106,11 @@ is_known(const struct ipfix_told *told, const struct ctf_coverage *c, uint64_t h
 static uint64_t
 stretch_of(const struct ctf_coverage *c, const char *text)
 {
-	uint64_t h = hash(UINT64_C(14695981039346656037), text, strlen(text));
+	uint64_t h = ctf_hash(CTF_HASH, text, strlen(text));
 
-	h = hash(h, c->instance, strlen(c->instance));
-	h = hash(h, &c->nsid, sizeof(c->nsid));
-	return hash(h, &c->from_ns, sizeof(c->from_ns));
+	h = ctf_hash(h, c->instance, strlen(c->instance));
+	h = ctf_hash(h, &c->nsid, sizeof(c->nsid));
+	return ctf_hash(h, &c->from_ns, sizeof(c->from_ns));
 }
 
 static const char *

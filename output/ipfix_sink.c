@@ -21,10 +21,7 @@
 void
 ipfix_clock(struct ipfix_sink *s)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	s->now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	s->now_ms = ctf_mono_ms();
 	s->export_time = (uint32_t)(ctf_now() / 1000000000u);
 }
 

@@ -104,9 +104,9 @@ START_TEST(a_gap_that_is_poison_does_not_come_back_for_ever)
 	g.box.deliver = always_poison;
 	rig_start(&g, ONE, 0);
 	rig_feed(&g, 5);
-	since = clock_ms();
+	since = ctf_mono_ms();
 	rig_stop(&g);
-	ck_assert_uint_le(clock_ms() - since, 2000);
+	ck_assert_uint_le(ctf_mono_ms() - since, 2000);
 }
 END_TEST
 
@@ -172,10 +172,10 @@ static void *
 wait_300(void *arg)
 {
 	struct waiter *w = arg;
-	uint64_t since = clock_ms();
+	uint64_t since = ctf_mono_ms();
 
 	w->ret = ctf_wait(&w->ctx, -1, 0, 300);
-	w->ms = clock_ms() - since;
+	w->ms = ctf_mono_ms() - since;
 	return NULL;
 }
 

@@ -109,7 +109,16 @@ CTF_API void ctf_log(const struct ctf_ctx *, enum ctf_level, const char *fmt, ..
 CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
 /* Encoder: the instance id of the input its records come from. */
 CTF_API const char *ctf_source(const struct ctf_ctx *);
-CTF_API uint64_t ctf_now(void); /* CLOCK_REALTIME, ns */
+CTF_API uint64_t ctf_now(void);     /* CLOCK_REALTIME, ns */
+CTF_API uint64_t ctf_mono_ms(void); /* CLOCK_MONOTONIC, ms; async-signal-safe */
+
+#define CTF_HASH UINT64_C(14695981039346656037)
+/* Goes on from h, CTF_HASH at first.  Not against an attacker; the same on any host. */
+CTF_API uint64_t ctf_hash(uint64_t h, const void *p, size_t n);
+
+#define CTF_BOOT_ID 37u /* bytes, with the NUL */
+/* Of /proc/sys/kernel/random/boot_id; "" when it cannot be read. */
+CTF_API void ctf_boot_id(char ret_id[CTF_BOOT_ID]);
 
 /*
  * A number of this object, shown by SIGUSR1, at the end and in metrics_file.
