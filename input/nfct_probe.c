@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/wait.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>

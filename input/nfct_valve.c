@@ -13,7 +13,6 @@
 #include "nfct.h"
 
 #include <errno.h>
-#include <time.h>
 
 #define LOOK 10u                /* ms between looks while it matters */
 #define CALM 120u               /* looks; the kernel's first retry comes after a second */

@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define FORGOTTEN_MS 1000u /* after a refusal templates are repeated at most so often */
