@@ -198,6 +198,19 @@ was_long(struct sink *s)
 }
 
 /*
+ * Memory that was freed goes back to the system.  Not with AddressSanitizer: it
+ * has its own heap, and the C library's, never used before, is set up by
+ * whoever calls this first, without a lock: two threads at once would crash.
+ */
+static void
+give_back(void)
+{
+#if defined(HAVE_MALLOC_TRIM) && !defined(__SANITIZE_ADDRESS__)
+	malloc_trim(0);
+#endif
+}
+
+/*
  * There is nothing to deliver.  The C library keeps the memory a long queue has
  * left behind, unless it is told, in a quiet moment, to give it back.
  */
@@ -211,9 +224,7 @@ rest(struct sink *s, bool unsettled)
 	pthread_mutex_lock(&s->lock);
 	s->queue.peak = 0;
 	pthread_mutex_unlock(&s->lock);
-#ifdef HAVE_MALLOC_TRIM
-	malloc_trim(0);
-#endif
+	give_back();
 }
 
 static void
