@@ -96,7 +96,7 @@ queued(const struct sink *s, bool *ret_exact)
 	uint64_t sum = 0;
 	bool exact = true;
 
-	for (const struct qframe *f = s->queue.head; f; f = f->next) {
+	for (const struct qframe *f = queue_unsettled(&s->queue); f; f = f->next) {
 		sum += qframe_flows(f);
 		if (f->begun || f->taken || (f->is_gap && f->gap.count_is != CTF_EXACT))
 			exact = false;

@@ -238,7 +238,7 @@ write_sink(struct writer *w, struct sink *s)
 	put_little(spool + 8, s->queue.last_number, 8);
 	write_bytes(w, LEGACY_SPOOL, spool, sizeof(spool));
 	if (s->running) {
-		for (f = s->queue.head; f; f = f->next)
+		for (f = queue_unsettled(&s->queue); f; f = f->next)
 			write_frame(w, f);
 	} else {
 		queue_rewind(&s->queue);

@@ -11,7 +11,7 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/kept_cover.c core/kept_sink.c core/known_table.h core/loop.c \
 	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
 	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
-	core/run.h core/setup.c core/setup.h core/sink.c core/sink.h core/state.c core/state.h \
+	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
 	core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h

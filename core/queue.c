@@ -36,15 +36,37 @@ cost(const struct qframe *q)
 }
 
 static void
-account(struct queue *q, const struct qframe *f, bool in)
+account_memory(struct queue *q, const struct qframe *f, bool in)
 {
 	uint64_t sign = in ? 1 : UINT64_MAX;
 
 	q->bytes += sign * cost(f);
 	if (q->bytes > q->peak)
 		q->peak = q->bytes;
+}
+
+static void
+account_waiting(struct queue *q, const struct qframe *f, bool in)
+{
+	uint64_t sign = in ? 1 : UINT64_MAX;
+
 	q->frames += sign;
 	q->recs += sign * f->f.recs;
+	if (f->counted)
+		q->again += sign * f->f.recs;
+}
+
+static void
+account(struct queue *q, const struct qframe *f, bool in)
+{
+	account_memory(q, f, in);
+	account_waiting(q, f, in);
+}
+
+struct qframe *
+queue_unsettled(const struct queue *q)
+{
+	return q->window ? q->window->next : q->head;
 }
 
 /* The frame after which the waiting ones begin; NULL: at the head. */
@@ -79,6 +101,7 @@ queue_push(struct queue *q, struct qframe *f)
 	f->f.number = ++q->last_number;
 	f->f.upto = q->upto += qframe_flows(f);
 	insert_after(q, q->tail, f);
+	window_fit(q);
 }
 
 void
@@ -122,47 +145,158 @@ queue_taken(struct queue *q, unsigned n)
 	q->claimed = 0;
 }
 
-uint64_t
-queue_settle(struct queue *q, uint64_t number)
+/* ---- the window ---- */
+
+/* Frees the head, which is settled. */
+static void
+window_pop(struct queue *q)
 {
-	uint64_t recs = 0;
+	struct qframe *f = q->head;
 
-	while (q->head && q->head != q->next && q->head->f.number <= number) {
-		struct qframe *f = q->head;
+	q->head = f->next;
+	if (f == q->window)
+		q->window = NULL;
+	if (f == q->before_next)
+		q->before_next = NULL;
+	if (f == q->tail)
+		q->tail = NULL;
+	account_memory(q, f, false);
+	q->window_bytes -= cost(f);
+	free(f);
+}
 
-		q->head = f->next;
-		if (f == q->before_next)
-			q->before_next = NULL;
-		if (f == q->tail)
-			q->tail = NULL;
-		recs += f->f.recs;
-		q->settled_upto = f->f.upto;
-		q->settled_ns = f->f.last_ns;
-		q->settled_number = f->f.number;
-		account(q, f, false);
-		free(f);
+/* Every two become one: their count is an upper bound anyway. */
+static void
+stretches_merge(struct queue *q)
+{
+	struct given_up *g = q->given_up;
+
+	for (unsigned i = 0; i < GIVEN_UP / 2; i++) {
+		const struct given_up *a = &g[2 * i], *b = &g[2 * i + 1];
+
+		g[i] = (struct given_up){ b->last, a->flows + b->flows, a->from_ns, b->to_ns,
+					  a->uncounted || b->uncounted };
 	}
-	return recs;
+	q->stretches = GIVEN_UP / 2;
 }
 
 void
+window_fit(struct queue *q)
+{
+	while (queue_over(q) && q->window) {
+		const struct qframe *f = q->head;
+
+		if (q->stretches == GIVEN_UP)
+			stretches_merge(q);
+		q->given_up[q->stretches++] =
+			(struct given_up){ f->f.number, qframe_flows(f), f->f.first_ns,
+					   f->f.last_ns,
+					   f->is_gap && f->gap.count_is == CTF_UNCOUNTED };
+		window_pop(q);
+	}
+}
+
+/* Forgets what was given up and is not needed after all. */
+static void
+stretches_forget(struct queue *q, uint64_t needed)
+{
+	unsigned n = 0;
+
+	while (n < q->stretches && q->given_up[n].last < needed)
+		n++;
+	if (!n)
+		return;
+	q->stretches -= n;
+	memmove(q->given_up, q->given_up + n, q->stretches * sizeof(*q->given_up));
+}
+
+bool
+window_missed(struct queue *q, uint64_t needed, struct ctf_gap *ret_gap)
+{
+	struct ctf_gap g = { .count_is = CTF_AT_MOST };
+
+	stretches_forget(q, needed);
+	for (unsigned i = 0; i < q->stretches; i++) {
+		const struct given_up *u = &q->given_up[i];
+
+		g.from_ns = i && g.from_ns < u->from_ns ? g.from_ns : u->from_ns;
+		g.to_ns = g.to_ns > u->to_ns ? g.to_ns : u->to_ns;
+		g.count += u->flows;
+		if (u->uncounted)
+			g.count_is = CTF_UNCOUNTED;
+	}
+	q->stretches = 0;
+	if (!g.count && g.count_is == CTF_AT_MOST)
+		return false;
+	if (g.count_is == CTF_UNCOUNTED)
+		g.count = CTF_UNKNOWN;
+	*ret_gap = g;
+	return true;
+}
+
+uint64_t
+queue_settle(struct queue *q, uint64_t number, uint64_t needed)
+{
+	struct qframe *f = queue_unsettled(q);
+	uint64_t recs = 0;
+
+	for (; f && f != q->next && f->f.number <= number; f = f->next) {
+		recs += f->counted ? 0 : f->f.recs;
+		account_waiting(q, f, false);
+		q->window_bytes += cost(f);
+		f->settled = f->counted = true;
+		q->settled_upto = f->f.upto;
+		q->settled_ns = f->f.last_ns;
+		q->settled_number = f->f.number;
+		q->window = f;
+	}
+	while (q->window && q->head->f.number < needed)
+		window_pop(q);
+	stretches_forget(q, needed);
+	return recs;
+}
+
+static void
+window_dissolve(struct queue *q)
+{
+	const struct ctf_frame *first = &q->head->f;
+	uint64_t flows = qframe_flows(q->head);
+
+	q->settled_upto = first->upto - (flows < first->upto ? flows : first->upto);
+	q->settled_ns = first->first_ns;
+	q->settled_number = first->number - 1;
+	for (struct qframe *f = q->head;; f = f->next) {
+		f->settled = f->begun = false;
+		account_waiting(q, f, true);
+		if (f == q->window)
+			break;
+	}
+	q->window = NULL;
+	q->window_bytes = 0;
+}
+
+uint64_t
 queue_rewind(struct queue *q)
 {
-	struct qframe *last = q->next;
+	uint64_t recs = 0;
 
+	if (q->window)
+		window_dissolve(q);
 	/*
 	 * What a session had begun beyond the head begins anew in the next one.
 	 * Left as it is, a begun frame would stand behind one that may be
 	 * dropped, and the gap for that one behind both.
 	 */
-	for (struct qframe *f = q->head ? q->head->next : NULL; f; f = f->next) {
-		f->begun = false;
-		if (f == last)
+	for (struct qframe *f = q->head; f; f = f->next) {
+		f->begun &= f == q->head;
+		if (f == q->next)
 			break;
+		recs += f->f.recs;
 	}
 	q->next = q->head;
 	q->before_next = NULL;
 	q->claimed = 0;
+	return recs;
 }
 
 /* Takes out the frame behind pos (NULL: the head), or NULL. */

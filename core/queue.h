@@ -2,11 +2,13 @@
 /*
  * The frames of one sink, oldest first, in memory:
  *
- *   head ... taken, not settled ... next ... claimed ... waiting ... tail
+ *   head ... window ... taken, not settled ... next ... claimed ... waiting ... tail
  *
- * Frames leave at the head when they are settled.  Those being delivered
- * (claimed), one whose delivery has begun, and those before them stay put;
- * what waits behind may be dropped.
+ * Frames leave at the head when they are settled and not needed any more.
+ * The settled ones that stay are the window: what is to be sent again should
+ * the session break.  It is given up first when there is no room.  Those being
+ * delivered (claimed), one whose delivery has begun, and those before them
+ * stay put; what waits behind may be dropped.
  * Not locked: the sink's mutex is held around every call.
  */
 #ifndef CTF_QUEUE_H
@@ -25,20 +27,36 @@ struct qframe {
 	struct encoder *enc; /* who made it */
 	bool begun;          /* was given to deliver(): part of it may have been sent */
 	bool taken;          /* once, maybe in a session that broke */
+	bool settled;        /* it is of the window */
+	bool counted;        /* was settled once, in a session that broke if it is not now */
 	bool is_gap;
 	struct ctf_gap gap; /* what it says, if is_gap */
 	uint8_t data[];
 };
 
+#define GIVEN_UP 64u /* stretches remembered */
+
+struct given_up {      /* frames of the window that were freed before their time */
+	uint64_t last; /* number of the last of them */
+	uint64_t flows;
+	uint64_t from_ns, to_ns;
+	bool uncounted; /* and a loss that had no count */
+};
+
 struct queue {
 	struct qframe *head, *tail, *next, *before_next;
-	unsigned claimed; /* frames from next on */
+	struct qframe *window; /* the last settled one, or NULL */
+	unsigned claimed;      /* frames from next on */
 	uint64_t bytes, limit;
+	uint64_t window_bytes; /* of these */
 	uint64_t peak;         /* the most bytes since whoever looks has set it to 0 */
-	uint64_t frames, recs; /* in the queue */
+	uint64_t frames, recs; /* not settled */
+	uint64_t again;        /* records of these that were settled once */
 	uint64_t last_number;
 	uint64_t upto;                                     /* of the frame pushed last */
 	uint64_t settled_upto, settled_ns, settled_number; /* of the one settled last */
+	struct given_up given_up[GIVEN_UP];                /* in their order */
+	unsigned stretches;
 };
 
 /* Flows that are missing if the frame is lost: its own, or those of its gap. */
@@ -62,10 +80,25 @@ unsigned queue_claim(struct queue *, const struct ctf_frame *ret_frames[GROUP]);
 void queue_insert(struct queue *, struct qframe *);
 /* The first n claimed frames were taken, the others are free again. */
 void queue_taken(struct queue *, unsigned n);
-/* Frees taken frames up to that number; returns their records. */
-uint64_t queue_settle(struct queue *, uint64_t number);
-/* A new session: what is not settled is to be delivered again. */
-void queue_rewind(struct queue *);
+/*
+ * Taken frames up to that number are settled, and freed if they are below
+ * `needed` as well.  Returns the records that are settled for the first time.
+ */
+uint64_t queue_settle(struct queue *, uint64_t number, uint64_t needed);
+/*
+ * A new session: the window is not settled any more, all of it and what was
+ * taken is to be delivered again.  Returns the records of both.
+ */
+uint64_t queue_rewind(struct queue *);
+/* The first frame that is not settled, or NULL. */
+struct qframe *queue_unsettled(const struct queue *);
+/* Frees from the window until the queue is within its limit, or it is empty. */
+void window_fit(struct queue *);
+/*
+ * Before a rewind: of what the window was made to give up, some is needed.
+ * Fills from_ns, to_ns, count (at most) and count_is.
+ */
+bool window_missed(struct queue *, uint64_t needed, struct ctf_gap *ret_gap);
 /* Takes the oldest frame out that may be dropped, or NULL. */
 struct qframe *queue_drop(struct queue *);
 /* Takes out the first one not taken, begun or not, or NULL. */

@@ -46,6 +46,8 @@ sink_new(struct inst *inst)
 				      "flows the output has taken");
 	s->dropped = ctf_metric_new(&s->ctx, "dropped", CTF_COUNTER, CTF_UNIT_NONE,
 				    "flows dropped because the queue was full");
+	s->repeated = ctf_metric_new(&s->ctx, "repeated", CTF_COUNTER, CTF_UNIT_NONE,
+				     "flows sent in a session that broke, to be sent again");
 	s->retries = ctf_metric_new(&s->ctx, "retries", CTF_COUNTER, CTF_UNIT_NONE,
 				    "sessions begun again");
 	s->poisoned = ctf_metric_new(&s->ctx, "undeliverable", CTF_COUNTER, CTF_UNIT_NONE,
@@ -101,7 +103,8 @@ void
 sink_look(struct sink *s, struct sink_now *ret_now)
 {
 	pthread_mutex_lock(&s->lock);
-	*ret_now = (struct sink_now){ s->state, s->queue.recs, s->queue.bytes, s->queue.limit };
+	*ret_now = (struct sink_now){ s->state, s->queue.recs - s->queue.again, s->queue.bytes,
+				      s->queue.limit };
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -192,6 +195,19 @@ sink_lost(struct sink *s, const struct qframe *f)
 }
 
 void
+sink_missed(struct sink *s, struct ctf_gap *g)
+{
+	g->cause = "queue";
+	g->instance = s->inst->id;
+	g->nsid = -1;
+	remember(s, sink_voice(s), g);
+	log_msg_limit(&s->missed_log, CTF_ERROR,
+		      "%s:%s: up to %llu flows that may not have been read cannot be sent "
+		      "again: the queue was too small for them",
+		      s->inst->id, s->inst->plugin->name, (unsigned long long)g->count);
+}
+
+void
 sink_lose(struct sink *s, const struct ctf_rec *r, const char *cause)
 {
 	struct ctf_gap g = { r->rx_ns, r->rx_ns, 1, CTF_EXACT, cause, s->inst->id, -1 };
@@ -257,7 +273,7 @@ sink_kick(struct sink *s)
 	s->dirty = s->lost_enc != NULL;
 	wake = s->waiting;
 	s->waiting = false;
-	half = s->queue.bytes < s->queue.limit / 2;
+	half = s->queue.bytes - s->queue.window_bytes < s->queue.limit / 2;
 	pthread_mutex_unlock(&s->lock);
 	if (wake)
 		eventfd_write(s->kick, 1);
@@ -295,10 +311,11 @@ sink_drop(struct sink *s)
 {
 	struct ctf_gap gap;
 	struct qframe *last, *mark = NULL;
-	uint64_t recs;
+	uint64_t recs, again;
 	bool some;
 
 	pthread_mutex_lock(&s->lock);
+	again = s->queue.again;
 	last = drop_some(s, &gap, &recs, &some);
 	if (some && encoder_gap_frame(sink_voice(s), &gap, &mark))
 		remember(s, sink_voice(s), &gap);
@@ -307,11 +324,12 @@ sink_drop(struct sink *s)
 		mark->f.upto = last->f.upto;
 		queue_unshift(&s->queue, mark);
 	}
+	again -= s->queue.again;
 	pthread_mutex_unlock(&s->lock);
 	free(last);
 	if (!recs)
 		return;
-	ctf_count(s->dropped, recs);
+	ctf_count(s->dropped, recs - again); /* these were counted as delivered */
 	s->drop_run += recs;
 	log_msg_limit(&s->drop_log, CTF_ERROR,
 		      "%s:%s: queue full, the oldest are dropped: %llu flows so far",

@@ -52,7 +52,8 @@ struct sink {
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	bool said_down, draining;
 	struct log_limit poison_log;
-	ctf_counter *delivered, *dropped, *retries, *poisoned;
+	struct log_limit missed_log;
+	ctf_counter *delivered, *dropped, *retries, *repeated, *poisoned;
 };
 
 struct sink *sink_new(struct inst *);
@@ -62,7 +63,7 @@ void sink_free(struct sink *);
 void sink_push(struct sink *, struct qframe *);
 struct sink_now {
 	enum sink_state state;
-	uint64_t recs, bytes, limit; /* of the queue */
+	uint64_t recs, bytes, limit; /* of the queue; recs: never delivered */
 };
 void sink_look(struct sink *, struct sink_now *ret_now);
 /* One log line: up, stalled or down, and what is queued. */
@@ -84,6 +85,8 @@ struct encoder *sink_voice(struct sink *);
 
 /* The worker, with the mutex: this frame will not be delivered. */
 void sink_lost(struct sink *, const struct qframe *);
+/* The same: frames that were delivered may not have been read. */
+void sink_missed(struct sink *, struct ctf_gap *);
 
 /* worker.c */
 /* Makes the eventfds; s->poke is for the loop, with sink_poked(). */
@@ -106,6 +109,12 @@ void sink_hand_over(struct sink *);
 void sink_abort(struct sink *);
 /* True when the thread is gone; what it left in the queue is lost. */
 bool sink_join(struct sink *, uint64_t deadline_ms);
+/*
+ * settle.c, of the worker: asks the plugin what has arrived and what is needed;
+ * after close(): goes back to what is needed, which is not safe any more.
+ */
+void sink_settle(struct sink *);
+void sink_rewind(struct sink *);
 /* The delay after `delay` (0: none yet) when the first one is `first`. */
 uint64_t delay_next(uint64_t delay, uint64_t first);
 /* The same give or take 20 %, as `random` will have it. */

@@ -192,14 +192,15 @@ all_done(const struct graph *g)
 static void
 say_lost(struct sink *s)
 {
-	uint64_t recs;
+	uint64_t recs, again;
 
 	pthread_mutex_lock(&s->lock);
 	recs = s->queue.recs;
+	again = s->queue.again;
 	pthread_mutex_unlock(&s->lock);
 	if (!recs)
 		return;
-	ctf_count(s->dropped, recs);
+	ctf_count(s->dropped, recs - again);
 	ctf_log(&s->ctx, CTF_ERROR,
 		"stopped with %llu flows not delivered, or not known to be%s",
 		(unsigned long long)recs,

@@ -83,34 +83,14 @@ back_off(struct sink *s, const struct ctf_err *err)
 	ctf_count(s->retries, 1);
 }
 
-/* Frames up to where the plugin says nothing need be sent again. */
-static void
-settle(struct sink *s)
-{
-	uint64_t upto = plugin(s)->settled ? plugin(s)->settled(s->ctx.obj) : UINT64_MAX;
-	uint64_t recs, left;
-
-	pthread_mutex_lock(&s->lock);
-	left = s->queue.frames;
-	recs = queue_settle(&s->queue, upto);
-	s->progress += left - s->queue.frames;
-	if (left != s->queue.frames)
-		kept_settled(s);
-	pthread_mutex_unlock(&s->lock);
-	ctf_count(s->delivered, recs);
-}
-
 static void
 close_output(struct sink *s)
 {
 	if (plugin(s)->close)
 		plugin(s)->close(s->ctx.obj);
 	s->fd = -1;
-	settle(s); /* what had arrived is not sent again */
-	pthread_mutex_lock(&s->lock);
-	s->state = SINK_DOWN;
-	queue_rewind(&s->queue);
-	pthread_mutex_unlock(&s->lock);
+	sink_settle(s); /* what is not needed is not sent again */
+	sink_rewind(s);
 }
 
 static void
@@ -274,7 +254,7 @@ drop_poison(struct sink *s, const struct ctf_err *err)
 	if (!f)
 		return;
 	eventfd_write(s->poke, 1);
-	ctf_count(s->poisoned, f->f.recs);
+	ctf_count(s->poisoned, f->counted ? 0 : f->f.recs);
 	log_msg_limit(&s->poison_log, CTF_ERROR,
 		      "%s:%s: frame %llu with %u flows cannot be delivered: %s", s->inst->id,
 		      plugin(s)->name, (unsigned long long)f->f.number, f->f.recs, err->msg);
@@ -293,7 +273,7 @@ deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 	s->progress += taken;
 	s->state = taken || r == CTF_SENT ? SINK_UP : SINK_STALLED;
 	pthread_mutex_unlock(&s->lock);
-	settle(s);
+	sink_settle(s);
 	if (taken) {
 		s->delay_ms = 0;
 		say_up(s);
@@ -359,7 +339,7 @@ worker(void *arg)
 		else
 			rest(s, unsettled);
 		if (!n && unsettled && s->state != SINK_DOWN)
-			settle(s);
+			sink_settle(s);
 	}
 	hand_over(s);
 	if (s->state != SINK_DOWN)

@@ -388,6 +388,14 @@ keep_settled(void *sink)
 	return n;
 }
 
+static uint64_t
+keep_needed(void *sink)
+{
+	uint64_t settled = keep_settled(sink), window = box_of(sink)->window;
+
+	return settled < window ? 0 : settled + 1 - window;
+}
+
 static int
 keep_reopen(void *sink, struct ctf_err *err)
 {
@@ -435,7 +443,8 @@ static const struct ctf_plugin fakes[] = {
 	{ CONF, SINK_CALLS, .name = "NATIVE", .reads = keep_reads, .encode = keep_encode,
 	  .setup = native_setup },
 	{ CONF, SINK_CALLS, .name = "SETTLE", .setup = keep_setup, .reads = keep_reads,
-	  .encode = keep_encode, .gap = keep_gap, .settled = keep_settled },
+	  .encode = keep_encode, .gap = keep_gap, .settled = keep_settled,
+	  .needed = keep_needed },
 	{ CONF, SINK_CALLS, .name = "PRINT", .setup = keep_setup, .reads = print_reads,
 	  .encode = print_encode },
 	{ CONF, SINK_CALLS, .name = "STREAMS", .setup = keep_setup, .reads = keep_reads,

@@ -52,7 +52,8 @@ struct box {
 	unsigned answers;     /* that many times; then CTF_SENT */
 	unsigned take;        /* frames taken at most per call; 0: all */
 	bool block;           /* deliver() waits in ctf_wait() until interrupted */
-	uint64_t settled;     /* with SETTLE: what settled() says */
+	uint64_t settled;     /* with SETTLE: what settled() says, */
+	uint64_t window;      /* and how many frames up to that are still needed */
 	unsigned open_ms;     /* that long does the next open take */
 	/* If set: what deliver() does with n frames, and what open() returns. */
 	enum ctf_sent (*deliver)(struct box *, const struct ctf_frame *const *, unsigned n,

@@ -324,6 +324,58 @@ START_TEST(found_once)
 }
 END_TEST
 
+/* ---- what was delivered and is needed again ---- */
+
+#define NEEDED "[global]\nstack=a:LIVE,k:SETTLE\n[a]\n%B\n[k]\n%B\nframe=512\nreconnect=10ms\n"
+
+static enum ctf_sent
+settle_then_break(struct box *b, const struct ctf_frame *const *f, unsigned n,
+		  unsigned *ret_taken)
+{
+	if (b->nkept == 128) {
+		b->open_errno = ECONNREFUSED;
+		b->fail_opens = UINT32_MAX;
+		return CTF_RETRY;
+	}
+	box_keep(b, f[0]);
+	b->settled = f[0]->number;
+	*ret_taken = 1;
+	return CTF_SENT;
+}
+
+static void
+with_64_needed_again(struct rig *g)
+{
+	g->box.window = 1;
+	g->box.deliver = settle_then_break;
+	rig_start_kept(g, NEEDED, DIR_NAME, 0);
+	rig_feed(g, 192);
+	rig_spin(g, &g->box.closes, 1);
+	usleep(50000);
+}
+
+static struct ctf_gap
+next_needed(void)
+{
+	struct rig g;
+
+	box_init(&g.box);
+	g.box.settled = UINT64_MAX;
+	rig_start_kept(&g, NEEDED, DIR_NAME, 0);
+	rig_feed(&g, 5);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	return g.box.gaps[0];
+}
+
+START_TEST(what_a_peer_may_not_have_read)
+{
+	fresh();
+	die_after(with_64_needed_again);
+	is_gap(next_needed(), 128, CTF_AT_MOST);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -344,6 +396,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, the_end_of_the_coverage, 0, 3);
 	tcase_add_test(t, found_there);
 	tcase_add_test(t, found_once);
+	tcase_add_test(t, what_a_peer_may_not_have_read);
 }
 
 int

@@ -39,17 +39,17 @@ START_TEST(in_order_and_settled)
 	push(&q, 5);
 	ck_assert_uint_eq(claim(&q, 1), 5);
 	queue_taken(&q, 3);
-	ck_assert_uint_eq(queue_settle(&q, 2), 2);
+	ck_assert_uint_eq(queue_settle(&q, 2, UINT64_MAX), 2);
 	ck_assert_uint_eq(q.frames, 3);
 	ck_assert_uint_eq(claim(&q, 4), 2);
 	queue_taken(&q, 2);
 	/* Never beyond what was taken, whatever the number. */
 	push(&q, 1);
-	ck_assert_uint_eq(queue_settle(&q, UINT64_MAX), 3);
+	ck_assert_uint_eq(queue_settle(&q, UINT64_MAX, UINT64_MAX), 3);
 	ck_assert_uint_eq(q.frames, 1);
 	ck_assert_uint_eq(claim(&q, 6), 1);
 	queue_taken(&q, 1);
-	ck_assert_uint_eq(queue_settle(&q, 6), 1);
+	ck_assert_uint_eq(queue_settle(&q, 6, UINT64_MAX), 1);
 	ck_assert_uint_eq(q.bytes, 0);
 	ck_assert_ptr_null(q.head);
 	ck_assert_ptr_null(q.tail);
@@ -81,7 +81,7 @@ START_TEST(rewind_delivers_the_unsettled_again)
 	push(&q, 6);
 	claim(&q, 1);
 	queue_taken(&q, 5);
-	queue_settle(&q, 2);
+	queue_settle(&q, 2, UINT64_MAX);
 	queue_rewind(&q);
 	ck_assert_uint_eq(claim(&q, 3), 4);
 	queue_clear(&q);
@@ -96,7 +96,7 @@ START_TEST(nothing_is_begun_after_a_rewind)
 	push(&q, 5);
 	claim(&q, 1);
 	queue_taken(&q, 2); /* 3 was begun */
-	queue_settle(&q, 1);
+	queue_settle(&q, 1, UINT64_MAX);
 	queue_rewind(&q);
 	f = queue_drop(&q); /* from 2 on, which was not */
 	ck_assert_uint_eq(f->f.number, 2);
@@ -136,7 +136,7 @@ START_TEST(drop_spares_what_is_being_delivered)
 	free(f);
 	ck_assert_uint_eq(queue_claim(&q, given), 4);
 	queue_taken(&q, 2); /* 1 and 3 */
-	queue_settle(&q, UINT64_MAX);
+	queue_settle(&q, UINT64_MAX, UINT64_MAX);
 	f = queue_drop(&q);
 	ck_assert_uint_eq(f->f.number, 5);
 	free(f);
@@ -145,7 +145,7 @@ START_TEST(drop_spares_what_is_being_delivered)
 	ck_assert_uint_eq(f->f.number, 4);
 	free(f);
 	ck_assert_ptr_null(queue_drop_next(&q));
-	queue_settle(&q, UINT64_MAX);
+	queue_settle(&q, UINT64_MAX, UINT64_MAX);
 	ck_assert_uint_eq(q.frames, 0);
 	push(&q, 1);
 	ck_assert_uint_eq(claim(&q, 6), 1);
@@ -185,6 +185,156 @@ START_TEST(bytes_are_counted)
 }
 END_TEST
 
+/* ---- the window ---- */
+
+/* Five frames, four taken and three of these settled, 2 and 3 still needed. */
+static void
+with_window(struct queue *q)
+{
+	push(q, 5);
+	claim(q, 1);
+	queue_taken(q, 4);
+	ck_assert_uint_eq(queue_settle(q, 3, 2), 3);
+}
+
+START_TEST(the_window_stays_and_is_not_waiting)
+{
+	struct queue q = { .limit = 1 << 20 };
+
+	with_window(&q);
+	ck_assert_uint_eq(q.head->f.number, 2);
+	ck_assert_uint_eq(queue_unsettled(&q)->f.number, 4);
+	ck_assert_uint_eq(q.frames, 2);
+	ck_assert_uint_eq(q.recs, 2);
+	ck_assert_uint_eq(q.settled_number, 3);
+	ck_assert_uint_eq(q.window_bytes, 2 * (sizeof(struct qframe) + 100));
+	ck_assert_uint_eq(queue_settle(&q, 3, 2), 0); /* counted once */
+	ck_assert_uint_eq(claim(&q, 5), 1);
+	queue_taken(&q, 1);
+	ck_assert_uint_eq(queue_settle(&q, 5, 5), 2);
+	ck_assert_uint_eq(q.head->f.number, 5);
+	ck_assert_uint_eq(q.frames, 0);
+	ck_assert_uint_eq(queue_settle(&q, 5, 6), 0);
+	ck_assert_ptr_null(q.head);
+	ck_assert_uint_eq(q.bytes, 0);
+	ck_assert_uint_eq(q.window_bytes, 0);
+	push(&q, 1);
+	ck_assert_uint_eq(claim(&q, 6), 1);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(a_new_session_begins_with_the_window)
+{
+	struct queue q = { .limit = 1 << 20 };
+	struct qframe *f;
+
+	for (int i = 0; i < 5; i++) {
+		f = frame(1);
+		f->f.flows = 10;
+		f->f.first_ns = 100 + (uint64_t)i;
+		queue_push(&q, f);
+	}
+	claim(&q, 1);
+	queue_taken(&q, 4);
+	queue_settle(&q, 3, 2);
+	ck_assert_uint_eq(q.settled_upto, 30);
+	ck_assert_uint_eq(queue_rewind(&q), 3); /* 2, 3, 4 */
+	ck_assert_uint_eq(q.frames, 4);
+	ck_assert_uint_eq(q.again, 2);
+	ck_assert_uint_eq(q.window_bytes, 0);
+	/* Not safe any more. */
+	ck_assert_uint_eq(q.settled_upto, 10);
+	ck_assert_uint_eq(q.settled_number, 1);
+	ck_assert_uint_eq(q.settled_ns, 101);
+	f = queue_drop(&q); /* so it is the oldest that is dropped */
+	ck_assert_uint_eq(f->f.number, 2);
+	ck_assert(f->taken && f->counted);
+	free(f);
+	ck_assert_uint_eq(q.again, 1);
+	ck_assert_uint_eq(claim(&q, 3), 3);
+	queue_taken(&q, 3);
+	ck_assert_uint_eq(queue_settle(&q, 5, 6), 2); /* 4 and 5 */
+	ck_assert_uint_eq(q.again, 0);
+	ck_assert_uint_eq(q.bytes, 0);
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(the_window_is_given_up_first)
+{
+	struct queue q = { .limit = 5 * (sizeof(struct qframe) + 100) };
+	struct ctf_gap gap = { .count = 77 };
+
+	with_window(&q);
+	push(&q, 1); /* 2 to 6 fit */
+	ck_assert_uint_eq(q.head->f.number, 2);
+	push(&q, 1);
+	ck_assert_uint_eq(q.head->f.number, 3);
+	ck_assert(!queue_over(&q));
+	push(&q, 2); /* 4 is not settled */
+	ck_assert_uint_eq(q.head->f.number, 4);
+	ck_assert_ptr_null(q.window);
+	ck_assert(queue_over(&q));
+	ck_assert_uint_eq(claim(&q, 5), 5);
+	queue_clear(&q);
+	ck_assert(!window_missed(&q, 2, &gap));
+	ck_assert_uint_eq(gap.count, 77);
+}
+END_TEST
+
+/* Three windows of one frame, each given up, of which the last two are needed. */
+START_TEST(what_was_given_up_is_missed_if_it_is_needed)
+{
+	struct queue q = { .limit = sizeof(struct qframe) + 100 };
+	struct ctf_gap gap;
+
+	for (uint64_t i = 1; i <= 4; i++) {
+		struct qframe *f = frame(1);
+
+		f->f.flows = (uint32_t)i;
+		f->f.first_ns = 100 * i;
+		f->f.last_ns = 100 * i + 50;
+		queue_push(&q, f);
+		claim(&q, i);
+		queue_taken(&q, 1);
+		queue_settle(&q, i, 1);
+	}
+	ck_assert_uint_eq(q.head->f.number, 4);
+	ck_assert_uint_eq(q.stretches, 3);
+	ck_assert(window_missed(&q, 2, &gap));
+	ck_assert_uint_eq(gap.count, 5);
+	ck_assert_int_eq(gap.count_is, CTF_AT_MOST);
+	ck_assert_uint_eq(gap.from_ns, 200);
+	ck_assert_uint_eq(gap.to_ns, 350);
+	ck_assert(!window_missed(&q, 2, &gap)); /* once */
+	queue_clear(&q);
+}
+END_TEST
+
+START_TEST(what_was_given_up_is_remembered_within_bounds)
+{
+	struct queue q = { .limit = sizeof(struct qframe) + 100 };
+	struct ctf_gap gap;
+
+	for (uint64_t i = 1; i <= 1001; i++) {
+		struct qframe *f = frame(1);
+
+		f->f.flows = 1;
+		queue_push(&q, f);
+		claim(&q, i);
+		queue_taken(&q, 1);
+		queue_settle(&q, i, 1);
+	}
+	ck_assert_uint_le(q.stretches, GIVEN_UP);
+	queue_settle(&q, 1001, 901); /* never less than what is needed */
+	ck_assert(window_missed(&q, 901, &gap));
+	ck_assert_uint_ge(gap.count, 100);
+	ck_assert_uint_le(gap.count, 200);
+	queue_clear(&q);
+}
+END_TEST
+
 /* Random operations against a plain array. */
 START_TEST(random_against_model)
 {
@@ -218,7 +368,7 @@ START_TEST(random_against_model)
 		} else if (what == 4 && taken) {
 			unsigned k = (unsigned)rand() % taken;
 
-			ck_assert_uint_eq(queue_settle(&q, model[k]), k + 1);
+			ck_assert_uint_eq(queue_settle(&q, model[k], UINT64_MAX), k + 1);
 			memmove(model, model + k + 1, (n - k - 1) * sizeof(*model));
 			n -= k + 1;
 			taken -= k + 1;
@@ -251,6 +401,11 @@ add_tests(TCase *t)
 	tcase_add_test(t, drop_spares_what_is_being_delivered);
 	tcase_add_test(t, unshift_into_empty);
 	tcase_add_test(t, bytes_are_counted);
+	tcase_add_test(t, the_window_stays_and_is_not_waiting);
+	tcase_add_test(t, a_new_session_begins_with_the_window);
+	tcase_add_test(t, the_window_is_given_up_first);
+	tcase_add_test(t, what_was_given_up_is_missed_if_it_is_needed);
+	tcase_add_test(t, what_was_given_up_is_remembered_within_bounds);
 	tcase_add_test(t, random_against_model);
 }
 

@@ -418,10 +418,17 @@ struct ctf_plugin {
 	enum ctf_sent (*deliver)(void *sink, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken, struct ctf_err *err);
 	/*
-	 * Number up to which nothing need be sent again, also right after
-	 * close(); NULL: what was taken.
+	 * Number up to which all has arrived as far as one can tell, also right
+	 * after close(); NULL: what was taken.
 	 */
 	uint64_t (*settled)(void *sink);
+	/*
+	 * Number of the first frame that may have to be sent again should the
+	 * session break, be it settled; right after close(), where the next
+	 * session begins.  The core keeps these frames as long as there is room
+	 * for them.  Never more than one above settled(), which NULL means.
+	 */
+	uint64_t (*needed)(void *sink);
 	/* The watched fd is readable while nothing is to be sent: SENT or RETRY. */
 	enum ctf_sent (*idle)(void *sink, struct ctf_err *err);
 	void (*interrupt)(
