@@ -2,6 +2,11 @@
 TESTS += tests/interop/test_ipfix_check.py
 dist_check_SCRIPTS += tests/interop/test_ipfix_check.py tests/interop/ipfix_check.py
 
+IPFIX_MODULES = tests/interop/ipfix_elements.py tests/interop/ipfix_make.py \
+	tests/interop/ipfix_records.py tests/interop/ipfix_reports.py \
+	tests/interop/ipfix_rules.py tests/interop/ipfix_templates.py
+EXTRA_DIST += $(IPFIX_MODULES)
+
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
 	tests/interop/test_sessions.py
