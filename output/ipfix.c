@@ -37,6 +37,10 @@ static const struct ctf_opt opts[] = {
 	  "collector: name, IPv4 or IPv6 address" },
 	{ "port", CTF_OUINT, CONF(port), 1, 65535, "4739", NULL, "port of the collector" },
 	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp", "transport" },
+	{ "resend", CTF_OSIZE, CONF(resend), 0, UINT64_C(1) << 40, "8M", NULL,
+	  "tcp: of what a collector had acknowledged, the last bytes that are sent again after "
+	  "a "
+	  "session that did not end in order; never less than its window" },
 	{ "mtu", CTF_OUINT, CONF(mtu), 0, 65535, "0", NULL,
 	  "largest message in bytes; 0 = 512 over udp, 65535 over tcp" },
 	{ "send_template", CTF_OENUM, CONF(send_template), 0, 0, "once", "once|always|never",
@@ -235,6 +239,7 @@ CTF_PLUGIN(ipfix) = {
 	.open = ipfix_open,
 	.deliver = ipfix_deliver,
 	.settled = ipfix_settled,
+	.needed = ipfix_needed,
 	.idle = ipfix_idle,
 	.close = ipfix_close,
 };

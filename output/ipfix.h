@@ -4,6 +4,7 @@
 #define CTF_IPFIX_H
 
 #include "ipfix_template.h"
+#include "session.h"
 
 #define IPFIX_HEADER 16u   /* octets of a message header */
 #define IPFIX_SET 4u       /* octets of a set header */
@@ -13,7 +14,7 @@ enum { IPFIX_UDP, IPFIX_TCP };                  /* ipfix_conf.proto */
 enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER }; /* ipfix_conf.send_template */
 
 struct ipfix_conf {
-	uint64_t oid, port, mtu, refresh, pen;
+	uint64_t oid, port, mtu, refresh, pen, resend;
 	const char *host;
 	unsigned proto, send_template;
 };
@@ -105,15 +106,11 @@ struct ipfix_domain { /* an observation domain within the session */
 	uint64_t announced_ms, group;
 };
 
-struct ipfix_mark { /* a message in the TCP stream: frame number, where it ends */
-	uint64_t number, end;
-};
-
 struct ipfix_sink {
 	struct ctf_obj o;
-	bool up, failed; /* failed: nothing more can be sent on this socket */
+	bool up;
 	int fd;
-	uint64_t settled;     /* survives sessions */
+	uint64_t settled;     /* UDP: survives sessions */
 	uint64_t group;       /* deliver() calls */
 	uint64_t now_ms;      /* monotonic */
 	uint32_t export_time; /* s since 1970 */
@@ -128,9 +125,8 @@ struct ipfix_sink {
 
 	/* TCP */
 	bool has_layout;
-	uint64_t layout, sent;   /* of the session; bytes written */
-	struct ipfix_mark *mark; /* not acknowledged yet, a ring */
-	unsigned marks, mark_first, mark_cap;
+	uint64_t layout; /* of the session */
+	struct session session;
 	uint8_t begun_head[IPFIX_HEADER];
 
 	/* UDP */
@@ -144,6 +140,7 @@ int ipfix_open(void *sink, int *ret_err, struct ctf_err *err);
 enum ctf_sent ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 			    unsigned *ret_taken, struct ctf_err *err);
 uint64_t ipfix_settled(void *sink);
+uint64_t ipfix_needed(void *sink);
 enum ctf_sent ipfix_idle(void *sink, struct ctf_err *err);
 void ipfix_close(void *sink);
 
@@ -165,9 +162,6 @@ uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);
 
 enum ctf_sent ipfix_tcp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
-void ipfix_tcp_settle(struct ipfix_sink *);
-/* Waits a moment for what is under way to arrive. */
-void ipfix_tcp_drain(struct ipfix_sink *);
 enum ctf_sent ipfix_udp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
 

@@ -186,23 +186,13 @@ ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
 	if (!tcp)
 		transport_whole(fd);
 	make_counters(s);
+	if (tcp)
+		session_begin(&s->session, s->o.ctx, fd, c->resend, NULL, NULL);
 	s->fd = fd;
 	s->up = true;
-	s->failed = false;
 	s->limit = ipfix_limit(c);
 	*ret_err = 0;
 	return tcp ? fd : -1;
-}
-
-/* Frames the core asks for again although they did arrive. */
-static unsigned
-known(const struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n)
-{
-	unsigned i = 0;
-
-	while (i < n && frames[i]->number <= s->settled)
-		i++;
-	return i;
 }
 
 enum ctf_sent
@@ -211,16 +201,16 @@ ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 {
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
-	unsigned skip = known(s, frames, n), taken = 0;
-	enum ctf_sent r = CTF_SENT;
+	unsigned taken = 0;
+	enum ctf_sent r;
 
 	s->group++;
-	if (skip < n && c->proto == IPFIX_TCP)
-		r = ipfix_tcp_deliver(s, frames + skip, n - skip, &taken, err);
-	else if (skip < n)
-		r = ipfix_udp_deliver(s, frames + skip, n - skip, &taken, err);
+	if (c->proto == IPFIX_TCP)
+		r = ipfix_tcp_deliver(s, frames, n, &taken, err);
+	else
+		r = ipfix_udp_deliver(s, frames, n, &taken, err);
 	ctf_count(s->messages, taken);
-	*ret_taken = skip + taken;
+	*ret_taken = taken;
 	return r;
 }
 
@@ -230,22 +220,29 @@ ipfix_settled(void *sink)
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
 
-	if (s->up && c->proto == IPFIX_TCP)
-		ipfix_tcp_settle(s);
-	return s->settled;
+	return c->proto == IPFIX_TCP ? session_settled(&s->session) : s->settled;
+}
+
+uint64_t
+ipfix_needed(void *sink)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+
+	return c->proto == IPFIX_TCP ? session_needed(&s->session) : s->settled + 1;
 }
 
 enum ctf_sent
 ipfix_idle(void *sink, struct ctf_err *err)
 {
 	struct ipfix_sink *s = sink;
-	int r = transport_peer(s->fd);
+	int r = session_peer(&s->session);
+	bool reset = r != -EPIPE;
 
 	if (!r)
 		return CTF_SENT;
-	s->failed = r != -EPIPE;
-	ctf_fail(err, -r, "the collector closed the connection%s%s", s->failed ? ": " : "",
-		 s->failed ? strerror(-r) : "");
+	ctf_fail(err, -r, "the collector closed the connection%s%s", reset ? ": " : "",
+		 reset ? strerror(-r) : "");
 	return CTF_RETRY;
 }
 
@@ -257,19 +254,14 @@ ipfix_close(void *sink)
 
 	if (!s->up)
 		return;
-	if (c->proto == IPFIX_TCP) {
-		ipfix_tcp_drain(s);
-		ipfix_tcp_settle(s);
-	}
-	close(s->fd);
+	if (c->proto == IPFIX_TCP)
+		session_finish(&s->session);
+	else
+		close(s->fd);
 	free(s->domain);
 	free(s->announcement);
-	free(s->mark);
 	s->domain = NULL;
 	s->announcement = NULL;
-	s->mark = NULL;
-	s->domains = s->announcement_len = s->announcement_done = 0;
-	s->marks = s->mark_first = s->mark_cap = s->begun_done = 0;
-	s->sent = 0;
+	s->domains = s->announcement_len = s->announcement_done = s->begun_done = 0;
 	s->up = s->has_layout = false;
 }

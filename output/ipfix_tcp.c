@@ -3,20 +3,13 @@
  * ipfix_tcp.c - messages into a TCP session.
  *
  * A stream that stops inside a message is never continued with anything but
- * the rest of that message; after an error the session is over.  A frame is
- * settled when its last byte left the send queue, which is when the peer's
- * kernel has acknowledged it.
+ * the rest of that message; after an error the session is over.
  */
 #include "ipfix.h"
-#include "transport.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdlib.h>
 
 #define BURST 64u /* messages in one system call */
-#define DRAIN_STEP_MS 20
-#define DRAIN_STEPS 50
 
 struct burst {
 	struct iovec iov[2 * BURST + 1];
@@ -26,66 +19,11 @@ struct burst {
 };
 
 static enum ctf_sent
-broken(struct ipfix_sink *s, int error, struct ctf_err *err)
+broken(int error, struct ctf_err *err)
 {
-	s->failed = error != -EPIPE;
 	ctf_fail(err, -error, "connection to the collector lost: %s",
-		 s->failed ? strerror(-error) : "closed by the collector");
+		 error == -EPIPE ? "closed by the collector" : strerror(-error));
 	return CTF_RETRY;
-}
-
-/* ---- what is settled ---------------------------------------------------------- */
-
-static bool
-marks_grow(struct ipfix_sink *s)
-{
-	unsigned cap = s->mark_cap ? s->mark_cap * 2 : 256;
-	struct ipfix_mark *m = reallocarray(NULL, cap, sizeof(*m));
-
-	if (!m)
-		return false;
-	for (unsigned i = 0; i < s->marks; i++)
-		m[i] = s->mark[(s->mark_first + i) % s->mark_cap];
-	free(s->mark);
-	s->mark = m;
-	s->mark_first = 0;
-	s->mark_cap = cap;
-	return true;
-}
-
-static void
-mark_end(struct ipfix_sink *s, uint64_t number, uint64_t end)
-{
-	/* without memory the last mark moves on: its frame settles later */
-	if ((s->marks < s->mark_cap || marks_grow(s)))
-		s->marks++;
-	if (s->marks)
-		s->mark[(s->mark_first + s->marks - 1) % s->mark_cap] =
-			(struct ipfix_mark){ number, end };
-}
-
-void
-ipfix_tcp_settle(struct ipfix_sink *s)
-{
-	uint64_t acked = s->sent - transport_unacked(s->fd);
-
-	while (s->marks && s->mark[s->mark_first].end <= acked) {
-		s->settled = s->mark[s->mark_first].number;
-		s->mark_first = (s->mark_first + 1) % s->mark_cap;
-		s->marks--;
-	}
-}
-
-void
-ipfix_tcp_drain(struct ipfix_sink *s)
-{
-	for (unsigned i = 0; i < DRAIN_STEPS && !s->failed && transport_unacked(s->fd); i++) {
-		int r = ctf_wait(s->o.ctx, s->fd, 0, DRAIN_STEP_MS);
-
-		if (r < 0 || r & (POLLERR | POLLHUP))
-			return;
-		transport_peer(s->fd); /* unread input would turn our FIN into a reset */
-	}
 }
 
 /* ---- what is sent --------------------------------------------------------------- */
@@ -134,7 +72,6 @@ begin(struct ipfix_sink *s, const struct ctf_frame *f, struct ctf_err *err)
 		if (f->number == s->begun)
 			return CTF_SENT;
 		ctf_fail(err, EPROTO, "a message partly sent was dropped: new session");
-		s->failed = true;
 		return CTF_RETRY;
 	}
 	if (s->has_layout && s->layout != f->layout->id) {
@@ -181,10 +118,8 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 {
 	uint32_t pending = s->announcement_len - s->announcement_done;
 	uint32_t n = wrote < pending ? (uint32_t)wrote : pending;
-	uint64_t at = s->sent + n;
 	unsigned complete = 0;
 
-	s->sent += wrote;
 	s->announcement_done += n;
 	wrote -= n;
 	for (unsigned i = 0; i < b->frames; i++) {
@@ -193,8 +128,7 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 
 		if (wrote >= left) {
 			wrote -= left;
-			at += left;
-			mark_end(s, f->number, at);
+			session_mark(&s->session, f->number, wrote);
 			complete++;
 			s->begun_done = 0;
 		} else if (wrote) {
@@ -213,25 +147,21 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 static enum ctf_sent
 wait_room(struct ipfix_sink *s, struct ctf_err *err)
 {
-	int r = ctf_wait(s->o.ctx, s->fd, POLLOUT | POLLRDHUP, -1);
+	int r = session_room(&s->session);
 
 	if (r == -EINTR)
 		return CTF_AGAIN;
-	if (r < 0)
-		return broken(s, r, err);
-	if (r & (POLLERR | POLLHUP | POLLRDHUP)) {
-		r = transport_peer(s->fd);
-		return broken(s, r ? r : -EPIPE, err);
-	}
-	return CTF_SENT;
+	if (r == -EAGAIN)
+		return ctf_fail(err, EAGAIN, "the collector takes nothing"), CTF_AGAIN;
+	return r ? broken(r, err) : CTF_SENT;
 }
 
 enum ctf_sent
 ipfix_tcp_deliver(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n,
 		  unsigned *ret_taken, struct ctf_err *err)
 {
-	int r = transport_peer(s->fd);
-	enum ctf_sent sent = r ? broken(s, r, err) : CTF_SENT;
+	int r = session_peer(&s->session);
+	enum ctf_sent sent = r ? broken(r, err) : CTF_SENT;
 	unsigned taken = 0;
 
 	while (taken < n && sent == CTF_SENT) {
@@ -243,10 +173,10 @@ ipfix_tcp_deliver(struct ipfix_sink *s, const struct ctf_frame *const *frames, u
 		if (sent != CTF_SENT)
 			break;
 		gather(s, frames + taken, n - taken, &b);
-		wrote = transport_sendv(s->fd, b.iov, b.iovs);
+		wrote = session_sendv(&s->session, b.iov, b.iovs);
 		taken += account(s, frames + taken, &b, wrote > 0 ? (size_t)wrote : 0);
 		if (wrote < 0 && wrote != -EAGAIN && wrote != -EINTR)
-			sent = broken(s, (int)wrote, err);
+			sent = broken((int)wrote, err);
 		else if (wrote < 0 || (size_t)wrote < b.bytes)
 			sent = wait_room(s, err);
 	}

@@ -17,7 +17,7 @@ sleep_us(unsigned us)
 }
 
 static void
-read_session(struct session *s, int fd)
+read_session(struct peer_session *s, int fd)
 {
 	size_t room = 64u << 20;
 	ssize_t n = 1;

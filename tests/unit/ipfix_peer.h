@@ -10,7 +10,7 @@
 
 #define SESSIONS 3u
 
-struct session {           /* how a collector behaves, and what it got */
+struct peer_session {      /* how a collector behaves, and what it got */
 	size_t read_max;   /* bytes it reads; 0: until the end */
 	size_t chunk;      /* bytes a read, 0: as they come */
 	unsigned pause_us; /* before each read */
@@ -23,7 +23,7 @@ struct peer {
 	int fd;
 	uint16_t port;
 	unsigned sessions;
-	struct session session[SESSIONS];
+	struct peer_session session[SESSIONS];
 	pthread_t thread;
 	_Atomic unsigned finished;
 };
