@@ -24,6 +24,7 @@ from natlab import CLIENT, GATEWAY  # noqa: E402
 
 FLOWS, PACKETS = 20000, 3
 NEAR = 10_000_000
+REALTIME_COARSE = 5
 NS = "many"
 STACKS = ["ct1:NFCT,ip1:IP2STR,db1:SQLITE3"]
 TABLE = """CREATE TABLE t (orig_ip_daddr TEXT, orig_ip_protocol INT, orig_l4_sport INT,
@@ -68,6 +69,12 @@ def outside(ns, span):
     return max(span[0] - ns, ns - span[1], 0)
 
 
+def kernel_time():
+    """Now; or the last tick, by which timeouts go, if that is late on a busy machine."""
+    now, tick = time.time_ns(), time.clock_gettime_ns(REALTIME_COARSE)
+    return tick if now - tick > NEAR / 2 else now
+
+
 def send_all(lab):
     """Three rounds of one packet to each flow: {flow: [first span, last span]}."""
     times = {}
@@ -77,7 +84,7 @@ def send_all(lab):
         for size in (10, 200, 31):
             for i in range(FLOWS):
                 to = (f"10.66.1.{1 + i // 10000}", 1024 + i % 10000)
-                before = time.time_ns()
+                before = kernel_time()
                 s.sendto(b"x" * size, to)
                 span = (before, time.time_ns())
                 times.setdefault(to, [span, span])[1] = span
