@@ -5,6 +5,7 @@ Each reader has a namespace and a receive buffer of its own.  In a round it is
 stopped, N flows are made and destroyed at once, and it is continued: what it
 spends until all is drained and written, divided by N, is its cost.  Rounds
 are interleaved and the median counts, so that all meet the same machine.
+All flows are translated (SNAT): IPFIX has to send its full NAT template.
 """
 import argparse
 import os
@@ -23,7 +24,9 @@ import memory  # noqa: E402
 from setups import Setup  # noqa: E402
 
 EVENT = 1280  # bytes of kernel memory a queued event takes
-MARKS = {"LOGEMU": 2.0, "IPFIX": 1.6, "JSON": 2.4, "SQLITE3": 4.0}
+MARKS = {"LOGEMU": 2.0, "IPFIX": 1.4, "JSON": 2.4, "SQLITE3": 4.0}
+MOST = {"IPFIX": 1.5}  # us of CPU a flow, in all
+OURS = ("LOGEMU", "IPFIX", "JSON", "SQLITE3", "GPRINT")
 IDLE_MARK = 0.2  # percent of a core
 
 
@@ -36,6 +39,8 @@ def arguments():
                    help="events per round for ulogd2's SQLITE3")
     p.add_argument("-o", "--only", default="", help="only readers whose name has this")
     p.add_argument("--idle", type=float, default=20.0, help="seconds of idling, 0: skip")
+    p.add_argument("-a", "--against", metavar="TREE",
+                   help="another build tree, measured in the same rounds")
     p.add_argument("--no-ulogd", action="store_true", help="without ulogd2")
     p.add_argument("--no-memory", action="store_true", help="without the memory test")
     p.add_argument("--profile", metavar="READER",
@@ -56,10 +61,12 @@ class Bench:
         """The bare loop, then everything asked for that is there."""
         chosen = []
         if os.access(self.daemon, os.X_OK):
-            chosen += [Setup(self, f"ctflowd/{k}", k, self.daemon)
-                       for k in ("LOGEMU", "IPFIX", "JSON", "SQLITE3", "GPRINT")]
+            chosen += [Setup(self, f"ctflowd/{k}", k, self.daemon) for k in OURS]
         else:
             print(f"no {self.daemon}: ctflowd is not measured")
+        if self.args.against:
+            other = os.path.abspath(os.path.join(self.args.against, "ctflowd"))
+            chosen += [Setup(self, f"other/ctflowd/{k}", k, other) for k in OURS]
         ulogd = shutil.which("ulogd", path=os.environ["PATH"])
         if ulogd and not self.args.no_ulogd:
             chosen += [Setup(self, f"ulogd2/{k}", k, ulogd)
@@ -95,7 +102,7 @@ class Bench:
             profile.wait()
         got = setup.delivered()
         # ulogd2 keeps its last 4096 bytes, and IPFIX messages that are not full
-        kept = 100 if setup.name.startswith("ulogd2") else 0
+        kept = 0 if setup.ours else 100
         if got is not None and not n - kept <= got <= n + kept:
             raise RuntimeError(f"{setup.name}: {got} records of {n} delivered")
         return (after - before) / n / 1000
@@ -143,11 +150,13 @@ def report(setups):
     print(f"\n{'reader':18}{'us/event':>10}{'spread':>16}{'ratio':>8}{'best':>8}")
     for s in setups:
         cost = statistics.median(s.costs)
-        mark = MARKS.get(s.kind) if s.name.startswith("ctflowd") else None
         verdict = ""
-        if mark:
-            verdict = f"  mark {mark:.1f}: {'pass' if cost / bare <= mark else 'FAIL'}"
-            good &= cost / bare <= mark
+        if s.name.startswith("ctflowd"):
+            for limit, value, unit in ((MARKS.get(s.kind), cost / bare, ""),
+                                       (MOST.get(s.kind), cost, " us")):
+                if limit:
+                    verdict += f"  mark {limit:.1f}{unit}: {'pass' if value <= limit else 'FAIL'}"
+                    good &= value <= limit
         spread = f"{min(s.costs):.3f}-{max(s.costs):.3f}"
         print(f"{s.name:18}{cost:10.3f}{spread:>16}{cost / bare:8.2f}"
               f"{min(s.costs) / best:8.2f}{verdict}")

@@ -17,6 +17,14 @@ TAIL = {
     "IPFIX": ("out:IPFIX", 'oid=1\nhost="127.0.0.1"\nport=4739\nproto="tcp"\n{ipfix}'),
 }
 
+PEN = 32473  # reserved for examples; with one the templates are full
+NAT_TEMPLATE = 257  # all elements of an IPv4 flow and what it became
+NAT = """table ip ctlnat {
+  chain post {
+   type nat hook postrouting priority srcnat; oifname "ctl-out" snat to 10.66.0.2;
+  }
+ }"""
+
 ULOG_CT = """CREATE TABLE ulog_ct (flow_start_sec INT, flow_start_usec INT, flow_end_sec INT,
  flow_end_usec INT, orig_ip_saddr INT, orig_ip_daddr INT, orig_l4_sport INT, orig_l4_dport INT,
  orig_ip_protocol INT, icmp_type INT, icmp_code INT, orig_raw_pktlen INT, orig_raw_pktcount INT,
@@ -37,7 +45,7 @@ def configuration(kind, directory, buf, ours):
     text += f"stack=ct1:NFCT,{stack}\n"
     text += SECTIONS.format(buf=buf, max=buf + 4096, extra="")
     return text + options.format(dir=directory, table="flows" if ours else "ulog_ct",
-                                 ipfix="" if ours else "mtu=1400\n")
+                                 ipfix=f"pen={PEN}\n" if ours else "mtu=1400\n")
 
 
 def ulogd_plugins(kind):
@@ -52,6 +60,7 @@ class Setup:
     def __init__(self, bench, name, kind, program):
         self.name, self.kind, self.program = name, kind, program
         self.bench, self.lab = bench, bench.lab
+        self.ours = not name.startswith("ulogd2")
         self.ns = name
         self.dir = os.path.join(bench.tmp, name.replace("/", "-"))
         self.costs = []
@@ -63,6 +72,7 @@ class Setup:
         os.mkdir(self.dir)
         if fresh:
             labs.flood_ns(self.lab, self.ns)
+            self.lab.nft(self.ns, NAT)
         log = open(os.path.join(self.dir, "stderr"), "wb")
         if self.kind == "bare":
             self.child = self.lab.popen(self.ns, [self.program, str(self.bench.buf)],
@@ -73,15 +83,14 @@ class Setup:
         self._wait_listening()
 
     def _start_daemon(self, log):
-        ours = self.name.startswith("ctflowd")
         if self.kind == "IPFIX":
-            self.sink = TcpSink(self.lab, self.ns, os.path.join(self.dir, "out"))
-        if self.kind == "SQLITE3" and not ours:
+            self.sink = TcpSink(self.lab, self.ns, os.path.join(self.dir, "out"), self.ours)
+        if self.kind == "SQLITE3" and not self.ours:
             with sqlite3.connect(os.path.join(self.dir, "out.db")) as db:
                 db.execute(ULOG_CT)
         conf = os.path.join(self.dir, "conf")
         with open(conf, "w", encoding="ascii") as f:
-            f.write(configuration(self.kind, self.dir, self.bench.buf, ours))
+            f.write(configuration(self.kind, self.dir, self.bench.buf, self.ours))
         self.child = self.lab.popen(self.ns, [self.program, "-c", conf],
                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -141,7 +150,7 @@ class Setup:
             return None
         if self.kind == "SQLITE3":
             with sqlite3.connect(path + ".db", timeout=10) as db:
-                table = "flows" if self.name.startswith("ctflowd") else "ulog_ct"
+                table = "flows" if self.ours else "ulog_ct"
                 total = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             new, self.seen = total - self.seen, total
             return new
@@ -156,8 +165,8 @@ class Setup:
 class TcpSink:
     """A collector of its own process: it only writes down what it reads."""
 
-    def __init__(self, lab, ns, path):
-        self.path = path
+    def __init__(self, lab, ns, path, full):
+        self.path, self.full = path, full
         code = ("import socket,sys\ns=socket.create_server(('127.0.0.1',4739))\n"
                 "print('up',flush=True)\nf=open(sys.argv[1],'wb',0)\n"
                 "while 1:\n c=s.accept()[0]\n while 1:\n"
@@ -172,4 +181,7 @@ class TcpSink:
             f.seek(self.at)
             new = f.read()
         self.at += len(new)
-        return sum(self.reader.count(m) for m in messages(new))
+        total = sum(self.reader.count(m) for m in messages(new))
+        if self.full and set(self.reader.seen) != {NAT_TEMPLATE}:
+            raise RuntimeError(f"flows in other than the NAT template: {self.reader.seen}")
+        return total

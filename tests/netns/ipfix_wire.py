@@ -55,6 +55,7 @@ class Reader:
     def __init__(self):
         self.templates = {}
         self.options = set()
+        self.seen = {}  # flow records counted so far, by template
 
     def sets(self, message):
         """(set id, body) of a message, templates learnt on the way."""
@@ -93,6 +94,7 @@ class Reader:
         total = 0
         for sid, body in self.sets(message):
             if sid not in self.options:
-                size = sum(n for _, n in self.templates[sid])
-                total += len(body) // size
+                n = len(body) // sum(n for _, n in self.templates[sid])
+                self.seen[sid] = self.seen.get(sid, 0) + n
+                total += n
         return total
