@@ -6,6 +6,8 @@
  * wants are stepped over, and the wanted values are copied to their slots.  An
  * attribute with a length its type cannot have makes the whole message
  * malformed; one we do not know is skipped, as new kernels add some.
+ *
+ * That is done to one message of each shape; for the others see ct_shape.h.
  */
 #include <endian.h>
 #include <errno.h>
@@ -15,152 +17,8 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
-#include "ct_raw.h"
-
-enum kind { SKIP, NUM, FLAGS, IP4, IP6, TEXT, BYTES, NEST };
-
-struct nest;
-
-struct attr {
-	uint8_t kind;
-	uint8_t arg; /* NUM: length; NEST: index in nests[] */
-	uint8_t raw; /* value, or what the values of the nest are counted from */
-};
-
-struct nest {
-	const struct attr *attr;
-	unsigned n;
-};
-
-#define A(k, arg, raw) \
-	{ \
-		(k), (arg), (raw) \
-	}
-#define N8(raw) A(NUM, 1, raw)
-#define N16(raw) A(NUM, 2, raw)
-#define N32(raw) A(NUM, 4, raw)
-#define N64(raw) A(NUM, 8, raw)
-
-enum {
-	N_TUPLE,
-	N_TUPLE_IP,
-	N_TUPLE_PROTO,
-	N_COUNT_ORIG,
-	N_COUNT_REPLY,
-	N_TIMESTAMP,
-	N_HELP,
-	N_SECCTX,
-	N_PROTOINFO,
-	N_TCP,
-	N_SCTP,
-	N_DCCP
-};
-
-static const struct attr top[] = {
-	[CTA_TUPLE_ORIG] = A(NEST, N_TUPLE, R_ORIG),
-	[CTA_TUPLE_REPLY] = A(NEST, N_TUPLE, R_REPLY),
-	[CTA_STATUS] = N32(R_STATUS),
-	[CTA_PROTOINFO] = A(NEST, N_PROTOINFO, 0),
-	[CTA_HELP] = A(NEST, N_HELP, 0),
-	[CTA_TIMEOUT] = N32(R_TIMEOUT),
-	[CTA_MARK] = N32(R_MARK),
-	[CTA_COUNTERS_ORIG] = A(NEST, N_COUNT_ORIG, 0),
-	[CTA_COUNTERS_REPLY] = A(NEST, N_COUNT_REPLY, 0),
-	[CTA_USE] = N32(R_USE),
-	[CTA_ID] = N32(R_ID),
-	[CTA_TUPLE_MASTER] = A(NEST, N_TUPLE, R_MASTER),
-	[CTA_ZONE] = N16(R_ZONE),
-	[CTA_SECCTX] = A(NEST, N_SECCTX, 0),
-	[CTA_TIMESTAMP] = A(NEST, N_TIMESTAMP, 0),
-	[CTA_LABELS] = A(BYTES, 0, R_LABELS),
-	[CT_ATTR_TIMESTAMP_EVENT] = N64(R_EVENT_NS),
-};
-static const struct attr tuple[] = {
-	[CTA_TUPLE_IP] = A(NEST, N_TUPLE_IP, 0),
-	[CTA_TUPLE_PROTO] = A(NEST, N_TUPLE_PROTO, 0),
-	[CTA_TUPLE_ZONE] = N16(T_ZONE),
-};
-static const struct attr tuple_ip[] = {
-	[CTA_IP_V4_SRC] = A(IP4, 0, T_SADDR),
-	[CTA_IP_V4_DST] = A(IP4, 0, T_DADDR),
-	[CTA_IP_V6_SRC] = A(IP6, 0, T_SADDR),
-	[CTA_IP_V6_DST] = A(IP6, 0, T_DADDR),
-};
-static const struct attr tuple_proto[] = {
-	[CTA_PROTO_NUM] = N8(T_PROTO),
-	[CTA_PROTO_SRC_PORT] = N16(T_SPORT),
-	[CTA_PROTO_DST_PORT] = N16(T_DPORT),
-	[CTA_PROTO_ICMP_ID] = N16(T_ICMP_ID),
-	[CTA_PROTO_ICMP_TYPE] = N8(T_ICMP_TYPE),
-	[CTA_PROTO_ICMP_CODE] = N8(T_ICMP_CODE),
-	[CTA_PROTO_ICMPV6_ID] = N16(T_ICMP_ID),
-	[CTA_PROTO_ICMPV6_TYPE] = N8(T_ICMP_TYPE),
-	[CTA_PROTO_ICMPV6_CODE] = N8(T_ICMP_CODE),
-};
-static const struct attr count_orig[] = {
-	[CTA_COUNTERS_PACKETS] = N64(R_ORIG_PACKETS),
-	[CTA_COUNTERS_BYTES] = N64(R_ORIG_BYTES),
-	[CTA_COUNTERS32_PACKETS] = N32(R_ORIG_PACKETS),
-	[CTA_COUNTERS32_BYTES] = N32(R_ORIG_BYTES),
-};
-static const struct attr count_reply[] = {
-	[CTA_COUNTERS_PACKETS] = N64(R_REPLY_PACKETS),
-	[CTA_COUNTERS_BYTES] = N64(R_REPLY_BYTES),
-	[CTA_COUNTERS32_PACKETS] = N32(R_REPLY_PACKETS),
-	[CTA_COUNTERS32_BYTES] = N32(R_REPLY_BYTES),
-};
-static const struct attr timestamp[] = {
-	[CTA_TIMESTAMP_START] = N64(R_START),
-	[CTA_TIMESTAMP_STOP] = N64(R_STOP),
-};
-static const struct attr help[] = {
-	[CTA_HELP_NAME] = A(TEXT, 0, R_HELPER),
-};
-static const struct attr secctx[] = {
-	[CTA_SECCTX_NAME] = A(TEXT, 0, R_SECCTX),
-};
-static const struct attr protoinfo[] = {
-	[CTA_PROTOINFO_TCP] = A(NEST, N_TCP, 0),
-	[CTA_PROTOINFO_DCCP] = A(NEST, N_DCCP, 0),
-	[CTA_PROTOINFO_SCTP] = A(NEST, N_SCTP, 0),
-};
-static const struct attr tcp[] = {
-	[CTA_PROTOINFO_TCP_STATE] = N8(R_TCP_STATE),
-	[CTA_PROTOINFO_TCP_WSCALE_ORIGINAL] = N8(R_TCP_WSCALE_ORIG),
-	[CTA_PROTOINFO_TCP_WSCALE_REPLY] = N8(R_TCP_WSCALE_REPLY),
-	[CTA_PROTOINFO_TCP_FLAGS_ORIGINAL] = A(FLAGS, 0, R_TCP_FLAGS_ORIG),
-	[CTA_PROTOINFO_TCP_FLAGS_REPLY] = A(FLAGS, 0, R_TCP_FLAGS_REPLY),
-};
-static const struct attr sctp[] = {
-	[CTA_PROTOINFO_SCTP_STATE] = N8(R_SCTP_STATE),
-	[CTA_PROTOINFO_SCTP_VTAG_ORIGINAL] = N32(R_SCTP_VTAG_ORIG),
-	[CTA_PROTOINFO_SCTP_VTAG_REPLY] = N32(R_SCTP_VTAG_REPLY),
-};
-static const struct attr dccp[] = {
-	[CTA_PROTOINFO_DCCP_STATE] = N8(R_DCCP_STATE),
-	[CTA_PROTOINFO_DCCP_ROLE] = N8(R_DCCP_ROLE),
-	[CTA_PROTOINFO_DCCP_HANDSHAKE_SEQ] = N64(R_DCCP_HANDSHAKE),
-};
-
-#define TABLE(t) \
-	{ \
-		(t), sizeof(t) / sizeof((t)[0]) \
-	}
-static const struct nest top_nest = TABLE(top);
-static const struct nest nests[] = {
-	[N_TUPLE] = TABLE(tuple),
-	[N_TUPLE_IP] = TABLE(tuple_ip),
-	[N_TUPLE_PROTO] = TABLE(tuple_proto),
-	[N_COUNT_ORIG] = TABLE(count_orig),
-	[N_COUNT_REPLY] = TABLE(count_reply),
-	[N_TIMESTAMP] = TABLE(timestamp),
-	[N_HELP] = TABLE(help),
-	[N_SECCTX] = TABLE(secctx),
-	[N_PROTOINFO] = TABLE(protoinfo),
-	[N_TCP] = TABLE(tcp),
-	[N_SCTP] = TABLE(sctp),
-	[N_DCCP] = TABLE(dccp),
-};
+#include "ct_attr.h"
+#include "ct_shape.h"
 
 /*
  * A big-endian number of len bytes.  Loads the 8 bytes that end with it: the
@@ -206,7 +64,8 @@ put_ip(struct ct_raw *w, unsigned n, const uint8_t *p, size_t len, int family)
 
 /* A value that is not a number of the right length. */
 static int
-put_other(struct ct_raw *w, const struct attr *a, unsigned n, const uint8_t *p, size_t len)
+put_other(struct ct_raw *w, const struct ct_attr_rule *a, unsigned n, const uint8_t *p,
+	  size_t len)
 {
 	switch (a->kind) {
 	case IP4:
@@ -230,8 +89,8 @@ put_other(struct ct_raw *w, const struct attr *a, unsigned n, const uint8_t *p, 
 	return -EBADMSG;
 }
 
-typedef int walk_fn(struct ct_raw *, const uint8_t *p, const uint8_t *end, const struct nest *,
-		    unsigned base);
+typedef int walk_fn(struct ct_raw *, const uint8_t *p, const uint8_t *end,
+		    const struct ct_nest *, unsigned base);
 
 /*
  * One level of attributes; deeper does those of a nest.  Bit n of want clear:
@@ -239,14 +98,14 @@ typedef int walk_fn(struct ct_raw *, const uint8_t *p, const uint8_t *end, const
  * where the time goes; `have` is local for the same reason.
  */
 static inline __attribute__((always_inline)) int
-walk(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct nest *t,
+walk(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct ct_nest *t,
      unsigned base, uint32_t want, walk_fn *deeper)
 {
 	size_t left = (size_t)(end - p), step;
 	uint64_t have = 0;
 
 	for (; left; p += step, left -= step) {
-		const struct attr *a;
+		const struct ct_attr_rule *a;
 		struct nlattr nla;
 		unsigned type, n;
 
@@ -266,7 +125,8 @@ walk(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct nest *
 		if (a->kind == NUM && nla.nla_len == NLA_HDRLEN + a->arg)
 			w->v[n].val.u = load_num(p + NLA_HDRLEN, a->arg);
 		else if (a->kind == NEST && deeper) {
-			if (deeper(w, p + NLA_HDRLEN, p + nla.nla_len, &nests[a->arg], n) < 0)
+			if (deeper(w, p + NLA_HDRLEN, p + nla.nla_len, &ct_nests[a->arg], n) <
+			    0)
 				return -EBADMSG;
 			continue;
 		} else if (a->kind == SKIP) {
@@ -281,61 +141,16 @@ walk(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct nest *
 }
 
 static int
-walk_leaf(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct nest *t,
+walk_leaf(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct ct_nest *t,
 	  unsigned base)
 {
 	return walk(w, p, end, t, base, UINT32_MAX, NULL);
 }
 
-_Static_assert(T_DPORT == 4, "usual_tuple() sets the first five");
-
-static inline bool
-is_attr(const uint8_t *p, size_t len, unsigned type)
-{
-	struct nlattr nla;
-
-	memcpy(&nla, p, NLA_HDRLEN);
-	return nla.nla_len == NLA_HDRLEN + len && nla.nla_type == type;
-}
-
-/*
- * The tuple nearly all flows have: addresses, protocol and ports in the
- * kernel's order.  Seven comparisons instead of seven turns of walk() make
- * decoding a third cheaper; false: it is another one, walk it.
- */
-static inline __attribute__((always_inline)) bool
-usual_tuple(struct ct_raw *w, const uint8_t *p, size_t size, unsigned base, size_t alen,
-	    unsigned src)
-{
-	const uint8_t *l4 = p + 3 * NLA_HDRLEN + 2 * alen, *saddr = p + 2 * NLA_HDRLEN,
-		      *daddr = saddr + alen + NLA_HDRLEN;
-
-	if (size != (size_t)(l4 - p) + 28 ||
-	    !is_attr(p, 2 * (NLA_HDRLEN + alen), NLA_F_NESTED | CTA_TUPLE_IP) ||
-	    !is_attr(p + NLA_HDRLEN, alen, src) ||
-	    !is_attr(daddr - NLA_HDRLEN, alen, src + 1) ||
-	    !is_attr(l4, 24, NLA_F_NESTED | CTA_TUPLE_PROTO) ||
-	    !is_attr(l4 + 4, 1, CTA_PROTO_NUM) || !is_attr(l4 + 12, 2, CTA_PROTO_SRC_PORT) ||
-	    !is_attr(l4 + 20, 2, CTA_PROTO_DST_PORT))
-		return false;
-	memcpy(&w->v[base + T_SADDR], saddr, alen);
-	memcpy(&w->v[base + T_DADDR], daddr, alen);
-	w->v[base + T_PROTO].val.u = l4[8];
-	w->v[base + T_SPORT].val.u = load_num(l4 + 16, 2);
-	w->v[base + T_DPORT].val.u = load_num(l4 + 24, 2);
-	w->have |= UINT64_C(0x1f) << base; /* these five */
-	return true;
-}
-
 static int
-walk_nest(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct nest *t,
+walk_nest(struct ct_raw *w, const uint8_t *p, const uint8_t *end, const struct ct_nest *t,
 	  unsigned base)
 {
-	if (t->attr == tuple &&
-	    (w->family == AF_INET
-		     ? usual_tuple(w, p, (size_t)(end - p), base, 4, CTA_IP_V4_SRC)
-		     : usual_tuple(w, p, (size_t)(end - p), base, 16, CTA_IP_V6_SRC)))
-		return 0;
 	return walk(w, p, end, t, base, UINT32_MAX, walk_leaf);
 }
 
@@ -376,12 +191,17 @@ put_header(struct ct_raw *w, const struct nlmsghdr *nlh, int nsid)
 	}
 }
 
+static unsigned
+classes(const struct ct_raw *w)
+{
+	return L4_ANY | class_of(raw_num_or(w, R_ORIG + T_PROTO, 0)) |
+	       L4_REPLY(class_of(raw_num_or(w, R_REPLY + T_PROTO, 0)));
+}
+
 static void
-publish(const struct ct_plan *plan, const struct ct_raw *w, struct ctf_rec *rec)
+publish(const struct ct_plan *plan, unsigned class, const struct ct_raw *w, struct ctf_rec *rec)
 {
 	uint64_t have = w->have, low = 0, high = 0;
-	unsigned class = L4_ANY | class_of(raw_num_or(w, R_ORIG + T_PROTO, 0)) |
-			 L4_REPLY(class_of(raw_num_or(w, R_REPLY + T_PROTO, 0)));
 
 	for (unsigned i = 0; i < plan->n; i++) {
 		unsigned from = plan->put[i].from;
@@ -430,10 +250,52 @@ struct source {
 	enum ctf_kind kind;
 };
 
+/* 1: all that the attributes say is in w; 0: no event; -EBADMSG. */
+static int
+walk_all(const struct ct_input *in, const uint8_t *p, const struct nlmsghdr *nlh,
+	 struct ct_raw *w)
+{
+	const size_t head = NLMSG_HDRLEN + sizeof(struct nfgenmsg);
+
+	w->event = (uint8_t)event_of(nlh);
+	if (!w->event)
+		return 0;
+	if (nlh->nlmsg_len < head)
+		return -EBADMSG;
+	w->family = p[NLMSG_HDRLEN]; /* nfgen_family */
+	if (w->family != AF_INET && w->family != AF_INET6)
+		return -EBADMSG;
+	w->have = 0;
+	if (walk(w, p + head, p + nlh->nlmsg_len, &ct_top, 0, in->plan.attrs, walk_nest) < 0)
+		return -EBADMSG;
+	return 1;
+}
+
+/* What is wanted of a message, to the slots. */
+static void
+put_values(const struct ct_input *in, const uint8_t *p, size_t len,
+	   const struct ct_shape *shape, const struct ct_raw *w, struct ctf_rec *rec)
+{
+	unsigned class;
+
+	if (shape) {
+		for (unsigned i = 0; i < shape->puts; i++)
+			if (raw_has(w, shape->put[i].from))
+				ctf_put_num(rec, shape->put[i].to,
+					    w->v[shape->put[i].from].val.u);
+		return;
+	}
+	class = classes(w);
+	publish(&in->plan, class, w, rec);
+	if (in->shapes && !w->live)
+		ct_shape_learn(in, p, len, w, class);
+}
+
 static int
 decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct source *from,
        struct ctf_rec *rec)
 {
+	const struct ct_shape *shape = NULL;
 	struct nlmsghdr nlh;
 	struct ct_raw w;
 
@@ -442,21 +304,19 @@ decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct sou
 	memcpy(&nlh, p, sizeof(nlh));
 	if (nlh.nlmsg_len < NLMSG_HDRLEN || nlh.nlmsg_len > len)
 		return -EBADMSG;
-	w.event = (uint8_t)event_of(&nlh);
-	if (!w.event)
-		return 0;
-	if (nlh.nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
-		return -EBADMSG;
-	w.family = p[NLMSG_HDRLEN]; /* nfgen_family */
-	if (w.family != AF_INET && w.family != AF_INET6)
-		return -EBADMSG;
-	w.have = 0;
+	if (in->shapes && !from->live)
+		shape = ct_shape_find(in->shapes, p, nlh.nlmsg_len);
+	if (shape) {
+		ct_shape_read(shape, p, &w, rec);
+	} else {
+		int r = walk_all(in, p, &nlh, &w);
+
+		if (r <= 0)
+			return r;
+	}
 	w.rx_ns = from->rx_ns;
 	w.live = from->live;
 	w.kind = (uint8_t)from->kind;
-	if (walk(&w, p + NLMSG_HDRLEN + sizeof(struct nfgenmsg), p + nlh.nlmsg_len, &top_nest,
-		 0, in->plan.attrs, walk_nest) < 0)
-		return -EBADMSG;
 	put_header(&w, &nlh, from->nsid);
 	if (w.live)
 		forget(&w);
@@ -466,7 +326,7 @@ decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct sou
 	rec->kind = w.kind;
 	rec->family = w.family;
 	rec->event = w.event;
-	publish(&in->plan, &w, rec);
+	put_values(in, p, nlh.nlmsg_len, shape, &w, rec);
 	if (in->plan.derived)
 		ct_end(in, &w, rec);
 	return 1;

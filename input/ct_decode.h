@@ -88,6 +88,8 @@ struct ct_slice {
 enum ct_flow_end { CT_DESTROY, CT_LAST_PACKET }; /* what ulogd2's flow.end means */
 #define CT_FLOW_ENDS "destroy|last-packet"
 
+struct ct_shapes;
+
 /*
  * What tells a flow from every other: namespace, id, start and original tuple,
  * the zone included, as one number.  Two given flows have the same one with
@@ -112,7 +114,13 @@ struct ct_input { /* the head of an input's instance */
 	enum ct_flow_end flow_end; /* set before ct_prepare() */
 	struct ct_plan plan;
 	struct ct_ident *ident; /* NULL: not asked for; set it before ct_prepare() */
+	/* Of messages seen, for speed alone; NULL: none. */
+	struct ct_shapes *shapes;
 };
+
+/* NULL: no memory. */
+struct ct_shapes *ct_shapes_new(void);
+void ct_shapes_free(struct ct_shapes *);
 
 /* Offsets are into struct ct_input. */
 extern const struct ctf_port ct_ports[];

@@ -5,7 +5,7 @@
  */
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
-#include "ct_raw.h"
+#include "ct_shape.h"
 
 #define COMPUTED(group) (R_N + (group)) /* not copied: ct_end.c */
 #define BY_INPUT R_N                    /* no message says it */
@@ -171,6 +171,8 @@ ct_prepare(struct ct_input *in)
 	struct ct_plan *plan = &in->plan;
 
 	memset(plan, 0, sizeof(*plan));
+	if (in->shapes) /* they are of another plan */
+		memset(in->shapes, 0, sizeof(*in->shapes));
 	if (in->ident)
 		plan->attrs |= BIT(CTA_TUPLE_ORIG) | BIT(CTA_ZONE) | BIT(CTA_ID) |
 			       BIT(CTA_TIMESTAMP) | BIT(CT_ATTR_TIMESTAMP_EVENT);

@@ -212,6 +212,8 @@ close_all(struct nfct *s)
 	nfct_req_close(&s->req);
 	nfct_ns_stop(s);
 	nfct_repeat_stop(s);
+	ct_shapes_free(s->in.shapes);
+	s->in.shapes = NULL;
 	nfct_stats_stop(s);
 	nfct_host_close(s);
 	nfct_cover_close(s);
@@ -249,6 +251,7 @@ nfct_start(void *self, struct ctf_err *err)
 		s->ticker = (struct ticker){ .last = ctf_mono_ms() };
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
+	s->in.shapes = ct_shapes_new();
 	ct_prepare(&s->in);
 	if (r == 0)
 		r = nfct_ns_start(s);

@@ -93,6 +93,8 @@ replay_stop(void *self)
 
 	pcap_reader_close(r->reader);
 	r->reader = NULL;
+	ct_shapes_free(r->in.shapes);
+	r->in.shapes = NULL;
 	if (r->timer >= 0)
 		close(r->timer);
 	r->timer = -1;
@@ -106,6 +108,7 @@ replay_start(void *self, struct ctf_err *err)
 	int e;
 
 	r->in.flow_end = c->flow_end;
+	r->in.shapes = ct_shapes_new();
 	ct_prepare(&r->in);
 	r->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (r->timer < 0)

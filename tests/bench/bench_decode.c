@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Cost of decoding the DESTROY events of a recording: all fields, 10, 7, and
- * libnetfilter_conntrack's parser for comparison.  bench_decode FILE [ROUNDS]
+ * Cost of decoding the DESTROY events of a recording: all fields, those of
+ * IPFIX, 10 and 7; walked, and by shape; libnetfilter_conntrack's parser for
+ * comparison.  bench_decode FILE [ROUNDS]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,31 @@ static const char *const ten[] = { "orig.ip.saddr",
 				   "flow.start.ns",
 				   "flow.destroy.ns",
 				   NULL };
+static const char *const ipfix[] = { "orig.ip.saddr",
+				     "orig.ip.daddr",
+				     "orig.ip.protocol",
+				     "orig.l4.sport",
+				     "orig.l4.dport",
+				     "reply.ip.saddr",
+				     "reply.ip.daddr",
+				     "reply.l4.sport",
+				     "reply.l4.dport",
+				     "orig.raw.pktlen",
+				     "reply.raw.pktlen",
+				     "orig.raw.pktcount",
+				     "reply.raw.pktcount",
+				     "icmp.type",
+				     "icmp.code",
+				     "ct.mark",
+				     "ct.id",
+				     "ct.zone",
+				     "flow.start.ns",
+				     "flow.slice.ns",
+				     "flow.last.ns",
+				     "flow.end.reason",
+				     "ct.status",
+				     "ct.tcp.state",
+				     NULL };
 static const char *const seven[] = { "orig.ip.saddr",    "orig.ip.daddr",
 				     "orig.ip.protocol", "orig.l4.sport",
 				     "orig.l4.dport",    "orig.raw.pktlen",
@@ -52,17 +78,19 @@ now(void)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
 static double
-ours(const struct set *s, const char *const *names, unsigned rounds)
+ours(const struct set *s, const char *const *names, struct ct_shapes *shapes, unsigned rounds)
 {
 	static struct rig rig;
 	double begin;
 
 	rig_init(&rig, names ? listed : NULL, (void *)(uintptr_t)names);
+	rig.in.shapes = shapes;
+	ct_prepare(&rig.in);
 	begin = now();
 	for (unsigned k = 0; k < rounds; k++)
 		for (unsigned i = 0; i < s->n; i++)
@@ -116,6 +144,7 @@ int
 main(int argc, char **argv)
 {
 	static struct set set;
+	struct ct_shapes *shapes = ct_shapes_new();
 	unsigned rounds = argc > 2 ? (unsigned)atoi(argv[2]) : 20000;
 	double lib;
 
@@ -125,15 +154,18 @@ main(int argc, char **argv)
 	}
 	lib = theirs(&set, rounds);
 	printf("%u DESTROY events, ns each; in brackets: nfct_nlmsg_parse() takes x times "
-	       "that\n",
-	       set.n);
-	for (int i = 0; i < 3; i++) {
-		static const char *const *const lists[] = { NULL, ten, seven };
-		static const char *const names[] = { "all fields", "10 fields", "7 fields" };
-		double x = ours(&set, lists[i], rounds);
+	       "that\n%-12s %16s %16s\n",
+	       set.n, "", "walked", "by shape");
+	for (int i = 0; i < 4; i++) {
+		static const char *const *const lists[] = { NULL, ipfix, ten, seven };
+		static const char *const names[] = { "all fields", "IPFIX", "10 fields",
+						     "7 fields" };
+		double x = ours(&set, lists[i], NULL, rounds);
+		double y = ours(&set, lists[i], shapes, rounds);
 
-		printf("%-12s %7.1f  (%.1f)\n", names[i], x, lib / x);
+		printf("%-12s %8.1f (%5.1f) %8.1f (%5.1f)\n", names[i], x, lib / x, y, lib / y);
 	}
 	printf("%-12s %7.1f\n", "library", lib);
+	ct_shapes_free(shapes);
 	return 0;
 }

@@ -253,4 +253,28 @@ rig_val(const struct rig *r, const char *name)
 	return &r->rec.v[rig_slot(name)];
 }
 
+static inline bool
+rig_is_text(const char *name)
+{
+	return !strcmp(name, "ct.labels") || !strcmp(name, "ct.helper") ||
+	       !strcmp(name, "ct.secctx") || !strcmp(name, "flow.end.kind");
+}
+
+/* Field i in both, or in neither.  Touches every byte, for a sanitizer to see it. */
+static inline bool
+rig_same(const struct rig *x, const struct rig *y, ctf_ref i)
+{
+	const union ctf_val *a = &x->rec.v[i], *b = &y->rec.v[i];
+	const char *name = ct_ports[i].name;
+	size_t ip = x->rec.family == AF_INET ? 4 : 16;
+
+	if (!ctf_has(&x->rec, i) || !ctf_has(&y->rec, i))
+		return ctf_has(&x->rec, i) == ctf_has(&y->rec, i);
+	if (strstr(name, ".ip.saddr") || strstr(name, ".ip.daddr"))
+		return !memcmp(a->ip, b->ip, ip);
+	if (rig_is_text(name))
+		return a->s.len == b->s.len && !memcmp(a->s.p, b->s.p, a->s.len);
+	return a->u == b->u;
+}
+
 #endif
