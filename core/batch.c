@@ -72,6 +72,7 @@ ctf_batch_add(struct ctf_batch *b)
 		return NULL;
 	r = batch_rec(b, b->n++);
 	r->set[0] = r->set[1] = 0;
+	r->at_ns = 0;
 	r->kind = CTF_EVENT;
 	return r;
 }

@@ -30,4 +30,11 @@ batch_rec(const struct ctf_batch *b, unsigned i)
 	return (struct ctf_rec *)(void *)(b->recs + i * b->stride);
 }
 
+/* When it happened, as far as is known: an input that had to wait has read it late. */
+static inline uint64_t
+rec_ns(const struct ctf_rec *r)
+{
+	return r->at_ns ? r->at_ns : r->rx_ns;
+}
+
 #endif

@@ -66,12 +66,19 @@ frame_for(struct encoder *e, uint32_t stream)
 	return open_frame(e, stream);
 }
 
+/* A frame that is lost is a gap, and its place is where the flows ended. */
 static void
 count_in(struct ctf_frame *f, const struct ctf_rec *r)
 {
-	if (f->recs++ == 0)
-		f->first_ns = r->rx_ns;
-	f->last_ns = r->rx_ns;
+	uint64_t ns = rec_ns(r);
+
+	if (f->recs == 0)
+		f->first_ns = f->last_ns = ns;
+	else if (ns < f->first_ns)
+		f->first_ns = ns;
+	else if (ns > f->last_ns)
+		f->last_ns = ns;
+	f->recs++;
 	f->flows += r->kind == CTF_EVENT;
 }
 

@@ -210,7 +210,7 @@ sink_missed(struct sink *s, struct ctf_gap *g)
 void
 sink_lose(struct sink *s, const struct ctf_rec *r, const char *cause)
 {
-	struct ctf_gap g = { r->rx_ns, r->rx_ns, 1, CTF_EXACT, cause, s->inst->id, -1 };
+	struct ctf_gap g = { rec_ns(r), rec_ns(r), 1, CTF_EXACT, cause, s->inst->id, -1 };
 
 	pthread_mutex_lock(&s->lock);
 	remember(s, sink_voice(s), &g);

@@ -323,6 +323,7 @@ decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct sou
 	if (in->ident && w.event == CTF_DESTROY)
 		ct_ident(in->ident, &w);
 	rec->rx_ns = w.rx_ns;
+	rec->at_ns = raw_at(&w);
 	rec->kind = w.kind;
 	rec->family = w.family;
 	rec->event = w.event;

@@ -173,9 +173,9 @@ ct_prepare(struct ct_input *in)
 	memset(plan, 0, sizeof(*plan));
 	if (in->shapes) /* they are of another plan */
 		memset(in->shapes, 0, sizeof(*in->shapes));
+	plan->attrs = BIT(CTA_TIMESTAMP) | BIT(CT_ATTR_TIMESTAMP_EVENT); /* at_ns */
 	if (in->ident)
-		plan->attrs |= BIT(CTA_TUPLE_ORIG) | BIT(CTA_ZONE) | BIT(CTA_ID) |
-			       BIT(CTA_TIMESTAMP) | BIT(CT_ATTR_TIMESTAMP_EVENT);
+		plan->attrs |= BIT(CTA_TUPLE_ORIG) | BIT(CTA_ZONE) | BIT(CTA_ID);
 	for (unsigned i = 0; ct_ports[i].name; i++) {
 		ctf_ref to = ((const ctf_ref *)in)[ct_ports[i].off];
 		unsigned from = sources[i].from;

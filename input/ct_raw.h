@@ -119,6 +119,15 @@ raw_put(struct ct_raw *w, unsigned n, uint64_t x)
 	w->have |= UINT64_C(1) << n;
 }
 
+/* When what it tells of happened: the end of a flow, or the event. */
+static inline uint64_t
+raw_at(const struct ct_raw *w)
+{
+	uint64_t ns = raw_num_or(w, w->event == CTF_DESTROY ? R_STOP : R_EVENT_NS, w->rx_ns);
+
+	return ns < w->rx_ns ? ns : w->rx_ns;
+}
+
 /* Who the flow is, of a DESTROY. */
 void ct_ident(struct ct_ident *, const struct ct_raw *);
 /* The computed fields of a record: start, end, last packet, reason. */

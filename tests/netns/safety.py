@@ -27,6 +27,7 @@ from natlab import CLIENT, GATEWAY, SERVER
 RATE = 3000
 MAX = 30000  # nf_conntrack_max
 TIMEOUT = 1.0  # seconds after its packet a flow ends,
+TICK = 0.02  # its clock for timeouts is coarser than that of its time stamps
 LATE = 0.7  # and how much later the kernel may say so
 NEAR = 1.5  # seconds a gap may be off
 PORTS, FIRST_PORT, FIRST_SOURCE = 50000, 1024, 20000  # as in pace.c
@@ -214,15 +215,15 @@ class Books:
         """Each loss is in a gap, and each gap begins and ends with a loss."""
         ends = [gateway.sent(i) + TIMEOUT for i in lost]
         for begin, end, cause, *_ in self.gaps:
-            own = [t for t in ends if begin - LATE <= t <= end]
-            ends = [t for t in ends if not begin - LATE <= t <= end]
+            own = [t for t in ends if begin - LATE <= t <= end + TICK]
+            ends = [t for t in ends if not begin - LATE <= t <= end + TICK]
             if not own:
                 yield f"{name}: nothing was lost in the gap {cause}"
                 continue
             print(f"{name}: it begins {begin - own[0]:.2f} s after the first end that was "
                   f"lost, and ends {end - own[-1]:.2f} s after the last")
             if not (own[0] - NEAR <= begin <= own[0] + LATE and
-                    own[-1] <= end <= own[-1] + LATE + NEAR):
+                    own[-1] - TICK <= end <= own[-1] + LATE + NEAR):
                 yield f"{name}: that is not near enough"
         if ends:
             yield f"{name}: {len(ends)} losses outside of any gap, the first at {ends[0]}"

@@ -65,11 +65,11 @@ def stopped(gateway):
 
 
 def fifo(gateway):
-    """Queue, pause and drop; a paused input reads what fits into its socket late."""
+    """Queue, pause and drop; what fits into the socket of a paused input is read late."""
     path = f"{gateway.tmp}/nobody-opens-it"
     os.mkfifo(path)
     daemon = safety.start(
-        gateway, "fifo", "netlink_socket_buffer_size=2M\n", stacks=["ct1:NFCT,ip1:IP2STR,json1:JSON"],
+        gateway, "fifo", stacks=["ct1:NFCT,ip1:IP2STR,json1:JSON"],
         sections={"json1": f'file="{path}"\nqueue=256K\n'}).start()
     with gateway.traffic():
         time.sleep(5)

@@ -53,6 +53,7 @@ feed_put(struct feed *f, struct box *box, struct ctf_rec *r)
 	r->family = AF_INET;
 	r->event = CTF_DESTROY;
 	r->kind = box->kinds ? (uint8_t)(box->fed % CTF_KINDS) : CTF_EVENT;
+	r->at_ns = box->at_ns ? box->at_ns[box->fed] : 0;
 	r->rx_ns = 1000 + box->fed++;
 	ctf_put_num(r, f->id, box->fed);
 	ctf_put_num(r, f->zone, box->fed % 100);

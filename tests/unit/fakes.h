@@ -19,6 +19,7 @@
 struct box {
 	/* input FEED: deliver this many records (ct.id counts up from 1) */
 	unsigned feed, fed;
+	const uint64_t *at_ns;             /* of each record; NULL: not known */
 	int feed_end;                      /* what read() says after the last one */
 	unsigned backlog;                  /* percent, of LIVE */
 	unsigned drain_calls, drain_until; /* drain() is true from that call on */

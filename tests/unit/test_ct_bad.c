@@ -153,7 +153,7 @@ only_id(unsigned i, void *arg)
 START_TEST(unwanted_is_skipped)
 {
 	msg_begin(&m, MSG_DESTROY, 0, 0, AF_INET);
-	msg_put(&m, CTA_TIMESTAMP | NLA_F_NESTED, "\1\1\1", 3);
+	msg_put(&m, CTA_COUNTERS_ORIG | NLA_F_NESTED, "\1\1\1", 3);
 	msg_u32(&m, CTA_ID, 1);
 	ck_assert_int_eq(decode(m.p, m.len), -EBADMSG);
 	rig_init(&rig, only_id, NULL);

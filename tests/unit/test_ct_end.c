@@ -143,6 +143,7 @@ START_TEST(ends_of_flows)
 
 	build(e);
 	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, RX, -1), 1);
+	ck_assert_uint_eq(rig.rec.at_ns, stop < RX ? stop : RX);
 	ck_assert_uint_eq(rig_num(&rig, "flow.last.ns"), last);
 	ck_assert_uint_eq(rig_num(&rig, "flow.last.sec"), last / SEC);
 	ck_assert_uint_eq(rig_num(&rig, "flow.last.usec"), last % SEC / 1000);
@@ -248,8 +249,10 @@ START_TEST(new_flow)
 	ck_assert_uint_eq(rig_num(&rig, "flow.start.sec"), START / SEC);
 	ck_assert_uint_eq(rig_num(&rig, "flow.start.usec"), 123456);
 	ck_assert(!rig_has(&rig, "flow.start.ns"));
+	ck_assert_uint_eq(rig.rec.at_ns, START);
 	msg_begin(&m, MSG_NEW, MSG_CREATED, 0, AF_INET);
 	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, RX, -1), 1);
+	ck_assert_uint_eq(rig.rec.at_ns, RX);
 	ck_assert_uint_eq(rig_num(&rig, "flow.start.sec"), RX / SEC);
 	ck_assert_uint_eq(rig_num(&rig, "flow.start.usec"), 0);
 	msg_times(&m, START, STOP); /* a table dump of dying entries has both */

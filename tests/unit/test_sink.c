@@ -95,6 +95,38 @@ START_TEST(what_is_lost_at_the_end_is_a_gap_too)
 }
 END_TEST
 
+/* An input that had to wait reads late what ended before. */
+START_TEST(a_gap_is_where_flows_ended)
+{
+	static const uint64_t at[] = { 700, 900, 650, 0, 800 };
+	struct rig g;
+
+	box_init(&g.box);
+	g.box.deliver = all_poison;
+	g.box.at_ns = at;
+	rig_start(&g, ONE, 0);
+	rig_feed(&g, 3);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.gaps[0].count, 3);
+	ck_assert_uint_eq(g.box.gaps[0].from_ns, 650);
+	ck_assert_uint_eq(g.box.gaps[0].to_ns, 900);
+
+	box_init(&g.box);
+	g.box.deliver = all_poison;
+	g.box.at_ns = at;
+	rig_start(&g, ONE, 0);
+	rig_feed(&g, 5);
+	sink_lose(g.s.graph.sinks, &(struct ctf_rec){ .rx_ns = 9000, .at_ns = 600 },
+		  "too_large");
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.gaps[0].count, 1);
+	ck_assert_uint_eq(g.box.gaps[0].from_ns, 600);
+	ck_assert_uint_eq(g.box.gaps[0].to_ns, 600);
+	ck_assert_uint_eq(g.box.gaps[1].count, 5);
+	ck_assert_uint_eq(g.box.gaps[1].to_ns, 1003); /* when it was received */
+}
+END_TEST
+
 START_TEST(a_gap_that_is_poison_does_not_come_back_for_ever)
 {
 	struct rig g;
@@ -425,6 +457,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, delays_are_spread);
 	tcase_add_test(t, a_mistake_that_comes_late_is_retried);
 	tcase_add_test(t, what_is_lost_at_the_end_is_a_gap_too);
+	tcase_add_test(t, a_gap_is_where_flows_ended);
 	tcase_add_test(t, a_gap_that_is_poison_does_not_come_back_for_ever);
 	tcase_add_test(t, a_record_that_fits_nowhere_is_a_gap);
 	tcase_add_test(t, a_gap_stands_behind_what_came_before);

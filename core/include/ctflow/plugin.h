@@ -292,7 +292,7 @@ struct ctf_frame {
 	uint32_t stream;
 	uint64_t number; /* per sink, ascending, never reused */
 	uint64_t upto;   /* flows the sink was ever given, to the end of this frame */
-	uint64_t first_ns, last_ns; /* rx_ns of the first and last record */
+	uint64_t first_ns, last_ns; /* at_ns of its records, or rx_ns, lies in between */
 	const struct ctf_layout *layout;
 };
 

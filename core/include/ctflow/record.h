@@ -63,6 +63,7 @@ enum ctf_kind {
 struct ctf_rec {         /* one event; only wanted fields have a slot */
 	uint64_t set[2]; /* bit n: v[n] holds a value; bit 127 stays 0 */
 	uint64_t rx_ns;  /* when the event was received */
+	uint64_t at_ns;  /* when it happened, not after rx_ns; 0: not known */
 	uint8_t family;  /* AF_INET or AF_INET6, of both tuples */
 	uint8_t event;   /* CTF_NEW, CTF_UPDATE or CTF_DESTROY */
 	uint8_t kind;    /* enum ctf_kind */
