@@ -78,6 +78,7 @@ struct input {
 	bool was_reading; /* when the earlier run died */
 	bool started, failed, ended, paused;
 	bool handed; /* its end is a hand-over */
+	bool outage; /* what was lost before the start is not yet known */
 };
 
 struct filter {

@@ -43,6 +43,11 @@ struct kept_left {
 	uint64_t upto, count, number;
 	uint64_t inherited; /* of what was left: came back in frames */
 	uint64_t from_ns, to_ns;
+	/* what its input lost in the same outage; count 0: nothing */
+	uint64_t more;
+	bool more_exact;
+	uint64_t more_from_ns, more_to_ns;
+	const char *instance;
 };
 
 /* Some input is live: after a crash its events do not come again. */
@@ -69,6 +74,11 @@ void kept_paid(struct sink *);
 /* Its thread, with the mutex: some were settled; it was opened. */
 void kept_settled(struct sink *);
 bool kept_opened(struct sink *);
+/*
+ * The input knows what it lost before the start; true: that is part of the gap
+ * the sink has yet to make.
+ */
+bool kept_outage(struct sink *, const struct input *, const struct ctf_gap *);
 /* It was opened: makes the gap of the earlier run. */
 void kept_make_gap(struct sink *);
 /* Its thread is gone, and what is queued now is lost. */

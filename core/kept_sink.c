@@ -120,8 +120,8 @@ kept_sink_end(struct sink *s)
 		return;
 	lost = queued(s, &exact);
 	if (s->left.owing) {
-		lost += s->left.count;
-		exact &= s->left.exact;
+		lost += s->left.count + s->left.more;
+		exact &= s->left.exact && (!s->left.more || s->left.more_exact);
 	}
 	/* Nothing is counted twice, whatever the order was in which it was lost. */
 	set(&k->settled, get(&k->given) - lost);
@@ -252,11 +252,29 @@ gap_first(struct sink *s, const struct ctf_gap *g, uint64_t number)
 		return false;
 	if (f) {
 		f->f.number = number;
-		f->f.upto = s->left.upto;
+		f->f.upto = s->left.upto + s->left.more;
 		queue_insert(&s->queue, f);
 		s->left.framed = true;
 	}
 	return true;
+}
+
+/* What it had not delivered and what nobody read then. */
+static void
+whole_outage(const struct kept_left *l, struct ctf_gap *g)
+{
+	bool own = l->count > 0;
+
+	g->count = l->count + l->more;
+	g->count_is =
+		(l->exact || !own) && (l->more_exact || !l->more) ? CTF_EXACT : CTF_AT_MOST;
+	if (!l->more)
+		return;
+	g->instance = l->instance;
+	if (!own || l->more_from_ns < g->from_ns)
+		g->from_ns = l->more_from_ns;
+	if (!own || l->more_to_ns > g->to_ns)
+		g->to_ns = l->more_to_ns;
 }
 
 static void
@@ -272,9 +290,8 @@ make_gaps(struct sink *s)
 		set(&s->keep->uncounted, l->number + 1);
 		l->unknown = false;
 	}
-	g.count = l->count;
-	g.count_is = l->exact ? CTF_EXACT : CTF_AT_MOST;
-	if (!l->unknown && (!l->count || gap_first(s, &g, l->number)))
+	whole_outage(l, &g);
+	if (!l->unknown && (!g.count || gap_first(s, &g, l->number)))
 		l->owing = false;
 	/* Nothing is missing, or the output is not to be told. */
 	if (!l->owing && !l->framed)
@@ -292,12 +309,45 @@ say_left(const struct sink *s)
 		l->unknown ? ", and with a loss not told that has no count" : "");
 }
 
+bool
+kept_outage(struct sink *s, const struct input *in, const struct ctf_gap *g)
+{
+	struct kept_left *l = &s->left;
+	bool part;
+
+	if (!s->keep || g->count_is == CTF_UNCOUNTED || !encoder_tells_gaps(sink_voice(s)))
+		return false;
+	pthread_mutex_lock(&s->lock);
+	part = l->owing && !l->more;
+	if (part) {
+		l->more = g->count;
+		l->more_exact = g->count_is == CTF_EXACT;
+		l->more_from_ns = g->from_ns;
+		l->more_to_ns = g->to_ns;
+		l->instance = in->inst->id;
+		set(&s->keep->given, get(&s->keep->given) + g->count);
+		queue_precede(&s->queue, g->count);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return part;
+}
+
+/* How much one of its inputs lost is not known yet: that is the same gap. */
+static bool
+awaits_outage(const struct sink *s)
+{
+	for (const struct encoder *e = s->encoders; e; e = e->next)
+		if (e->stack->input->outage && !e->stack->input->ended)
+			return true;
+	return false;
+}
+
 void
 kept_make_gap(struct sink *s)
 {
 	struct kept_left *l = &s->left;
 
-	if (!l->owing) /* only we change it */
+	if (!l->owing || awaits_outage(s)) /* only we change it */
 		return;
 	pthread_mutex_lock(&s->lock);
 	if (l->opened) {

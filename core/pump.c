@@ -235,13 +235,19 @@ aside_done(struct encoder *e, struct qframe *q, uint64_t first_ns, uint64_t last
 	return qframe_trim(q);
 }
 
+bool
+encoder_tells_gaps(const struct encoder *e)
+{
+	return plugin(e)->gap && e->ctx.inst->out.gaps;
+}
+
 int
 encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **ret_frame)
 {
 	struct qframe *q;
 
 	*ret_frame = NULL;
-	if (!plugin(e)->gap || !e->ctx.inst->out.gaps)
+	if (!encoder_tells_gaps(e))
 		return 0;
 	q = aside_frame(e);
 	if (!q)
@@ -259,10 +265,10 @@ encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **
 	return 0;
 }
 
-void
-ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+/* outage: where an output owes what the run before had read it is part of that gap. */
+static void
+tell_gap(struct input *in, const struct ctf_gap *gap, bool outage)
 {
-	struct input *in = ctx->input;
 	struct ctf_gap g = *gap;
 
 	/* The clock was set back meanwhile; or that is all the gap is about. */
@@ -272,8 +278,29 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 	}
 	pump_seal(in); /* what came before it, whichever stack it went through */
 	for (unsigned i = 0; i < in->nstacks; i++)
-		if (speaks_for_sink(in, i))
+		if (speaks_for_sink(in, i) &&
+		    !(outage && kept_outage(in->stacks[i]->enc->sink, in, &g)))
 			sink_gap(in->stacks[i]->enc->sink, &g);
+}
+
+void
+ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+{
+	tell_gap(ctx->input, gap, false);
+}
+
+void
+ctf_outage_begin(struct ctf_ctx *ctx)
+{
+	ctx->input->outage = true;
+}
+
+void
+ctf_outage_end(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+{
+	ctx->input->outage = false;
+	if (gap)
+		tell_gap(ctx->input, gap, true);
 }
 
 /* Writes one note of an input into a frame; NULL: this output has no such. */

@@ -14,6 +14,7 @@ void pump_seal(struct input *);
 /* encoder.c; after setup: the layout, the counters. */
 int encoder_ready(struct encoder *, struct ctf_err *);
 /* A frame that holds only this gap; NULL when the output shows none.  -ENOMEM */
+bool encoder_tells_gaps(const struct encoder *);
 int encoder_gap_frame(struct encoder *, const struct ctf_gap *, struct qframe **ret_frame);
 /* Frees frames that were never sealed. */
 void encoder_discard(struct encoder *);

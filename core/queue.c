@@ -114,6 +114,14 @@ queue_insert(struct queue *q, struct qframe *f)
 	insert_after(q, pos, f);
 }
 
+void
+queue_precede(struct queue *q, uint64_t flows)
+{
+	for (struct qframe *f = q->head; f; f = f->next)
+		f->f.upto += flows;
+	q->upto += flows;
+}
+
 unsigned
 queue_claim(struct queue *q, const struct ctf_frame *ret_frames[GROUP])
 {

@@ -74,6 +74,8 @@ struct qframe *qframe_new(struct encoder *enc, uint32_t cap);
 struct qframe *qframe_trim(struct qframe *);
 
 void queue_push(struct queue *, struct qframe *);
+/* So many flows went before all that is in it. */
+void queue_precede(struct queue *, uint64_t flows);
 /* Up to GROUP consecutive frames that were not taken yet; they are claimed. */
 unsigned queue_claim(struct queue *, const struct ctf_frame *ret_frames[GROUP]);
 /* Puts a frame where its number belongs; nothing may have been claimed yet. */

@@ -23,4 +23,4 @@ nfct_libs = $(MNL_LIBS)
 replay_common = $(ct_files)
 
 libplugins_a_SOURCES += $(ct_files)
-nfct_files += input/nfct_policy.c
+nfct_files += input/nfct_policy.c input/nfct_outage.c input/nfct_outage.h

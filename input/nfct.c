@@ -352,8 +352,11 @@ nfct_read(void *self, struct ctf_batch *b)
 	struct nfct *s = self;
 	struct tally t = { 0 };
 	uint64_t now = ctf_now();
-	int r = read_all(s, b, now, &t);
+	int r;
 
+	if (__builtin_expect(s->outage.pending, 0))
+		(void)nfct_outage_look(s);
+	r = read_all(s, b, now, &t);
 	nfct_guard_beat(&s->guard, now, r == CTF_READ_IDLE);
 	s->read_ns = now;
 	if (t.events)

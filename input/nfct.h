@@ -12,6 +12,7 @@
 #include "nfct_hand.h"
 #include "nfct_host.h"
 #include "nfct_ns.h"
+#include "nfct_outage.h"
 #include "nfct_probe.h"
 #include "nfct_repeat.h"
 #include "nfct_select.h"
@@ -72,6 +73,7 @@ struct nfct {
 	uint64_t said_ns;  /* the last warning about losses */
 	struct nfct_valve valve;
 	struct nfct_guard guard;
+	struct nfct_outage outage;
 	struct nfct_hand hand;
 	struct nfct_sweep sweep;
 	struct nfct_repeat repeat;

@@ -97,9 +97,9 @@ report_before(struct nfct *s, const struct nfct_note *n, bool counted, bool same
 	if (let_go >= NFCT_BY_VALVE && (same_socket || counted))
 		is = exact ? CTF_EXACT : CTF_AT_MOST;
 	if (is == CTF_UNCOUNTED)
-		nfct_report_gap(s, "restart", from, CTF_UNKNOWN, is);
+		nfct_outage_add(s, from, CTF_UNKNOWN, is);
 	else if (lost)
-		nfct_report_gap(s, "restart", from, lost, is);
+		nfct_outage_add(s, from, lost, is);
 	else
 		s->guard.since_ns = atomic_load(&n->since_ns);
 	ctf_count(s->lost, lost);

@@ -158,7 +158,7 @@ account(struct nfct *s)
 		ctf_count(s->retries, n);
 	} else if (n) {
 		ctf_count(s->lost, n);
-		nfct_report_gap(s, "restart", l->calm_ns, n,
+		nfct_outage_add(s, l->calm_ns, n,
 				l->mask == s->mask ? nfct_drops_mean(s) : CTF_AT_MOST);
 		ctf_log(nfct_ctx(s), CTF_WARNING,
 			"%u events lost between the process before and this one", n);
@@ -253,6 +253,7 @@ nfct_hand_over(void *self, struct ctf_legacy *to)
 	if (!s->hand.kept)
 		return -ENOTCONN;
 	nfct_sweep_stop(s);
+	nfct_outage_tell(s);
 	nfct_overrun_end(s);
 	l.unkept = keep_nothing(s);
 	l.drops = s->drops;

@@ -158,7 +158,7 @@ nfct_downtime(struct nfct *s)
 		return;
 	if (e.ended != CTF_ENDED_DIED && e.ended != CTF_ENDED_HANDED)
 		return;
-	nfct_report_gap(s, "restart", e.last_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
+	nfct_outage_add(s, e.last_ns, CTF_UNKNOWN, CTF_UNCOUNTED);
 	ctf_log(nfct_ctx(s), CTF_WARNING,
 		"the run before this one did not end in order%s: what ended since then is not "
 		"known",

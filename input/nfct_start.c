@@ -62,11 +62,14 @@ static void
 tick(void *self)
 {
 	struct nfct *s = self;
-	unsigned slow = s->tick_sec * 1000, want;
+	unsigned slow = s->tick_sec * 1000, want, soon;
 
 	nfct_guard_beat(&s->guard, ctf_now(), false);
 	nfct_guard_look(s);
 	want = nfct_valve_look(s);
+	soon = nfct_outage_look(s);
+	if (soon)
+		want = soon;
 	if (ticker_slow(&s->ticker, ctf_mono_ms(), s->every_ms, slow))
 		slow_tick(s);
 	if (want == 0)
@@ -239,6 +242,9 @@ nfct_start(void *self, struct ctf_err *err)
 
 	choose_checks(s);
 	say_useless(s);
+	r = nfct_outage_start(s);
+	if (r < 0)
+		return ctf_fail(err, ENOMEM, "no memory");
 	r = start_sockets(s, err);
 	if (r == 0 && c->record[0])
 		r = start_recording(s, err);
@@ -247,7 +253,7 @@ nfct_start(void *self, struct ctf_err *err)
 		nfct_valve_init(s);
 		s->tick_sec =
 			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
-		s->every_ms = s->tick_sec * 1000;
+		s->every_ms = s->outage.pending ? NFCT_OUTAGE_MS : s->tick_sec * 1000;
 		s->ticker = (struct ticker){ .last = ctf_mono_ms() };
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);
 	}
@@ -327,6 +333,7 @@ nfct_stop(void *self)
 	nfct_sweep_stop(s);
 	nfct_overrun_end(s);
 	nfct_valve_end(s);
+	nfct_outage_tell(s);
 	nfct_ns_stop(s);
 	if (!s->hand.handed)
 		nfct_count_retries(s, ctf_now());

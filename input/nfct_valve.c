@@ -139,18 +139,27 @@ count_lost(struct nfct *s, uint32_t drops)
 	ctf_count(s->lost, n);
 }
 
+static enum ctf_count_is
+lost_is(const struct nfct *s)
+{
+	return s->valve.exact && nfct_drops_mean(s) == CTF_EXACT ? CTF_EXACT : CTF_AT_MOST;
+}
+
 static void
 report(struct nfct *s)
 {
 	struct nfct_valve *v = &s->valve;
 	uint64_t now = ctf_now(), msec = now > v->open_ns ? (now - v->open_ns) / 1000000 : 0;
-	bool exact = v->exact && nfct_drops_mean(s) == CTF_EXACT;
+	bool exact = lost_is(s) == CTF_EXACT;
 
 	v->open = false;
 	s->calm_ns = now;
-	if (v->lost)
+	if (v->lost && s->outage.pending)
+		nfct_outage_add(s, v->from_ns, v->lost, lost_is(s));
+	else if (v->lost)
 		nfct_report_gap(s, v->guard ? "guard" : "valve", v->from_ns, v->lost,
-				exact ? CTF_EXACT : CTF_AT_MOST);
+				lost_is(s));
+	nfct_outage_tell(s);
 	ctf_log(nfct_ctx(s), CTF_NOTICE,
 		"the kernel has not kept ended flows for %llu.%03llu s: %s%llu lost",
 		(unsigned long long)(msec / 1000), (unsigned long long)(msec % 1000),
@@ -276,6 +285,22 @@ nfct_valve_look(struct nfct *s)
 	if (others && !v->open)
 		open_for_others(s);
 	return v->open || v->calm < CALM ? LOOK : 0;
+}
+
+void
+nfct_valve_part(struct nfct *s)
+{
+	struct nfct_valve *v = &s->valve;
+	struct nfct_mem mem;
+
+	if (nfct_events_mem(s->fd, &mem) == 0)
+		count_lost(s, mem.drops);
+	if (v->lost)
+		nfct_outage_add(s, v->from_ns, v->lost, lost_is(s));
+	v->base = s->drops;
+	v->from_ns = ctf_now();
+	v->lost = 0;
+	nfct_guard_opened(s);
 }
 
 void

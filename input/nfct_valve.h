@@ -29,6 +29,8 @@ void nfct_valve_init(struct nfct *s);
 unsigned nfct_valve_look(struct nfct *s);
 /* If the guard has let go of what the kernel kept, the valve is open. */
 void nfct_valve_adopt(struct nfct *s);
+/* While it is open: what was lost so far is part of the outage, the rest a gap. */
+void nfct_valve_part(struct nfct *s);
 /* Nothing will be heard any more: an open valve is now a gap. */
 void nfct_valve_end(struct nfct *s);
 

@@ -181,6 +181,22 @@ ctf_report_gap(struct ctf_ctx *ctx, const struct ctf_gap *gap)
 	ctx->gap[ctx->ngaps++] = *gap;
 }
 
+void
+ctf_outage_begin(struct ctf_ctx *ctx)
+{
+	ck_assert(!ctx->outage);
+	ctx->outage = true;
+}
+
+void
+ctf_outage_end(struct ctf_ctx *ctx, const struct ctf_gap *gap)
+{
+	ck_assert(ctx->outage);
+	ctx->outage = false;
+	if (gap)
+		ctf_report_gap(ctx, gap);
+}
+
 struct ctf_earlier
 ctf_earlier(const struct ctf_ctx *ctx)
 {

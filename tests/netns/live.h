@@ -34,6 +34,7 @@ struct ctf_ctx { /* what the input told "the core" */
 	uint64_t kept; /* capabilities */
 	struct ctf_gap gap[64];
 	unsigned ngaps;
+	bool outage;                        /* has begun */
 	struct ctf_coverage cov[LIVE_COVS]; /* the last ones */
 	char cov_text[LIVE_COVS][2][256];
 	unsigned ncovs;

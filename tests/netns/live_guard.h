@@ -15,6 +15,8 @@ void end_flows(unsigned n);
 bool is_kept(const struct live *l);
 /* Milliseconds until it does not; `limit` if it still does. */
 unsigned until_released(const struct live *l, unsigned limit);
+/* As the core's loop, until the valve is closed again. */
+void wake(struct live *l);
 void until_drained(void); /* nothing is kept any more */
 /* There is one gap, and with it `made` flows are accounted for. */
 void ck_lost(const struct live *l, const char *cause, uint64_t begin, unsigned made,

@@ -63,6 +63,15 @@ note(struct nfct_page *page)
 	return &page->note[atomic_load(&page->turn) & 1];
 }
 
+/* What start() does when the guard of the run before is there. */
+static void
+greet(struct live *l, bool same_socket)
+{
+	nfct_guard_start(&l->self);
+	ck_assert_int_eq(nfct_outage_start(&l->self), 0);
+	nfct_guard_greet(&l->self, same_socket);
+}
+
 #define READ 20u /* there is room for 25 */
 #define WAITING 300u
 
@@ -85,11 +94,81 @@ START_TEST(is_killed)
 	ck_assert_uint_eq(atomic_load(&n->gone), 1);
 	ck_assert_uint_gt(l->ctx.cov[0].from_ns, begin);
 	ck_assert(is_kept(l));
-	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	ck_assert_uint_eq(l->ctx.ngaps, 0); /* more may be lost before it reads */
+	l->ctx.tick(&l->self);
 	ck_lost(l, "restart", begin, WAITING + 50, _i == 0 ? CTF_EXACT : CTF_AT_MOST);
 	ck_assert(live_said(l, "did not end in order"));
 	end_flows(10);
 	ck_assert_uint_ge(live_read(l, 1200), 10); /* by its own socket */
+	live_free(l);
+}
+END_TEST
+
+/* One that comes after another and does not get to read. */
+static void
+starts_and_is_killed(const struct live *l, struct nfct_page *page, struct nfct_owed *owed,
+		     unsigned more)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct live *d = live_new();
+
+		d->conf = l->conf;
+		d->ctx.before = l->ctx.before;
+		memcpy(page, d->ctx.before->part[0].p, sizeof(*page));
+		run_of(&d->ctx, page)->part[1] = (struct live_part){ "outage", owed };
+		live_start(d);
+		ck_assert_uint_gt(atomic_load(&owed->count), 0);
+		end_flows(more);
+		kill(getpid(), SIGKILL);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/*
+ * The next one starts, and its guard has to let go before it reads: that is
+ * still the same outage.  _i: that one is killed as well, and another follows.
+ */
+START_TEST(is_killed_and_slow)
+{
+	struct live *l = guarded();
+	struct nfct_page *page = shared(sizeof(*page)), *second = shared(sizeof(*page));
+	struct nfct_owed *owed = shared(sizeof(*owed));
+	unsigned made = WAITING, more = guard_mark() + 1000;
+	uint64_t begin = ctf_now(), killed_ns, released_ns;
+
+	killed(l, page, READ, WAITING, false);
+	killed_ns = ctf_now();
+	until_drained();
+	follows(l, page);
+	if (_i == 1) {
+		starts_and_is_killed(l, second, owed, more);
+		made += more;
+		until_drained();
+		l->ctx.before = run_of(shared(sizeof(struct ctf_ctx)), second);
+		((struct ctf_ctx *)(uintptr_t)l->ctx.before)->part[1] =
+			(struct live_part){ "outage", owed };
+	}
+	live_start(l);
+	end_flows(more);
+	ck_assert_uint_lt(until_released(l, 3000), 3000);
+	until_drained();
+	released_ns = ctf_now();
+	ck_assert_uint_eq(l->ctx.ngaps, 0);
+	ck_assert(l->ctx.outage);
+	wake(l);
+	ck_assert(!l->ctx.outage);
+	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	ck_assert_str_eq(l->ctx.gap[0].cause, "restart");
+	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_EXACT);
+	ck_assert_uint_eq(l->n + l->ctx.gap[0].count, made + more);
+	ck_assert_uint_le(begin, l->ctx.gap[0].from_ns);
+	ck_assert_uint_le(l->ctx.gap[0].from_ns, killed_ns);
+	ck_assert_uint_le(released_ns, l->ctx.gap[0].to_ns);
+	ck_assert_uint_eq(atomic_load(&l->self.outage.owed->count), 0);
 	live_free(l);
 }
 END_TEST
@@ -126,9 +205,11 @@ START_TEST(is_killed_in_a_crowd)
 	follows(l, page);
 	ck_assert_int_eq(nfct_events_open(true, NULL, 0, &l->self.fd, &l->err), 0);
 	ck_assert_int_eq(nfct_events_join(l->self.fd, CTF_DESTROY, &l->err), 0);
+	ck_assert_int_eq(nfct_outage_start(&l->self), 0);
 	nfct_guard_start(&l->self);
 	end_flows(20);
 	nfct_guard_greet(&l->self, false);
+	nfct_outage_tell(&l->self);
 	ck_assert_int_eq(l->ctx.gap[0].count_is, CTF_AT_MOST);
 	ck_assert_uint_eq(l->ctx.gap[0].count, WAITING + 20);
 	ck_assert_uint_le(begin, l->ctx.gap[0].from_ns);
@@ -234,8 +315,7 @@ START_TEST(hands_over)
 		until_drained();
 	}
 	follows(l, page);
-	nfct_guard_start(&l->self);
-	nfct_guard_greet(&l->self, true);
+	greet(l, true);
 	live_read(l, 1200);
 	ck_assert_uint_eq(l->ctx.ngaps, (unsigned)_i);
 	if (_i == 0)
@@ -278,8 +358,7 @@ START_TEST(is_killed_and_stored)
 	ck_assert_uint_eq(atomic_load(&note(page)->gone), (unsigned)_i);
 	end_flows(50);
 	follows(l, page);
-	nfct_guard_start(&l->self);
-	nfct_guard_greet(&l->self, true);
+	greet(l, true);
 	ck_assert(is_kept(l));
 	end_flows(WAITING);
 	live_read(l, 1200);
@@ -341,6 +420,7 @@ void
 guard_dead_tests(TCase *t)
 {
 	tcase_add_loop_test(t, is_killed, 0, 2);
+	tcase_add_loop_test(t, is_killed_and_slow, 0, 2);
 	tcase_add_test(t, is_killed_in_peace);
 	tcase_add_test(t, is_killed_in_a_crowd);
 	tcase_add_test(t, nobody_comes);

@@ -179,20 +179,8 @@ class Books:
     def total(self):
         return len(self.flows) + sum(g[3] or 0 for g in self.gaps)
 
-    def merge(self):
-        """What an output had not delivered and what nobody read, of one death, is one."""
-        gaps = []
-        for gap in self.gaps:
-            if gaps and gaps[-1][2] == gap[2] and gap[0] - gaps[-1][1] < 0.5:
-                was = gaps.pop()
-                gap = (was[0], max(was[1], gap[1]), gap[2], was[3] + gap[3],
-                       gap[4] if was[4] == "exact" else was[4])
-            gaps.append(gap)
-        self.gaps = gaps
-
     def problems(self, name, gateway, causes):
         """made = delivered + gaps, and the gaps are where the losses were."""
-        self.merge()
         distinct = set(self.flows)
         lost = sorted(set(range(gateway.made)) - distinct)
         counted = sum(g[3] or 0 for g in self.gaps)

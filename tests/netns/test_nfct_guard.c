@@ -105,8 +105,7 @@ ck_lost(const struct live *l, const char *cause, uint64_t begin, unsigned made,
 	ck_assert_uint_eq(live_count(l, "lost"), g->count);
 }
 
-/* As the core's loop, until the valve is closed again. */
-static void
+void
 wake(struct live *l)
 {
 	for (int i = 0; i < 100; i++) {

@@ -21,7 +21,7 @@ libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
 	tests/unit/test_conf tests/unit/test_ctx tests/unit/test_encoder tests/unit/test_expr tests/unit/test_field \
 	tests/unit/test_fmt tests/unit/test_full tests/unit/test_graph tests/unit/test_interim \
-	tests/unit/test_kept tests/unit/test_kept_late tests/unit/test_log \
+	tests/unit/test_kept tests/unit/test_kept_late tests/unit/test_kept_outage tests/unit/test_log \
 	tests/unit/test_loop tests/unit/test_opt tests/unit/test_pidfile tests/unit/test_priv \
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_settle tests/unit/test_sink \
 	tests/unit/test_state

@@ -51,6 +51,14 @@ struct ctf_sweep {
 
 /* Input: tells every encoder fed by it.  Copied before return. */
 CTF_API void ctf_report_gap(struct ctf_ctx *, const struct ctf_gap *);
+/*
+ * Input, from start() on: an earlier run ended badly, and how much was lost
+ * since is known only later.  Outputs that owe flows which that run had read
+ * wait for it, so that one outage is one gap, and get nothing before.
+ */
+CTF_API void ctf_outage_begin(struct ctf_ctx *);
+/* Now it is known; NULL: nothing was lost by the input. */
+CTF_API void ctf_outage_end(struct ctf_ctx *, const struct ctf_gap *);
 CTF_API void ctf_report_coverage(struct ctf_ctx *, const struct ctf_coverage *);
 CTF_API void ctf_report_sweep(struct ctf_ctx *, const struct ctf_sweep *);
 
