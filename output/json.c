@@ -21,6 +21,7 @@ struct conf {
 	const char *device, *host, *port;
 	unsigned mode;
 	bool timestamp, eventv1, boolean_label;
+	uint64_t resend;
 };
 
 struct member {
@@ -44,6 +45,7 @@ struct json { /* the encoder */
 
 struct sink {
 	struct stream stream;
+	struct peer peer; /* modes tcp and unix */
 	struct peer_counters counters;
 };
 
@@ -70,8 +72,18 @@ static const struct ctf_opt opts[] = {
 	  "modes tcp and udp: name or address to send to" },
 	{ "port", CTF_OTEXT, OFF(port), 1, 32, "12345", NULL,
 	  "modes tcp and udp: port number or service name" },
+	{ "resend", CTF_OSIZE, OFF(resend), 0, UINT64_C(1) << 40, "8M", NULL,
+	  "mode tcp: of what the peer had acknowledged, the last bytes that are sent again "
+	  "after "
+	  "a session that did not end in order; never less than its window" },
 	{ NULL },
 };
+
+static bool
+has_session(const struct conf *c)
+{
+	return c->mode == MODE_TCP || c->mode == MODE_UNIX;
+}
 
 /* The last of equal names wins: an object has each name once. */
 static struct member *
@@ -298,10 +310,8 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 	}
 	switch (c->mode) {
 	case MODE_TCP:
-		r = peer_connect(&s->stream, true, c->host, c->port, err);
-		break;
 	case MODE_UDP:
-		r = peer_connect(&s->stream, false, c->host, c->port, err);
+		r = peer_connect(&s->stream, c->mode == MODE_TCP, c->host, c->port, err);
 		break;
 	case MODE_UNIX:
 		r = peer_connect_unix(&s->stream, c->stream.file, err);
@@ -312,23 +322,19 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 				     err);
 	}
 	*ret_err = -r;
-	return r == 0 && (c->mode == MODE_TCP || c->mode == MODE_UNIX) ? s->stream.fd : -1;
+	if (r || !has_session(c))
+		return -1;
+	peer_begin(&s->peer, &s->stream, c->mode == MODE_TCP ? c->resend : 0);
+	return s->stream.fd;
 }
 
 static enum ctf_sent
 idle(void *self, struct ctf_err *err)
 {
 	struct sink *s = self;
-	int r = transport_peer(s->stream.fd);
+	int r = session_peer(&s->peer.session);
 
-	if (r == 0)
-		return CTF_SENT;
-	if (r == -EPIPE)
-		ctf_fail(err, EPIPE, "%s closed the connection", s->stream.name);
-	else
-		ctf_fail(err, -r, "the connection to %s broke: %s", s->stream.name,
-			 strerror(-r));
-	return CTF_RETRY;
+	return r ? peer_broken(&s->stream, r, err) : CTF_SENT;
 }
 
 static enum ctf_sent
@@ -340,12 +346,36 @@ deliver(void *self, const struct ctf_frame *const *fr, unsigned n, unsigned *ret
 
 	if (c->mode == MODE_UDP)
 		return peer_datagrams(&s->stream, fr, n, ret_taken, &s->counters, err);
-	/* What is sent after the peer has closed would be lost without an error. */
-	if ((c->mode == MODE_TCP || c->mode == MODE_UNIX) && idle(s, err) != CTF_SENT) {
-		*ret_taken = 0;
-		return CTF_RETRY;
-	}
+	if (has_session(c))
+		return peer_deliver(&s->peer, &s->stream, fr, n, ret_taken, err);
 	return stream_deliver(&s->stream, fr, n, ret_taken, err);
+}
+
+static uint64_t
+settled(void *self)
+{
+	struct sink *s = self;
+
+	return has_session(s->stream.obj.conf) ? session_settled(&s->peer.session) : UINT64_MAX;
+}
+
+static uint64_t
+needed(void *self)
+{
+	struct sink *s = self;
+
+	return has_session(s->stream.obj.conf) ? session_needed(&s->peer.session) : UINT64_MAX;
+}
+
+static void
+sink_close(void *self)
+{
+	struct sink *s = self;
+
+	if (has_session(s->stream.obj.conf))
+		peer_finish(&s->peer, &s->stream);
+	else
+		stream_close(self);
 }
 
 static int
@@ -372,8 +402,10 @@ CTF_PLUGIN(json) = {
 	.gap = gap,
 	.open = sink_open,
 	.deliver = deliver,
+	.settled = settled,
+	.needed = needed,
 	.idle = idle,
 	.reopen = reopen,
-	.close = stream_close,
+	.close = sink_close,
 	.hand_over = stream_hand_over,
 };

@@ -42,6 +42,134 @@ peer_connect_unix(struct stream *s, const char *path, struct ctf_err *err)
 	return 0;
 }
 
+/* ---- sessions ------------------------------------------------------------------ */
+
+/* How much of the frame that comes next the session before has brought. */
+static void
+look_back(struct peer *p)
+{
+	uint64_t of, read = session_partial(&p->session, &of);
+
+	of = of ? of : p->number;
+	p->read = read + (of == p->first ? p->skipped : 0);
+	p->read_of = read ? of : 0;
+}
+
+void
+peer_begin(struct peer *p, struct stream *s, uint64_t resend)
+{
+	if (!p->fresh) /* or it has brought nothing */
+		look_back(p);
+	session_begin(&p->session, s->obj.ctx, s->fd, resend, NULL, NULL);
+	p->fresh = true;
+}
+
+enum ctf_sent
+peer_broken(const struct stream *s, int error, struct ctf_err *err)
+{
+	if (error == -EPIPE)
+		ctf_fail(err, EPIPE, "%s closed the connection", s->name);
+	else
+		ctf_fail(err, -error, "the connection to %s broke: %s", s->name,
+			 strerror(-error));
+	return CTF_RETRY;
+}
+
+/*
+ * A new peer gets frames from their start, lines whole.  But of the one in
+ * which the session before ended in order, it had read the first lines.  (What
+ * has no records is a gap, maybe in the place of that frame.)
+ */
+static void
+go_on(struct peer *p, const struct ctf_frame *f)
+{
+	p->off = 0;
+	if (p->read_of == f->number && f->recs && p->read < f->len)
+		p->off = stream_line_start(f, (uint32_t)p->read);
+	p->skipped = p->off;
+	p->first = p->number = f->number;
+	p->fresh = false;
+}
+
+static ssize_t
+send_frames(struct peer *p, const struct ctf_frame *const *fr, unsigned n)
+{
+	struct iovec iov[STREAM_IOVS];
+	uint32_t off = p->off;
+	unsigned c = 0;
+
+	for (; c < n && c < STREAM_IOVS; c++, off = 0)
+		iov[c] = (struct iovec){ fr[c]->p + off, fr[c]->len - off };
+	return session_sendv(&p->session, iov, c);
+}
+
+/* Takes note of what was sent; returns how many frames are complete. */
+static unsigned
+account(struct peer *p, const struct ctf_frame *const *fr, unsigned n, size_t w)
+{
+	unsigned done = 0;
+
+	for (; done < n && w >= fr[done]->len - p->off; done++) {
+		w -= fr[done]->len - p->off;
+		session_mark(&p->session, fr[done]->number, w);
+		p->off = 0;
+	}
+	if (done < n) {
+		p->off += (uint32_t)w;
+		p->number = fr[done]->number;
+	}
+	return done;
+}
+
+static enum ctf_sent
+wait_room(struct peer *p, const struct stream *s, struct ctf_err *err)
+{
+	int r = session_room(&p->session);
+
+	if (!r)
+		return CTF_SENT;
+	if (r != -EAGAIN && r != -EINTR)
+		return peer_broken(s, r, err);
+	ctf_fail(err, EAGAIN, "%s: the reader takes nothing", s->name);
+	return CTF_AGAIN;
+}
+
+enum ctf_sent
+peer_deliver(struct peer *p, struct stream *s, const struct ctf_frame *const *fr, unsigned n,
+	     unsigned *ret_taken, struct ctf_err *err)
+{
+	/* What is sent after the peer has closed would be lost without an error. */
+	int r = session_peer(&p->session);
+	enum ctf_sent ret = r ? peer_broken(s, r, err) : CTF_SENT;
+	unsigned taken = 0;
+
+	if (!r && p->fresh)
+		go_on(p, fr[0]);
+	while (taken < n && ret == CTF_SENT) {
+		ssize_t w = send_frames(p, fr + taken, n - taken);
+
+		if (w >= 0)
+			taken += account(p, fr + taken, n - taken, (size_t)w);
+		else if (w == -EAGAIN)
+			ret = wait_room(p, s, err);
+		else if (w != -EINTR)
+			ret = peer_broken(s, (int)w, err);
+	}
+	*ret_taken = taken;
+	return ret;
+}
+
+void
+peer_finish(struct peer *p, struct stream *s)
+{
+	if (s->kind == STREAM_CLOSED)
+		return;
+	session_finish(&p->session);
+	s->kind = STREAM_CLOSED;
+}
+
+/* ---- datagrams ----------------------------------------------------------------- */
+
 /*
  * Sends a line: 1, or 0 with errno.  An error of an earlier datagram (nobody
  * listened) is reported once, by the next send.

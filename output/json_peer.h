@@ -3,6 +3,7 @@
 #ifndef CTF_OUTPUT_JSON_PEER_H
 #define CTF_OUTPUT_JSON_PEER_H
 
+#include "session.h"
 #include "stream.h"
 
 struct peer_counters {         /* of lines sent by UDP */
@@ -10,10 +11,27 @@ struct peer_counters {         /* of lines sent by UDP */
 	ctf_counter *refused;  /* nobody listened */
 };
 
+struct peer { /* a session of lines, frame by frame */
+	struct session session;
+	uint64_t number;        /* of the frame sent in part, */
+	uint32_t off;           /* that many bytes of it */
+	bool fresh;             /* nothing was sent in this session */
+	uint64_t first;         /* frame of it, */
+	uint32_t skipped;       /* without these bytes */
+	uint64_t read, read_of; /* bytes the peer before has read of that frame */
+};
+
 /* Connects sink s by TCP or UDP; 0 or -errno. */
 int peer_connect(struct stream *s, bool tcp, const char *host, const char *port,
 		 struct ctf_err *);
 int peer_connect_unix(struct stream *s, const char *path, struct ctf_err *);
+/* The stream's socket, connected, becomes the session's. */
+void peer_begin(struct peer *, struct stream *, uint64_t resend);
+enum ctf_sent peer_deliver(struct peer *, struct stream *, const struct ctf_frame *const *,
+			   unsigned n, unsigned *ret_taken, struct ctf_err *);
+/* Says why the session is over: RETRY. */
+enum ctf_sent peer_broken(const struct stream *, int error, struct ctf_err *);
+void peer_finish(struct peer *, struct stream *);
 /* One datagram a line. */
 enum ctf_sent peer_datagrams(struct stream *s, const struct ctf_frame *const *, unsigned n,
 			     unsigned *ret_taken, const struct peer_counters *,

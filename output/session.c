@@ -38,6 +38,15 @@ look_window(struct session *s)
 		s->window = info.tcpi_snd_wnd;
 }
 
+static bool
+is_tcp(int fd)
+{
+	struct sockaddr_storage a;
+	socklen_t len = sizeof(a);
+
+	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 && a.ss_family != AF_UNIX;
+}
+
 void
 session_begin(struct session *s, struct ctf_ctx *ctx, int fd, uint64_t resend,
 	      const struct session_io *way, void *io)
@@ -55,6 +64,8 @@ session_begin(struct session *s, struct ctf_ctx *ctx, int fd, uint64_t resend,
 	s->marks = s->first = s->arrived = 0;
 	/* What the last session had settled is not, if it is needed again. */
 	s->settled = s->needed ? s->needed - 1 : 0;
+	s->partial = s->partial_of = s->last_end = 0;
+	s->tcp = is_tcp(fd);
 	look_window(s);
 }
 
@@ -76,6 +87,9 @@ session_sendv(struct session *s, struct iovec *iov, size_t n)
 		s->sent = s->way->wrote(s->io);
 	else if (r > 0)
 		s->sent += (size_t)r;
+	/* A unix socket's EPIPE does not tell whether all was read, recv(2) does. */
+	if (r == -EPIPE && !s->way)
+		session_peer(s);
 	if (r < 0 && r != -EAGAIN && r != -EINTR)
 		over(s, (int)r);
 	look_window(s);
@@ -138,11 +152,22 @@ session_mark(struct session *s, uint64_t number, size_t behind)
 		s->arrived--;
 }
 
+/* The buffer of a unix socket is emptied by its reader's end as well. */
+static bool
+is_over(const struct session *s)
+{
+	struct pollfd p = { s->fd, 0, 0 };
+
+	return poll(&p, 1, 0) > 0 && p.revents;
+}
+
 static void
 look(struct session *s)
 {
 	uint64_t left = transport_unacked(s->fd);
 
+	if (!s->tcp && is_over(s))
+		left = s->end == SESSION_FIN ? 0 : s->sent;
 	if (s->finished && left) /* our FIN counts as one */
 		left--;
 	if (left <= s->sent && s->sent - left > s->acked)
@@ -165,8 +190,12 @@ settle(struct session *s)
 	look(s);
 	back = unread(s);
 	while (s->arrived < s->marks &&
-	       s->mark[(s->first + s->arrived) % s->cap].end <= s->acked)
-		s->settled = s->mark[(s->first + s->arrived++) % s->cap].number;
+	       s->mark[(s->first + s->arrived) % s->cap].end <= s->acked) {
+		const struct session_mark *m = &s->mark[(s->first + s->arrived++) % s->cap];
+
+		s->settled = m->number;
+		s->last_end = m->end;
+	}
 	while (s->arrived && s->mark[s->first].end + back <= s->acked) {
 		s->needed = s->mark[s->first].number + 1;
 		s->first = (s->first + 1) % s->cap;
@@ -187,6 +216,13 @@ uint64_t
 session_needed(struct session *s)
 {
 	return s->needed;
+}
+
+uint64_t
+session_partial(const struct session *s, uint64_t *ret_number)
+{
+	*ret_number = s->partial_of;
+	return s->partial;
 }
 
 /* ---- the end -------------------------------------------------------------------- */
@@ -244,6 +280,12 @@ session_finish(struct session *s)
 	settle(s);
 	if (s->end != SESSION_BROKEN && s->settled >= s->needed)
 		s->needed = s->settled + 1;
+	if (s->end == SESSION_FIN && !s->way) {
+		s->partial = s->acked - s->last_end;
+		s->partial_of = s->arrived < s->marks
+					? s->mark[(s->first + s->arrived) % s->cap].number
+					: 0;
+	}
 	if (s->way)
 		s->way->release(s->io);
 	close(s->fd);

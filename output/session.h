@@ -10,6 +10,8 @@
  * been read, and after any other end the last `resend` bytes of it may not
  * have been; they are never fewer than twice the largest window the peer
  * offered, which is how a buffer relates to the window it is good for.
+ *
+ * A unix socket is its reader's buffer: what left it was read, `resend` is 0.
  */
 #ifndef CTF_OUTPUT_SESSION_H
 #define CTF_OUTPUT_SESSION_H
@@ -57,10 +59,13 @@ struct session {
 	enum session_end end;
 	uint64_t resend, window; /* window: the largest one the peer offered */
 	uint64_t sent, acked;    /* bytes of this session */
+	uint64_t last_end;       /* where the frame settled last ends */
 	struct session_mark *mark;
-	unsigned marks, first, cap; /* a ring */
-	unsigned arrived;           /* of the marks: acknowledged, maybe needed again */
-	uint64_t settled, needed;   /* frame numbers; outlive the session */
+	unsigned marks, first, cap;   /* a ring */
+	unsigned arrived;             /* of the marks: acknowledged, maybe needed again */
+	uint64_t settled, needed;     /* frame numbers; outlive the session */
+	bool tcp;                     /* else a unix socket */
+	uint64_t partial, partial_of; /* see session_partial() */
 };
 
 /* A connected socket, from here on the session's; resend: see above. */
@@ -82,6 +87,12 @@ int session_peer(struct session *);
 /* The plugin's callbacks of these names, also after the end. */
 uint64_t session_settled(struct session *);
 uint64_t session_needed(struct session *);
+/*
+ * After an orderly end: so many bytes of the first frame not settled were read
+ * (0 if that is not known); its number is ret_number, or 0 if it was never
+ * marked, being sent when the session ended.
+ */
+uint64_t session_partial(const struct session *, uint64_t *ret_number);
 /* Waits a moment for what is under way to arrive, and closes. */
 void session_finish(struct session *);
 

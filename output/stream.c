@@ -171,9 +171,8 @@ stream_close(void *sink)
 	s->kind = STREAM_CLOSED;
 }
 
-/* Where the line begins in which the first n bytes of the frame end. */
-static uint32_t
-line_start(const struct ctf_frame *f, uint32_t n)
+uint32_t
+stream_line_start(const struct ctf_frame *f, uint32_t n)
 {
 	while (n && f->p[n - 1] != '\n')
 		n--;
@@ -207,7 +206,7 @@ begin(struct stream *s, const struct ctf_frame *f)
 	}
 	if (s->fresh) {
 		/* Another file goes on with a whole line, a peer gets it all. */
-		s->off = s->kind == STREAM_FILE ? line_start(f, s->off) : 0;
+		s->off = s->kind == STREAM_FILE ? stream_line_start(f, s->off) : 0;
 		s->heal = s->tail;
 		s->fresh = false;
 	}

@@ -60,6 +60,8 @@ void stream_use(struct stream *, int fd, enum stream_kind, const char *name);
 /* Until fd can be written: SENT; AGAIN when it takes too long; RETRY on errors. */
 enum ctf_sent stream_wait(struct stream *, struct ctf_err *);
 
+/* Where the line begins in which the first n bytes of the frame end. */
+uint32_t stream_line_start(const struct ctf_frame *f, uint32_t n);
 /* Whether f is the frame that s->off bytes are written of. */
 bool stream_is_begun(const struct stream *s, const struct ctf_frame *f);
 /* Notes that w more bytes of f are written. */

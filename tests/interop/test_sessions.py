@@ -87,7 +87,8 @@ def tcp_sessions(lab, tmp, flood):
         peer, _ = server.accept()
         if end != "late":
             burst(lab, flood)
-        sessions.append(read(peer, FLOWS))
+        # what a reset may have cost comes again
+        sessions.append(read(peer, 2 * FLOWS if end == "late" else FLOWS))
         if end == "reset":
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         peer.close()

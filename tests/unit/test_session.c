@@ -113,6 +113,7 @@ START_TEST(an_orderly_end_behind_our_back)
 {
 	struct iovec v = { (uint8_t[]){ 0 }, 1 };
 	struct pair p = { 0 };
+	uint64_t of;
 
 	meet(&p, 8 << 20);
 	send_frames(&p, 20);
@@ -130,6 +131,8 @@ START_TEST(an_orderly_end_behind_our_back)
 	session_finish(&p.s);
 	ck_assert_uint_eq(session_settled(&p.s), 20);
 	ck_assert_uint_eq(session_needed(&p.s), 21);
+	ck_assert_uint_eq(session_partial(&p.s, &of), 0);
+	ck_assert_uint_eq(of, 21);
 	part(&p);
 }
 END_TEST
