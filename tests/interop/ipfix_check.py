@@ -101,7 +101,9 @@ class Checker(Templates, Records, Reports):
         return None
 
     def exported(self, time, captured):
-        if None not in (captured, self.slack) and abs(captured - time) > self.slack:
+        # the header has whole seconds
+        if None not in (captured, self.slack) and not -self.slack <= captured - time <= \
+                1 + self.slack:
             self.complain("export-time", f"export time {time} at {captured:.3f}")
         if self.file and time < self.last_time:
             self.complain("file-order", f"export time {time} after {self.last_time}")

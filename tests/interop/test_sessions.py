@@ -8,12 +8,12 @@ what was sent meanwhile.
 """
 import os
 import socket
-import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
 
+import captured  # noqa: E402
 import formats  # noqa: E402
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
@@ -58,16 +58,6 @@ def whole(data):
     return data[:at]
 
 
-def check(tmp, name, transport, data):
-    """What ipfix_check.py says about one session."""
-    path = os.path.join(tmp, name)
-    with open(path, "wb") as f:
-        f.write(data)
-    done = subprocess.run([sys.executable, "-B", f"{HERE}/ipfix_check.py", f"--{transport}",
-                           path], capture_output=True, text=True, timeout=60, check=False)
-    return [f"{name}: {w}" for w in done.stdout.splitlines()] if done.returncode else []
-
-
 def identity(rows):
     return {(r.src, r.sport, r.dst, r.dport, r.start) for r in rows}
 
@@ -97,7 +87,7 @@ def tcp_sessions(lab, tmp, flood):
     problems = []
     seen = set()
     for i, data in enumerate(sessions):
-        problems += check(tmp, f"tcp session {i}", "tcp", whole(data))
+        captured.keep(f"tcp session {i}", "tcp", data, torn=True)
         seen |= identity(formats.ipfix(whole(data)))
     print(f"TCP: {len(sessions)} sessions, {len(seen)} distinct flows")
     if len(seen) != len(sessions) * FLOWS:
@@ -116,7 +106,7 @@ def udp_refused(lab, tmp, flood):
     for _ in range(3):
         burst(lab, flood)
     daemon.wait_log("refuses")
-    sink = UdpSink(lab, NS, 4740)
+    sink = UdpSink(lab, NS, 4740, late=True)
 
     def arrived():
         burst(lab, flood)

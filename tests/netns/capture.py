@@ -7,6 +7,7 @@ import struct
 ETH_P_ALL = 3
 SO_TIMESTAMPNS = 35
 SO_RCVBUFFORCE = 33
+PACKET_OUTGOING = 4
 ICMP, TCP, UDP, ICMPV6, UDPLITE = 1, 6, 17, 58, 136
 ECHO = {(ICMP, 8): 8, (ICMP, 0): 8, (ICMPV6, 128): 128, (ICMPV6, 129): 128}
 
@@ -66,9 +67,11 @@ class Capture:
         found = []
         while True:
             try:
-                frame, control, _, _ = self.sock.recvmsg(65600, 64)
+                frame, control, _, origin = self.sock.recvmsg(65600, 64)
             except BlockingIOError:
                 break
+            if origin[0] == "lo" and origin[2] == PACKET_OUTGOING:  # will come in, too
+                continue
             sec, nsec = struct.unpack("qq", control[0][2])
             packet = parse(frame, sec * 10**9 + nsec)
             if packet:

@@ -32,10 +32,10 @@ NETNS_TESTS += tests/netns/test_frozen.py
 NETNS_TESTS += tests/netns/test_metrics.py
 # Looks at the table, and times.
 NETNS_TESTS += tests/netns/test_sweep.py tests/netns/test_times.py
-NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/compare.py \
-	tests/netns/daemon.py tests/netns/formats.py tests/netns/ipfix_wire.py \
-	tests/netns/lab.py tests/netns/natlab.py tests/netns/recording.py \
-	tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
+NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/captured.py \
+	tests/netns/compare.py tests/netns/daemon.py tests/netns/formats.py \
+	tests/netns/ipfix_wire.py tests/netns/lab.py tests/netns/natlab.py \
+	tests/netns/recording.py tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py
 NETNS_TESTS += tests/netns/test_restart.py
 NETNS_MODULES += tests/netns/fdstore.py

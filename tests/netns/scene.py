@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 
+import captured
 import lab as labs
 import traffic
 from daemon import Daemon, configuration, until
@@ -36,7 +37,7 @@ def main(test):
     """Runs test(lab, directory); prints what went wrong, exits 0 or 1."""
     try:
         with scene() as (lab, tmp):
-            problems = test(lab, tmp) or []
+            problems = (test(lab, tmp) or []) + captured.judge(tmp)
             if problems:
                 raise AssertionError("\n".join(problems))
     except Exception as e:  # a test reports, whatever it was
