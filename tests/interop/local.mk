@@ -7,6 +7,14 @@ IPFIX_MODULES = tests/interop/ipfix_elements.py tests/interop/ipfix_make.py \
 	tests/interop/ipfix_rules.py tests/interop/ipfix_templates.py
 EXTRA_DIST += $(IPFIX_MODULES)
 
+# What the unit tests send.
+if HAVE_CHECK
+if ALL_PLUGINS
+TESTS += tests/interop/test_ipfix_units.py
+endif
+endif
+dist_check_SCRIPTS += tests/interop/test_ipfix_units.py
+
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
 	tests/interop/test_sessions.py

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ipfix_peer.h"
 
+#include "ipfix_keep.h"
+
 #include <arpa/inet.h>
 #include <check.h>
 #include <stdlib.h>
@@ -53,6 +55,9 @@ collect(void *arg)
 			setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		}
 		close(fd);
+		keep_session(p->session[i].bytes, p->session[i].len,
+			     p->session[i].read_max || p->session[i].chunk ? KEEP_TORN
+									   : KEEP_WHOLE);
 		p->finished++;
 	}
 	return NULL;

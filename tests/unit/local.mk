@@ -9,7 +9,8 @@ $(check_PROGRAMS) $(EXTRA_PROGRAMS): libctflow.a libplugins.a
 
 libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/unit/plug.c tests/unit/plug.h \
 	tests/unit/fakes.c tests/unit/fakes_hand.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
-	tests/unit/ipfix_peer.c tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
+	tests/unit/ipfix_keep.c tests/unit/ipfix_keep.h tests/unit/ipfix_peer.c \
+	tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/kept_help.h \
 	tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h

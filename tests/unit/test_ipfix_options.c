@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ipfix_keep.h"
 #include "ipfix_peer.h"
 #include "ipfix_read.h"
 #include "ipfix_walk.h"
@@ -248,7 +249,7 @@ START_TEST(test_sequence_udp)
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &size), 0);
 	p = lossy("udp", ntohs(at.sin_port));
-	while ((n = recv(fd, msg, sizeof(msg), 0)) > 0)
+	while ((n = keep_recv(fd, msg, sizeof(msg))) > 0)
 		walk_bytes(&w, msg, (size_t)n);
 	check_walk(&w);
 	plug_free(p);
