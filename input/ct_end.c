@@ -322,17 +322,24 @@ put_start(const struct ct_fields *f, const struct ct_raw *w, struct ctf_rec *rec
 		put_time(rec, f->start_sec, f->start_usec, raw_num_or(w, R_EVENT_NS, w->rx_ns));
 }
 
-/* What the counters are about began with the flow, or when they were last 0. */
+/*
+ * What the counters are about began with the flow, or when they were last 0;
+ * with the last packet where none came since, for a stretch has no end before
+ * its begin.
+ */
 static void
 put_slice(const struct ct_input *in, const struct ct_raw *w, struct ctf_rec *rec)
 {
 	/* Who does not say when it began is in every sweep. */
-	uint64_t start = raw_num_or(w, R_START, 0);
+	uint64_t start = raw_num_or(w, R_START, 0), last;
 
-	if (in->slice.at_ns && start <= in->slice.upto_ns && !raw_has(w, R_NSID))
-		ctf_put_num(rec, in->f.slice_ns, in->slice.at_ns);
-	else if (start)
+	if (in->slice.at_ns && start <= in->slice.upto_ns && !raw_has(w, R_NSID)) {
+		last = last_packet(&in->t, w, raw_num_or(w, R_STOP, w->rx_ns)).ns;
+		ctf_put_num(rec, in->f.slice_ns,
+			    last < in->slice.at_ns ? last : in->slice.at_ns);
+	} else if (start) {
 		ctf_put_num(rec, in->f.slice_ns, start);
+	}
 }
 
 static void

@@ -116,6 +116,8 @@ static const struct {
 	{ START + SEC, START + SEC, START, START + SEC },
 	/* who does not say when it began is in every sweep */
 	{ START + 900 * SEC, START, 0, START + 900 * SEC },
+	/* no packet since: 20 of 30 s are left at the time of the dump, START + 1000 */
+	{ START + 995 * SEC, START, START, START + 991 * SEC },
 };
 
 START_TEST(slice)
@@ -125,10 +127,12 @@ START_TEST(slice)
 	ck_assert_int_eq(decode(CTF_COUNTERS), 1);
 	ck_assert_uint_eq(rig_num(&rig, "flow.slice.ns"),
 			  slices[_i].slice ? slices[_i].slice : UINT64_MAX);
-	build(slices[_i].start, slices[_i].start + 990 * SEC, -1, 0);
+	/* the end: its last packet was 30 s before */
+	build(slices[_i].start, slices[_i].slice + 30 * SEC, -1, 0);
 	ck_assert_int_eq(rig_decode(&rig, m.p, m.len, NOW, -1), 1);
 	ck_assert_uint_eq(rig_num(&rig, "flow.slice.ns"),
 			  slices[_i].slice ? slices[_i].slice : UINT64_MAX);
+	ck_assert_uint_ge(rig_num(&rig, "flow.last.ns"), slices[_i].slice);
 }
 END_TEST
 
