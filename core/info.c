@@ -168,7 +168,7 @@ info_config(FILE *f, const struct conf *conf, struct global_conf *global,
 {
 	const struct conf_section *sec = conf_find(conf, "global");
 	const struct conf_entry *e = NULL;
-	struct opt_set set = { global_opts, global, NULL };
+	struct opt_set set = { global_opts, global, NULL, NULL };
 
 	fprintf(f, "[global]\n");
 	opt_print(f, &set, 1);

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += libctflow.a
 libctflow_a_SOURCES = core/field.c core/field.h core/builtin_table.h
-libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/opt.c core/opt.h \
+libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/nearest.c \
+	core/nearest.h core/opt.c core/opt.h \
 	core/opt_print.c core/log.c core/log.h core/metrics.c core/metrics.h core/err.c core/fmt.c \
 	core/boot.c core/clock.c core/hash.c
 libctflow_a_SOURCES += core/expr.c core/expr.h core/expr_eval.c core/expr_lex.c core/expr_parse.c \

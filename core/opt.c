@@ -6,9 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "nearest.h"
 #include "opt.h"
 
-#define NEAR_MAX 63u /* longer words resemble nothing */
+#define PRESET "preset" /* the option that chooses other defaults */
 
 struct value { /* one value on its way into a struct */
 	const struct ctf_opt *opt;
@@ -163,23 +164,33 @@ set_bool(const struct value *v)
 	return ret;
 }
 
+/* Which of the choices that is, or -1. */
+static int
+choice(const struct ctf_opt *o, const char *text)
+{
+	const char *s = o->choices;
+	size_t want = strlen(text);
+
+	for (int i = 0;; i++) {
+		size_t len = strcspn(s, "|");
+
+		if (len == want && !strncasecmp(s, text, len))
+			return i;
+		if (!s[len])
+			return -1;
+		s += len + 1;
+	}
+}
+
 static int
 set_enum(const struct value *v)
 {
-	const char *s = v->opt->choices;
-	size_t want = strlen(v->text);
+	int i = choice(v->opt, v->text);
 
-	for (unsigned i = 0;; i++) {
-		size_t len = strcspn(s, "|");
-
-		if (len == want && !strncasecmp(s, v->text, len)) {
-			*(unsigned *)member(v) = i;
-			return 0;
-		}
-		if (!s[len])
-			return refuse(v, "no such choice");
-		s += len + 1;
-	}
+	if (i < 0)
+		return refuse(v, "no such choice");
+	*(unsigned *)member(v) = (unsigned)i;
+	return 0;
 }
 
 static void
@@ -245,83 +256,6 @@ opt_line(const struct conf_section *sec, const char *key)
 	return e ? e->line : sec ? sec->line : 0;
 }
 
-/* Edits (a swap of neighbours is one) that make b of a; la, lb <= NEAR_MAX. */
-static unsigned
-distance(const char *a, size_t la, const char *b, size_t lb)
-{
-	unsigned row[3][NEAR_MAX + 1], *above2 = row[0], *above = row[1], *cur = row[2];
-
-	for (size_t k = 0; k <= lb; k++)
-		above[k] = (unsigned)k;
-	for (size_t i = 1; i <= la; i++) {
-		unsigned *t = above2;
-
-		cur[0] = (unsigned)i;
-		for (size_t k = 1; k <= lb; k++) {
-			bool same = tolower((unsigned char)a[i - 1]) ==
-				    tolower((unsigned char)b[k - 1]);
-			unsigned best = above[k - 1] + !same;
-
-			if (above[k] + 1 < best)
-				best = above[k] + 1;
-			if (cur[k - 1] + 1 < best)
-				best = cur[k - 1] + 1;
-			if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
-			    above2[k - 2] + 1 < best)
-				best = above2[k - 2] + 1;
-			cur[k] = best;
-		}
-		above2 = above;
-		above = cur;
-		cur = t;
-	}
-	return above[lb];
-}
-
-struct nearest {
-	const char *key, *word;
-	unsigned edits; /* fewer than these are near */
-};
-
-static struct nearest
-nearest_to(const char *key)
-{
-	size_t len = strlen(key);
-
-	return (struct nearest){
-		.key = key,
-		.edits = len > NEAR_MAX || len < 2 ? 0
-			 : len < 4                 ? 2
-			 : len < 9                 ? 3
-						   : 4,
-	};
-}
-
-static void
-consider(struct nearest *n, const char *word)
-{
-	size_t len = strlen(word);
-	unsigned edits;
-
-	if (!n->edits || len > NEAR_MAX)
-		return;
-	edits = distance(n->key, strlen(n->key), word, len);
-	if (edits < n->edits && edits < len) {
-		n->edits = edits;
-		n->word = word;
-	}
-}
-
-const char *
-opt_nearest(const char *key, const char *const *words, size_t n)
-{
-	struct nearest near = nearest_to(key);
-
-	for (size_t i = 0; i < n; i++)
-		consider(&near, words[i]);
-	return near.word;
-}
-
 /* A key nobody asked for; one the caller reads itself is none. */
 static void
 foreign_key(const struct opt_set *sets, unsigned n, const struct value *v, const char *key)
@@ -334,16 +268,28 @@ foreign_key(const struct opt_set *sets, unsigned n, const struct value *v, const
 		for (; also && *also; also++) {
 			if (!strcmp(*also, key))
 				return;
-			consider(&near, *also);
+			nearest_consider(&near, *also);
 		}
 		for (const struct ctf_opt *o = sets[i].table; o && o->name; o++)
-			consider(&near, o->name);
+			nearest_consider(&near, o->name);
 	}
 	if (near.word)
 		diag_warn(v->diag, v->file, v->line,
 			  "unknown key \"%.60s\" ignored, is \"%s\" meant?", key, near.word);
 	else
 		diag_warn(v->diag, v->file, v->line, "unknown key \"%.60s\" ignored", key);
+}
+
+/* The option of that name in any of the sets, as what v is about from now on. */
+static bool
+find_any(const struct opt_set *sets, unsigned n, const char *key, struct value *v)
+{
+	v->opt = NULL;
+	for (unsigned i = 0; !v->opt && i < n; i++) {
+		v->opt = opt_find(sets[i].table, key);
+		v->base = sets[i].base;
+	}
+	return v->opt;
 }
 
 static int
@@ -356,12 +302,7 @@ parse_entry(const struct opt_set *sets, unsigned n, const struct conf_section *s
 	conf_warn(e, v->file, v->diag);
 	if (!e->value)
 		return 0;
-	v->opt = NULL;
-	for (unsigned i = 0; !v->opt && i < n; i++) {
-		v->opt = opt_find(sets[i].table, e->key);
-		v->base = sets[i].base;
-	}
-	if (!v->opt) {
+	if (!find_any(sets, n, e->key, v)) {
 		foreign_key(sets, n, v, e->key);
 		return 0;
 	}
@@ -373,6 +314,47 @@ parse_entry(const struct opt_set *sets, unsigned n, const struct conf_section *s
 	}
 	v->text = e->value;
 	return set_value(v);
+}
+
+/* One "key=value" of a preset. */
+static int
+preset_option(const struct opt_set *sets, unsigned n, const char *text, size_t len,
+	      struct value *v)
+{
+	char word[128];
+	char *sign;
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, text);
+	sign = strchr(word, '=');
+	if (sign)
+		*sign = '\0';
+	if (!sign || !find_any(sets, n, word, v)) {
+		diag_error(v->diag, v->file, v->line, "preset: there is no option %s", word);
+		return -EINVAL;
+	}
+	v->text = sign + 1;
+	return set_value(v);
+}
+
+/*
+ * The defaults a preset stands for, before anything else of the section.  A
+ * wrong name is refused like any other value when its turn comes.
+ */
+static int
+parse_preset(const struct opt_set *sets, unsigned n, const struct opt_set *set,
+	     const struct conf_section *sec, struct value *v)
+{
+	const struct conf_entry *e = sec ? conf_next(sec, PRESET, NULL) : NULL;
+	const struct ctf_opt *o = set->presets ? opt_find(set->table, PRESET) : NULL;
+	int which = e && e->value && o ? choice(o, e->value) : -1, ret = 0, r;
+
+	if (which < 0)
+		return 0;
+	v->line = e->line;
+	for (const char *p = set->presets[which]; *(p += strspn(p, " ")); p += strcspn(p, " "))
+		if ((r = preset_option(sets, n, p, strcspn(p, " "), v)) < 0)
+			ret = r;
+	return ret;
 }
 
 /* What must be given stays zero until the section gives it. */
@@ -418,6 +400,9 @@ opt_parse(const struct opt_set *sets, unsigned n, const struct conf_section *sec
 
 	for (unsigned i = 0; ret != -ENOMEM && i < n; i++)
 		if ((r = parse_defaults(&sets[i], diag)) < 0)
+			ret = r;
+	for (unsigned i = 0; ret != -ENOMEM && i < n; i++)
+		if ((r = parse_preset(sets, n, &sets[i], sec, &v)) < 0)
 			ret = r;
 	for (size_t i = 0; ret != -ENOMEM && sec && i < sec->n; i++)
 		if ((r = parse_entry(sets, n, sec, &sec->entry[i], &v)) < 0)

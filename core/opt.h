@@ -19,10 +19,12 @@ struct opt_set {
 	void *base;                  /* the struct the offsets point into, zeroed */
 	const char *const *also;     /* further known keys, NULL at the end; or NULL:
 				    the caller reads them (conf_next()) */
+	const char *const *presets;  /* as in struct ctf_plugin; may be NULL */
 };
 
 /*
- * Defaults first, then the section (NULL: the defaults alone).  Says all that
+ * Defaults first, then what the section's preset says, then the section (NULL:
+ * the defaults alone).  Says all that
  * is wrong.  Returns 0, -EINVAL when there was an error, or -ENOMEM; then the
  * sets hold nothing to free.  name: the section's, for the message that
  * something mandatory is missing.

@@ -35,9 +35,10 @@ inst_sets(struct inst *in, struct opt_set sets[2])
 	unsigned n = 0;
 
 	if (in->plugin->opts)
-		sets[n++] = (struct opt_set){ in->plugin->opts, in->conf, NULL };
+		sets[n++] = (struct opt_set){ in->plugin->opts, in->conf, NULL,
+					      in->plugin->presets };
 	if (in->plugin->role == CTF_OUTPUT)
-		sets[n++] = (struct opt_set){ out_opts, &in->out, NULL };
+		sets[n++] = (struct opt_set){ out_opts, &in->out, NULL, NULL };
 	return n;
 }
 

@@ -47,7 +47,7 @@ static int
 parse_global(struct setup *s, const struct conf_section *global, struct diag *diag)
 {
 	static const char *const also[] = { "plugin", "stack", NULL };
-	struct opt_set set = { global_opts, &s->global, also };
+	struct opt_set set = { global_opts, &s->global, also, NULL };
 	int ret = opt_parse(&set, 1, global, "global", s->conf->file, diag);
 	s->global_parsed = ret == 0;
 	return ret;
@@ -121,7 +121,7 @@ setup_refused(const struct setup *s)
 void
 setup_free(struct setup *s)
 {
-	struct opt_set set = { global_opts, &s->global, NULL };
+	struct opt_set set = { global_opts, &s->global, NULL, NULL };
 
 	graph_free(&s->graph);
 	plan_free(&s->plan);

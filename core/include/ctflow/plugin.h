@@ -336,9 +336,11 @@ enum ctf_sent {
 struct ctf_plugin {
 	uint32_t abi; /* CTF_ABI */
 	enum ctf_role role;
-	const char *name;                      /* "LOGEMU" */
-	const char *doc;                       /* one line */
-	const struct ctf_opt *opts;            /* may be NULL */
+	const char *name;           /* "LOGEMU" */
+	const char *doc;            /* one line */
+	const struct ctf_opt *opts; /* may be NULL */
+	/* For each choice of the enum "preset": other defaults, "key=value key=value". */
+	const char *const *presets;
 	const struct ctf_port *reads, *writes; /* may be NULL */
 	size_t conf_size; /* options: parsed once per id, const after probe() */
 	size_t size;      /* input or filter instance; output: the encoder */
