@@ -16,7 +16,7 @@ enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER }; /* ipfix_conf.send_template */
 struct ipfix_conf {
 	uint64_t oid, port, mtu, refresh, pen, resend;
 	const char *host;
-	unsigned proto, send_template;
+	unsigned preset, proto, send_template;
 };
 
 /* The largest message this output makes: what `mtu` says, or the default. */

@@ -66,7 +66,7 @@ def coverage(dumps, session):
 def test(lab, tmp):
     natlab.build(lab)
     os.mkdir(f"{tmp}/nf")
-    nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf", mtu=512)
+    nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf", mtu=1420)
     tcp, udp = TcpSink(lab, GATEWAY, TCP_PORT), UdpSink(lab, GATEWAY, UDP_PORT, mtu=MTU)
     pen = TcpSink(lab, GATEWAY, PEN_PORT)
     tshark = collectors.Tshark(lab, GATEWAY, {"tcp": TCP_PORT, "udp": UDP_PORT},
@@ -74,7 +74,7 @@ def test(lab, tmp):
     flows = scene.standard(lab, tmp, STACKS, {
         "tcp1": section(TCP_PORT, "tcp"), "udp1": section(UDP_PORT, "udp") + f"mtu={MTU}\n",
         "pen1": section(PEN_PORT, "tcp") + f"pen={PEN}\n",
-        "nf1": section(NFCAPD_PORT, "udp")})
+        "nf1": 'oid=1\nhost="127.0.0.1"\npreset=nfdump\n'})
     tcp.close()
     pen.close()
     said = {"nfcapd": nfcapd.finish(), "tshark": tshark.finish()}
