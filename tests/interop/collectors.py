@@ -39,8 +39,12 @@ def _address(text):
 
 def _row(v, number, address, start, end):
     """A row from the elements a collector shows; missing ones are None."""
-    def first(name, other):
-        return v[name] if name in v else v.get(other)
+    def first(*names):
+        return next((v[n] for n in names if n in v), None)
+
+    def counted(name):
+        total = name.replace("packets", "tpackets").replace("bytes", "tbytes")
+        return number(name) if name in v else number(total) if total in v else None
     proto = number("proto")
     ports = [number(n) for n in ("sport", "dport")] if proto in PORTS else [None, None]
     rsport = number("xdport") if "xdport" in v and ports[1] is not None else ports[1]
@@ -48,8 +52,12 @@ def _row(v, number, address, start, end):
     icmp = divmod(number("icmp"), 256) if "icmp" in v else None
     return Row(proto, address(v["src"]), ports[0], address(v["dst"]), ports[1],
                address(first("xdst", "dst")), rsport, address(first("xsrc", "src")), rdport,
-               number("packets"), number("bytes"), number("rpackets"), number("rbytes"),
-               icmp, None, start, end)
+               *map(counted, ("packets", "bytes", "rpackets", "rbytes")), icmp, None, start, end)
+
+
+def _lives(v):
+    """A record of a flow that goes on: flowEndReason active timeout."""
+    return v.get("reason", "").split(" ")[0] in ("2", "0x02")
 
 
 class Overheard:
@@ -134,12 +142,13 @@ class Tshark:
              "post_nat_destination_ipv6_address": "xdst",
              "post_naptsource_transport_port": "xsport",
              "post_naptdestination_transport_port": "xdport",
-             "abstimestart": "start", "abstimeend": "end"}
+             "abstimestart": "start", "abstimeend": "end", "flow_end_reason": "reason",
+             "permanent_octets": "tbytes", "permanent_packets": "tpackets"}
 
     def __init__(self, lab, ns, ports, path):
         self.path = path
-        self.ports = ports  # {"udp": port, "tcp": port}
-        wanted = " or ".join(f"{k} port {p}" for k, p in ports.items())
+        self.ports = ports  # [("udp", port), ("tcp", port)]
+        wanted = " or ".join(f"{k} port {p}" for k, p in ports)
         log = open(f"{path}.log", "wb")
         self.child = lab.popen(ns, ["tshark", "-i", "lo", "-f", wanted, "-w", path],
                                stdout=log, stderr=log, env=UTC)
@@ -166,17 +175,22 @@ class Tshark:
         return words
 
     def _read(self, *options):
-        decode = [w for k, p in self.ports.items() for w in ("-d", f"{k}.port=={p},cflow")]
+        decode = [w for k, p in self.ports for w in ("-d", f"{k}.port=={p},cflow")]
         return _run("tshark", "-r", self.path, *decode, *options)
 
-    def rows(self, transport):
-        text, _ = self._read("-T", "pdml", "-Y", f"{transport} and cflow")
+    def rows(self, port, lives=False):
+        """What came to a port: of flows that ended, or of such that live."""
+        transport = next(k for k, p in self.ports if p == port)
+        text, _ = self._read("-T", "pdml", "-Y", f"{transport}.dstport == {port} and cflow")
         for packet in ET.fromstring(text).iter("packet"):
             for field in packet.iter("field"):
                 if field.get("show", "").startswith("Flow ") and field.get("name") == "":
-                    yield self._flow(field)
+                    v = self._values(field)
+                    if "src" in v and _lives(v) == lives:  # else an options record
+                        times = [_english(v[k]) if k in v else None for k in ("start", "end")]
+                        yield _row(v, lambda k, v=v: int(v[k], 0), _address, *times)
 
-    def _flow(self, flow):
+    def _values(self, flow):
         v = {}
         for field in flow.iter("field"):
             name = self.NAMES.get(field.get("name", "").replace("cflow.", ""))
@@ -186,7 +200,7 @@ class Tshark:
                 v[name] = field.get("show")
         if "type6" in v:
             v["icmp"] = str(int(v["type6"]) * 256 + int(v["code6"]))
-        return _row(v, lambda k: int(v[k], 0), _address, _english(v["start"]), _english(v["end"]))
+        return v
 
 
 def _english(text):
@@ -202,7 +216,8 @@ class IpfixDump:
             "11": "dport", "225": "xsrc", "281": "xsrc", "226": "xdst", "282": "xdst",
             "227": "xsport", "228": "xdport", "2": "packets", "1": "bytes",
             "29305/2": "rpackets", "29305/1": "rbytes", "32": "icmp", "139": "icmp",
-            "152": "start", "153": "end"}
+            "152": "start", "153": "end", "136": "reason", "86": "tpackets", "85": "tbytes",
+            "29305/86": "rtpackets", "29305/85": "rtbytes"}
     FIELD = re.compile(r"^\s+\(([\d/]+)\)(?: \(S\))?\s+\w+ : (.*)$")
 
     def __init__(self, path):
@@ -221,12 +236,12 @@ class IpfixDump:
 
     def coverage(self):
         """How many options records of what was watched it saw."""
-        return sum("149" in v for v in self._records())
+        return sum("335" in v for v in self._records())
 
-    def rows(self):
+    def rows(self, lives=False):
         for values in self._records():
             v = {new: values[old] for old, new in self.KEYS.items() if old in values}
-            if "149" in values:  # scope of an options record
+            if "src" not in v or _lives(v) != lives:  # else an options record
                 continue
-            times = [_iso(v[k].replace(" ", "T")) for k in ("start", "end")]
+            times = [_iso(v[k].replace(" ", "T")) if k in v else None for k in ("start", "end")]
             yield _row(v, lambda k, v=v: int(v[k]), _address, *times)

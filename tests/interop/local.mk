@@ -17,7 +17,7 @@ dist_check_SCRIPTS += tests/interop/test_ipfix_units.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
-	tests/interop/test_sessions.py
+	tests/interop/test_sessions.py tests/interop/test_templates.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
 endif

@@ -69,7 +69,7 @@ def test(lab, tmp):
     nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf", mtu=1420)
     tcp, udp = TcpSink(lab, GATEWAY, TCP_PORT), UdpSink(lab, GATEWAY, UDP_PORT, mtu=MTU)
     pen = TcpSink(lab, GATEWAY, PEN_PORT)
-    tshark = collectors.Tshark(lab, GATEWAY, {"tcp": TCP_PORT, "udp": UDP_PORT},
+    tshark = collectors.Tshark(lab, GATEWAY, [("tcp", TCP_PORT), ("udp", UDP_PORT)],
                                f"{tmp}/tshark.pcap")
     flows = scene.standard(lab, tmp, STACKS, {
         "tcp1": section(TCP_PORT, "tcp"), "udp1": section(UDP_PORT, "udp") + f"mtu={MTU}\n",
@@ -85,8 +85,8 @@ def test(lab, tmp):
     said |= {f"ipfixDump {t}": d.finish() for t, d in dumps.items()}
     problems = [f"{who} says: {what}" for who, words in said.items() for what in words]
     problems += compare.differences("nfcapd", nfcapd.rows(), flows, nfdump_knows)
-    for t in ("tcp", "udp"):
-        problems += compare.differences(f"tshark {t}", tshark.rows(t), flows, no_mark)
+    for t, port in (("tcp", TCP_PORT), ("udp", UDP_PORT)):
+        problems += compare.differences(f"tshark {t}", tshark.rows(port), flows, no_mark)
     for t, dump in dumps.items():
         problems += compare.differences(f"ipfixDump {t}", dump.rows(), flows, no_mark)
     problems += coverage(dumps, bytes(pen.sessions[0]))

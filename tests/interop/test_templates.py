@@ -1,0 +1,142 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every flow template at every collector, with the values that were sent.
+
+The kernel counts and stamps, does one of both, or neither; flows are told of
+while they live and when they end.  So records of all shapes (IPv4, IPv6, NAT,
+ICMP) and variants arise, over UDP, TCP, and both families.
+"""
+import os
+import shutil
+import socket
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
+
+import collectors  # noqa: E402
+import compare  # noqa: E402
+import ipfix_wire  # noqa: E402
+import lab as labs  # noqa: E402
+import natlab  # noqa: E402
+import scene  # noqa: E402
+import traffic  # noqa: E402
+from daemon import Daemon, configuration, until  # noqa: E402
+from natlab import GATEWAY  # noqa: E402
+from sinks import TcpSink, UdpSink  # noqa: E402
+
+PEN = 32473  # RFC 5612: for examples
+# (acct, timestamp) of the kernel, one after the other
+PHASES = [(1, 1), (1, 0), (0, 1), (0, 0)]
+OUTPUTS = {"tcp": ("127.0.0.1", 4739, f"proto=tcp\npen={PEN}\ninterim=counters\n"),
+           "tcp6": ("::1", 4741, "proto=tcp\ninterim=counters\n"),
+           "udp": ("127.0.0.1", 4740, "proto=udp\nmtu=1400\ninterim=counters\n"),
+           "udp6": ("::1", 4742, f"proto=udp\nmtu=1400\npen={PEN}\ninterim=counters\n")}
+COUNTERS = ("opkts", "obytes", "rpkts", "rbytes")
+LIFE = 4  # seconds without a packet: seen by two sweeps
+
+
+def some(made):
+    """A flow of each shape."""
+    for net, srv in (("10.77.1.", "10.77.2.2"), ("fd77:1::", "fd77:2::2")):
+        for source in (net + "2", net + "3"):  # plain, masqueraded
+            made.udp(source, srv, 5000, [100, 101], [200])
+            made.ping(source, srv, 2, 56)
+
+
+def all_phases(lab):
+    """The traffic; (its flows, acct and timestamp of each)."""
+    made = traffic.Traffic(lab)
+    known = []
+    for acct, timestamp in PHASES:
+        lab.sysctl(GATEWAY, acct=acct, timestamp=timestamp)
+        some(made)
+        known += [(acct, timestamp)] * (len(made.flows) - len(known))
+    flows = made.manifest()
+    return flows, {id(f): k for f, k in zip(flows, known)}
+
+
+def knows(known, uncounted=(None,) * 4, nat66=True):
+    """What a collector can know of a flow; uncounted: what it shows for no counters."""
+    def adapt(flow, row):
+        acct, timestamp = known[id(flow)]
+        row = row._replace(mark=None)
+        if not acct:
+            row = row._replace(**dict(zip(COUNTERS, uncounted)))
+        if not timestamp:
+            row = row._replace(start=None)
+        if not nat66 and flow.family == socket.AF_INET6:
+            row = row._replace(rsrc=row.dst, rdst=row.src)
+        return row
+    return adapt
+
+
+def unused(streams):
+    """Flow templates announced of which no record ever came, by session."""
+    for name, stream in streams.items():
+        reader, used = ipfix_wire.Reader(), set()
+        for message in ipfix_wire.messages(stream):
+            used |= {tid for tid, _ in reader.records(message)}
+        for tid, fields in sorted(reader.templates.items()):
+            # the kernel says when an entry ended, so the last packet is known
+            never = not {e for (_, e), _ in fields} & {153, 157, 323}
+            if tid not in reader.options and tid not in used and not never:
+                yield f"{name}: no record of template {tid}: {fields}"
+
+
+def interim(name, rows, flows, adapt):
+    """All flows were told of while they lived, with what is true at the end."""
+    rows = [r._replace(start=None) for r in set(r._replace(end=None) for r in rows)]
+    return compare.differences(f"{name} interim", rows, flows,
+                               lambda f, r: adapt(f, r)._replace(start=None, end=None))
+
+
+def test(lab, tmp):
+    natlab.build(lab)
+    lab.sysctl(GATEWAY, udp_timeout=LIFE, udp_timeout_stream=LIFE, icmp_timeout=LIFE,
+               icmpv6_timeout=LIFE)
+    os.mkdir(f"{tmp}/nf")
+    nfcapd = collectors.Nfcapd(lab, GATEWAY, 9995, f"{tmp}/nf", mtu=1420)
+    sinks = {name: (UdpSink if "udp" in name else TcpSink)(lab, GATEWAY, port, host)
+             for name, (host, port, _) in OUTPUTS.items()}
+    tshark = collectors.Tshark(lab, GATEWAY, [(name[:3], port) for name, (_, port, _)
+                                              in OUTPUTS.items()], f"{tmp}/tshark.pcap")
+    sections = {name: f'oid=1\nhost="{host}"\nport={port}\n{more}'
+                for name, (host, port, more) in OUTPUTS.items()}
+    sections |= {"nf": 'oid=1\nhost="127.0.0.1"\npreset=nfdump\n',
+                 "ct1": "active_timeout=1\nreap_interval=1\n"}
+    daemon = Daemon(lab, GATEWAY, tmp, configuration(
+        tmp, [f"ct1:NFCT,{name}:IPFIX" for name in [*OUTPUTS, "nf"]], sections)).start()
+    flows, known = all_phases(lab)
+    until("all flows to end", lambda: lab.count(GATEWAY) == 0, step=0.3)
+    daemon.stop()
+    return judge(tmp, sinks, nfcapd, tshark, flows, known)
+
+
+def judge(tmp, sinks, nfcapd, tshark, flows, known):
+    streams = {}
+    for name, sink in sinks.items():
+        sink.close()
+        streams[name] = b"".join(sink.datagrams) if "udp" in name else bytes(sink.sessions[0])
+        with open(f"{tmp}/{name}.ipfix", "wb") as f:
+            f.write(streams[name])
+    dumps = {name: collectors.IpfixDump(f"{tmp}/{name}.ipfix") for name in sinks}
+    said = {"nfcapd": nfcapd.finish(), "tshark": tshark.finish()}
+    said |= {f"ipfixDump {name}": d.finish() for name, d in dumps.items()}
+    problems = [f"{who} says: {what}" for who, words in said.items() for what in words]
+    problems += unused(streams)
+    problems += compare.differences("nfcapd", nfcapd.rows(), flows,
+                                    knows(known, (0, 0, None, None), nat66=False))
+    for name, (_, port, _) in OUTPUTS.items():
+        for who, rows in (("tshark", lambda lives, p=port: tshark.rows(p, lives)),
+                          ("ipfixDump", dumps[name].rows)):
+            problems += compare.differences(f"{who} {name}", rows(False), flows, knows(known))
+            problems += interim(f"{who} {name}", rows(True), flows, knows(known))
+    print(f"{len(flows)} flows at {len(OUTPUTS) + 1} collectors")
+    return problems
+
+
+for tool in ("nfcapd", "nfdump", "tshark", "ipfixDump"):
+    if not shutil.which(tool):
+        labs.skip(f"needs the program {tool}")
+scene.main(test)
