@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ET
 
@@ -52,7 +53,9 @@ def _row(v, number, address, start, end):
     icmp = divmod(number("icmp"), 256) if "icmp" in v else None
     return Row(proto, address(v["src"]), ports[0], address(v["dst"]), ports[1],
                address(first("xdst", "dst")), rsport, address(first("xsrc", "src")), rdport,
-               *map(counted, ("packets", "bytes", "rpackets", "rbytes")), icmp, None, start, end)
+               *map(counted, ("packets", "bytes", "rpackets", "rbytes")), icmp,
+               number("mark") if "mark" in v else None, start, end,
+               zone=number("zone") if "zone" in v else None)
 
 
 def _lives(v):
@@ -85,7 +88,7 @@ class Nfcapd:
             "src6_addr": "src", "dst4_addr": "dst", "dst6_addr": "dst", "src4_xlt_ip": "xsrc",
             "dst4_xlt_ip": "xdst", "src_xlt_port": "xsport", "dst_xlt_port": "xdport",
             "in_packets": "packets", "in_bytes": "bytes", "out_packets": "rpackets",
-            "out_bytes": "rbytes"}
+            "out_bytes": "rbytes", "ingress_vrf": "zone"}
 
     def __init__(self, lab, ns, port, directory, **rules):
         self.dir = directory
@@ -142,7 +145,7 @@ class Tshark:
              "post_nat_destination_ipv6_address": "xdst",
              "post_naptsource_transport_port": "xsport",
              "post_naptdestination_transport_port": "xdport",
-             "abstimestart": "start", "abstimeend": "end", "flow_end_reason": "reason",
+             "ingress_vrfid": "zone", "abstimestart": "start", "abstimeend": "end", "flow_end_reason": "reason",
              "permanent_octets": "tbytes", "permanent_packets": "tpackets"}
 
     def __init__(self, lab, ns, ports, path):
@@ -198,6 +201,8 @@ class Tshark:
                 name = "r" + name
             if name:
                 v[name] = field.get("show")
+            if "(netfilter/iptables project) Type 4:" in field.get("showname", ""):
+                v["mark"] = "0x" + field.get("value")
         if "type6" in v:
             v["icmp"] = str(int(v["type6"]) * 256 + int(v["code6"]))
         return v
@@ -217,8 +222,8 @@ class IpfixDump:
             "227": "xsport", "228": "xdport", "2": "packets", "1": "bytes",
             "29305/2": "rpackets", "29305/1": "rbytes", "32": "icmp", "139": "icmp",
             "152": "start", "153": "end", "136": "reason", "86": "tpackets", "85": "tbytes",
-            "29305/86": "rtpackets", "29305/85": "rtbytes"}
-    FIELD = re.compile(r"^\s+\(([\d/]+)\)(?: \(S\))?\s+\w+ : (.*)$")
+            "29305/86": "rtpackets", "29305/85": "rtbytes", "234": "zone", "21373/4": "mark"}
+    FIELD = re.compile(r"^\s+\(([\d/]+)\)(?: \(S\))?\s+(\w+) : (.*)$")
 
     def __init__(self, path):
         self.path = path
@@ -232,7 +237,13 @@ class IpfixDump:
     def _records(self):
         for record in self.text.split("--- data record ")[1:]:
             matches = map(self.FIELD.match, record.splitlines())
-            yield {m[1]: m[2].strip() for m in matches if m}
+            yield {m[1]: self._swapped(m[3]) if m[1] == "21373/4" and "alien" in m[2]
+                   else m[3].strip() for m in matches if m}
+
+    @staticmethod
+    def _swapped(text):
+        """A number whose type nobody told it: in the order of this machine's octets."""
+        return str(int.from_bytes(int(text).to_bytes(4, sys.byteorder), "big"))
 
     def coverage(self):
         """How many options records of what was watched it saw."""

@@ -39,6 +39,8 @@ LIFE = 4  # seconds without a packet: seen by two sweeps
 def some(made):
     """A flow of each shape."""
     for net, srv in (("10.77.1.", "10.77.2.2"), ("fd77:1::", "fd77:2::2")):
+        made.udp(net + "2", srv, 5001, [77], mark=0x80000042)
+        made.udp(net + "2", srv, 5004, [78], [79])  # zone 7
         for source in (net + "2", net + "3"):  # plain, masqueraded
             made.udp(source, srv, 5000, [100, 101], [200])
             made.ping(source, srv, 2, 56)
@@ -56,11 +58,12 @@ def all_phases(lab):
     return flows, {id(f): k for f, k in zip(flows, known)}
 
 
-def knows(known, uncounted=(None,) * 4, nat66=True):
+def knows(known, uncounted=(None,) * 4, nat66=True, mark=True):
     """What a collector can know of a flow; uncounted: what it shows for no counters."""
     def adapt(flow, row):
         acct, timestamp = known[id(flow)]
-        row = row._replace(mark=None)
+        if not mark:
+            row = row._replace(mark=None)
         if not acct:
             row = row._replace(**dict(zip(COUNTERS, uncounted)))
         if not timestamp:
@@ -82,6 +85,12 @@ def unused(streams):
             never = not {e for (_, e), _ in fields} & {153, 157, 323}
             if tid not in reader.options and tid not in used and not never:
                 yield f"{name}: no record of template {tid}: {fields}"
+
+
+def zones(name, rows):
+    """Only what went to port 5004 was in zone 7."""
+    found = {(r.dport == 5004, r.zone or 0) for r in rows}
+    return [] if found == {(True, 7), (False, 0)} else [f"{name}: (of 5004, zone): {found}"]
 
 
 def interim(name, rows, flows, adapt):
@@ -125,12 +134,14 @@ def judge(tmp, sinks, nfcapd, tshark, flows, known):
     said |= {f"ipfixDump {name}": d.finish() for name, d in dumps.items()}
     problems = [f"{who} says: {what}" for who, words in said.items() for what in words]
     problems += unused(streams)
+    problems += zones("nfcapd", nfcapd.rows())
     problems += compare.differences("nfcapd", nfcapd.rows(), flows,
-                                    knows(known, (0, 0, None, None), nat66=False))
+                                    knows(known, (0, 0, None, None), nat66=False, mark=False))
     for name, (_, port, _) in OUTPUTS.items():
         for who, rows in (("tshark", lambda lives, p=port: tshark.rows(p, lives)),
                           ("ipfixDump", dumps[name].rows)):
             problems += compare.differences(f"{who} {name}", rows(False), flows, knows(known))
+            problems += zones(f"{who} {name}", rows(False))
             problems += interim(f"{who} {name}", rows(True), flows, knows(known))
     print(f"{len(flows)} flows at {len(OUTPUTS) + 1} collectors")
     return problems

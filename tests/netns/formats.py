@@ -14,8 +14,8 @@ import ipfix_wire
 
 FIELDS = "proto src sport dst dport rsrc rsport rdst rdport " \
     "opkts obytes rpkts rbytes icmp mark"
-Row = collections.namedtuple("Row", FIELDS + " start end destroy",
-                             defaults=(None,) * (len(FIELDS.split()) + 3))
+Row = collections.namedtuple("Row", FIELDS + " start end destroy zone",
+                             defaults=(None,) * (len(FIELDS.split()) + 4))
 NAMES = {"TCP": 6, "UDP": 17, "ICMP": 1}
 US, MS = 1000, 1000000
 

@@ -2,14 +2,15 @@
 """Client - NAT gateway - server, in namespaces.
 
 Client addresses ending in 2 are not translated, 3 is masqueraded, 4 gets an
-address and ports of a pool.  Ports 8080/tcp and 5353/udp of the gateway lead
+address and ports of a pool.  Port 5004/udp is in zone 7.  Ports 8080/tcp and 5353/udp of the gateway lead
 to 80 and 53 of the server.
 """
 from lab import Lab
 
 RULES = """
 table inet ctl {
-    chain raw_in { type filter hook prerouting priority raw; iif lo notrack; }
+    chain raw_in { type filter hook prerouting priority raw; iif lo notrack;
+        udp dport 5004 ct zone set 7; udp sport 5004 ct zone set 7; }
     chain raw_out { type filter hook output priority raw; oif lo notrack; }
     chain marks {
         type filter hook prerouting priority mangle;
