@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ipfix.c - finished flows as IPFIX (RFC 7011) to a collector, over UDP or
- * TCP: options, and the encoder.
+ * ipfix.c - finished flows as IPFIX (RFC 7011) to a collector, over UDP,
+ * TCP or TLS: options, and the encoder.
  *
  * A frame is one message.  An observation domain is a stream: `oid` for the
  * own network namespace, `oid` + 1 + nsid for others.  What depends on the
@@ -28,6 +28,7 @@ struct encoder {
 };
 
 #define CONF(m) offsetof(struct ipfix_conf, m)
+#define TLS(m) CONF(tls.m)
 #define REF(m) offsetof(struct encoder, programs.refs.m)
 
 static const struct ctf_opt opts[] = {
@@ -37,14 +38,16 @@ static const struct ctf_opt opts[] = {
 	  "defaults for a collector" },
 	{ "host", CTF_OTEXT, CONF(host), 1, 1024, NULL, NULL,
 	  "collector: name, IPv4 or IPv6 address" },
-	{ "port", CTF_OUINT, CONF(port), 1, 65535, "4739", NULL, "port of the collector" },
-	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp", "transport" },
+	{ "port", CTF_OUINT, CONF(port), 0, 65535, "0", NULL,
+	  "port of the collector; 0 = 4739, with proto=tls 4740" },
+	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp|tls",
+	  "transport; tls: TLS 1.2 or 1.3 over tcp, never without verifying the collector" },
+	TLS_OPTIONS(TLS),
 	{ "resend", CTF_OSIZE, CONF(resend), 0, UINT64_C(1) << 40, "8M", NULL,
-	  "tcp: of what a collector had acknowledged, the last bytes that are sent again after "
-	  "a "
-	  "session that did not end in order; never less than its window" },
+	  "tcp, tls: of what a collector had acknowledged, the last bytes that are sent again "
+	  "after a session that did not end in order; never less than its window" },
 	{ "mtu", CTF_OUINT, CONF(mtu), 0, 65535, "0", NULL,
-	  "largest message in bytes; 0 = 512 over udp, 65535 over tcp" },
+	  "largest message in bytes; 0 = 512 over udp, else 65535" },
 	{ "send_template", CTF_OENUM, CONF(send_template), 0, 0, "once", "once|always|never",
 	  "templates: once a session (udp: and every template_refresh), before each group of "
 	  "messages, or never" },
@@ -235,13 +238,15 @@ CTF_PLUGIN(ipfix) = {
 	.abi = CTF_ABI,
 	.role = CTF_OUTPUT,
 	.name = "IPFIX",
-	.doc = "flows to an IPFIX collector over UDP or TCP",
+	.doc = "flows to an IPFIX collector over UDP, TCP or TLS",
 	.opts = opts,
 	.presets = presets,
 	.reads = reads,
 	.conf_size = sizeof(struct ipfix_conf),
 	.size = sizeof(struct encoder),
 	.sink_size = sizeof(struct ipfix_sink),
+	.probe = ipfix_probe,
+	.unprobe = ipfix_unprobe,
 	.setup = setup,
 	.release = release,
 	.stream = stream,

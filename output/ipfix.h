@@ -5,18 +5,21 @@
 
 #include "ipfix_template.h"
 #include "session.h"
+#include "tls.h"
 
 #define IPFIX_HEADER 16u   /* octets of a message header */
 #define IPFIX_SET 4u       /* octets of a set header */
 #define IPFIX_MTU_MIN 256u /* room for any one record or template, and headers */
 
-enum { IPFIX_UDP, IPFIX_TCP };                  /* ipfix_conf.proto */
+enum { IPFIX_UDP, IPFIX_TCP, IPFIX_TLS };       /* ipfix_conf.proto */
 enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER }; /* ipfix_conf.send_template */
 
 struct ipfix_conf {
 	uint64_t oid, port, mtu, refresh, pen, resend;
 	const char *host;
 	unsigned preset, proto, send_template;
+	struct tls_conf tls;
+	struct tls_files *tls_files; /* by probe(); NULL without TLS */
 };
 
 /* The largest message this output makes: what `mtu` says, or the default. */
@@ -123,7 +126,8 @@ struct ipfix_sink {
 	uint64_t begun; /* the frame partly sent, begun_done > 0 bytes of it */
 	uint32_t begun_done;
 
-	/* TCP */
+	/* TCP, TLS */
+	struct tls *tls; /* NULL: plain */
 	bool has_layout;
 	uint64_t layout; /* of the session */
 	struct session session;
@@ -164,5 +168,21 @@ enum ctf_sent ipfix_tcp_deliver(struct ipfix_sink *, const struct ctf_frame *con
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
 enum ctf_sent ipfix_udp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
+
+/* ---- ipfix_tls.c ------------------------------------------------------------ */
+
+int ipfix_probe(void *conf, struct ctf_ctx *, struct ctf_err *);
+void ipfix_unprobe(void *conf);
+uint16_t ipfix_port(const struct ipfix_conf *);
+/* proto=tcp or tls. */
+static inline bool
+ipfix_is_stream(const struct ipfix_conf *c)
+{
+	return c->proto == IPFIX_TCP || c->proto == IPFIX_TLS;
+}
+/* The session on a socket just connected: 0 or -errno. */
+int ipfix_begin(struct ipfix_sink *, int fd, struct ctf_err *);
+/* In words, why session_...() failed with that. */
+const char *ipfix_reason(const struct ipfix_sink *, int error);
 
 #endif

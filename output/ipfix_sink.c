@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ipfix_sink.c - the session with a collector, for both transports: which
+ * ipfix_sink.c - the session with a collector, for all transports: which
  * templates it knows, how far each observation domain has counted.
  *
  * Nothing outlives a session but the number of the last frame that arrived:
@@ -173,21 +173,22 @@ ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
-	bool tcp = c->proto == IPFIX_TCP;
+	bool tcp = ipfix_is_stream(c);
 	char port[8];
-	int fd;
+	int fd, r;
 
-	snprintf(port, sizeof(port), "%u", (unsigned)c->port & 0xffff);
+	snprintf(port, sizeof(port), "%u", ipfix_port(c));
 	fd = transport_open(s->o.ctx, c->host, port, tcp, err);
-	if (fd < 0) {
-		*ret_err = -fd;
+	r = fd < 0 ? fd : tcp ? ipfix_begin(s, fd, err) : 0;
+	if (r) {
+		if (fd >= 0)
+			close(fd);
+		*ret_err = -r;
 		return -1;
 	}
 	if (!tcp)
 		transport_whole(fd);
 	make_counters(s);
-	if (tcp)
-		session_begin(&s->session, s->o.ctx, fd, c->resend, NULL, NULL);
 	s->fd = fd;
 	s->up = true;
 	s->limit = ipfix_limit(c);
@@ -205,7 +206,7 @@ ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 	enum ctf_sent r;
 
 	s->group++;
-	if (c->proto == IPFIX_TCP)
+	if (ipfix_is_stream(c))
 		r = ipfix_tcp_deliver(s, frames, n, &taken, err);
 	else
 		r = ipfix_udp_deliver(s, frames, n, &taken, err);
@@ -220,7 +221,7 @@ ipfix_settled(void *sink)
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
 
-	return c->proto == IPFIX_TCP ? session_settled(&s->session) : s->settled;
+	return ipfix_is_stream(c) ? session_settled(&s->session) : s->settled;
 }
 
 uint64_t
@@ -229,7 +230,7 @@ ipfix_needed(void *sink)
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
 
-	return c->proto == IPFIX_TCP ? session_needed(&s->session) : s->settled + 1;
+	return ipfix_is_stream(c) ? session_needed(&s->session) : s->settled + 1;
 }
 
 enum ctf_sent
@@ -237,12 +238,10 @@ ipfix_idle(void *sink, struct ctf_err *err)
 {
 	struct ipfix_sink *s = sink;
 	int r = session_peer(&s->session);
-	bool reset = r != -EPIPE;
 
 	if (!r)
 		return CTF_SENT;
-	ctf_fail(err, -r, "the collector closed the connection%s%s", reset ? ": " : "",
-		 reset ? strerror(-r) : "");
+	ctf_fail(err, -r, "connection to the collector lost: %s", ipfix_reason(s, r));
 	return CTF_RETRY;
 }
 
@@ -254,10 +253,11 @@ ipfix_close(void *sink)
 
 	if (!s->up)
 		return;
-	if (c->proto == IPFIX_TCP)
+	if (ipfix_is_stream(c))
 		session_finish(&s->session);
 	else
 		close(s->fd);
+	s->tls = NULL; /* the session has released it */
 	free(s->domain);
 	free(s->announcement);
 	s->domain = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ipfix_tcp.c - messages into a TCP session.
+ * ipfix_tcp.c - messages into a TCP session, with TLS in between or not.
  *
  * A stream that stops inside a message is never continued with anything but
  * the rest of that message; after an error the session is over.
@@ -19,10 +19,9 @@ struct burst {
 };
 
 static enum ctf_sent
-broken(int error, struct ctf_err *err)
+broken(const struct ipfix_sink *s, int error, struct ctf_err *err)
 {
-	ctf_fail(err, -error, "connection to the collector lost: %s",
-		 error == -EPIPE ? "closed by the collector" : strerror(-error));
+	ctf_fail(err, -error, "connection to the collector lost: %s", ipfix_reason(s, error));
 	return CTF_RETRY;
 }
 
@@ -153,7 +152,7 @@ wait_room(struct ipfix_sink *s, struct ctf_err *err)
 		return CTF_AGAIN;
 	if (r == -EAGAIN)
 		return ctf_fail(err, EAGAIN, "the collector takes nothing"), CTF_AGAIN;
-	return r ? broken(r, err) : CTF_SENT;
+	return r ? broken(s, r, err) : CTF_SENT;
 }
 
 enum ctf_sent
@@ -161,7 +160,7 @@ ipfix_tcp_deliver(struct ipfix_sink *s, const struct ctf_frame *const *frames, u
 		  unsigned *ret_taken, struct ctf_err *err)
 {
 	int r = session_peer(&s->session);
-	enum ctf_sent sent = r ? broken(r, err) : CTF_SENT;
+	enum ctf_sent sent = r ? broken(s, r, err) : CTF_SENT;
 	unsigned taken = 0;
 
 	while (taken < n && sent == CTF_SENT) {
@@ -176,7 +175,7 @@ ipfix_tcp_deliver(struct ipfix_sink *s, const struct ctf_frame *const *frames, u
 		wrote = session_sendv(&s->session, b.iov, b.iovs);
 		taken += account(s, frames + taken, &b, wrote > 0 ? (size_t)wrote : 0);
 		if (wrote < 0 && wrote != -EAGAIN && wrote != -EINTR)
-			sent = broken((int)wrote, err);
+			sent = broken(s, (int)wrote, err);
 		else if (wrote < 0 || (size_t)wrote < b.bytes)
 			sent = wait_room(s, err);
 	}

@@ -164,8 +164,9 @@ is_over(const struct session *s)
 static void
 look(struct session *s)
 {
-	uint64_t left = transport_unacked(s->fd);
+	uint64_t left = s->way ? s->way->held(s->io) : 0;
 
+	left += transport_unacked(s->fd);
 	if (!s->tcp && is_over(s))
 		left = s->end == SESSION_FIN ? 0 : s->sent;
 	if (s->finished && left) /* our FIN counts as one */

@@ -34,8 +34,10 @@ struct session_io {
 	 * orderly end, which says that it has read all; else -errno.
 	 */
 	int (*peer)(void *io);
-	/* Bytes put into the socket so far, all that payload taken became. */
+	/* Bytes of the stream that all payload taken so far became, */
 	uint64_t (*wrote)(void *io);
+	/* and those of them that are not in the socket yet; tries to put them there. */
+	uint64_t (*held)(void *io);
 	void (*finish)(void *io);  /* says the end of ours, and shuts the socket for writing */
 	void (*release)(void *io); /* before the socket is closed */
 };

@@ -64,11 +64,13 @@ name_peer(struct tls *t)
 }
 
 static int
-prepare(struct tls *t, SSL_CTX *ctx)
+prepare(struct tls *t, const struct tls_conf *c, struct tls_files *files)
 {
+	SSL_CTX *ctx = tls_files_now(t->ctx, c, files);
 	BIO *b;
 
 	t->ssl = SSL_new(ctx);
+	SSL_CTX_free(ctx);
 	if (!t->ssl)
 		return -ENOMEM;
 	b = tls_bio(t);
@@ -185,7 +187,7 @@ tls_open(struct ctf_ctx *ctx, const struct tls_conf *c, struct tls_files *files,
 	t->fd = fd;
 	snprintf(t->name, sizeof(t->name), "%s", *c->name ? c->name : host);
 	ERR_clear_error();
-	r = prepare(t, tls_files_ctx(files));
+	r = prepare(t, c, files);
 	if (!r)
 		r = shake(t, began + (unsigned)timeout_ms);
 	now = ctf_mono_ms();

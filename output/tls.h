@@ -14,6 +14,8 @@
 
 #include <ctflow/plugin.h>
 
+struct session_io;
+
 struct tls_conf { /* what the options of these names say; "": not given */
 	const char *ca, *cert, *key, *name;
 };
@@ -57,7 +59,12 @@ struct tls_conf { /* what the options of these names say; "": not given */
 
 /* ---- tls_files.c: certificates and keys ---------------------------------------- */
 
-struct tls_files; /* as they were read */
+/*
+ * As they were read, for all sinks.  Before each connection they are read again
+ * if they have changed; should they be unreadable (we may not be root any more)
+ * or wrong by then, the log says so and what was read before goes on being used.
+ */
+struct tls_files;
 
 /*
  * In probe(): reads them, so that what is wrong with them is a mistake in the
@@ -67,13 +74,6 @@ struct tls_files; /* as they were read */
 int tls_files_read(const struct ctf_ctx *, const struct tls_conf *,
 		   struct tls_files **ret_files, struct ctf_err *);
 void tls_files_free(struct tls_files *);
-/*
- * Before a connection: what to use now.  That is `first`, or *own, which is
- * made when the files have changed; should they be unreadable or wrong then,
- * the log says so and what was read before goes on being used.
- */
-struct tls_files *tls_files_now(const struct ctf_ctx *, const struct tls_conf *,
-				struct tls_files *first, struct tls_files **own);
 
 /* ---- tls.c: a session ------------------------------------------------------------ */
 
@@ -94,15 +94,16 @@ void tls_free(struct tls *);
  * on its way: it need not be given again in this session.
  */
 ssize_t tls_sendv(struct tls *, const struct iovec *, size_t n);
-/* Bytes of the TCP stream at the end of which all that was taken has been sent. */
+/* Bytes of the TCP stream that all that was taken became. */
 uint64_t tls_made(const struct tls *);
-/* Of these the bytes not acknowledged by the peer; sends what can be sent. */
-uint64_t tls_unacked(struct tls *);
+/* Of these the bytes that do not fit into the socket yet; sends what fits now. */
+uint64_t tls_held(struct tls *);
 
 /*
  * Is the session alive?  0, -EPIPE after an orderly end that the peer itself
  * has authenticated (close_notify), else -errno: -ECONNABORTED after a mere FIN,
- * which anybody on the way, or the kernel of a peer that was killed, can send.
+ * which anybody on the way, or the kernel of a peer that was killed, can send;
+ * as the answer to our own goodbye it will do.
  * What the peer sends is read and thrown away, tickets and new keys apart.
  */
 int tls_peer(struct tls *);
@@ -110,9 +111,18 @@ int tls_peer(struct tls *);
 const char *tls_reason(const struct tls *);
 
 /*
- * Ends the session: says so to the peer and waits up to wait_ms for its FIN.
- * 0: it has acknowledged and ended in order; -ETIMEDOUT: not yet; else -errno.
+ * Says the end to the peer and shuts the socket for writing; waits up to wait_ms
+ * to get rid of what is held.  0 or -errno.
+ */
+int tls_goodbye(struct tls *, int wait_ms);
+/*
+ * The same if need be, and waits up to wait_ms for the peer's end.  0: its end is
+ * an orderly one, its TCP's as well; -ETIMEDOUT: there is none yet; else -errno.
  */
 int tls_end(struct tls *, int wait_ms);
+
+/* ---- tls_session.c: all that as what stands in a session.h ----------------------- */
+
+extern const struct session_io tls_io;
 
 #endif

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -28,7 +29,8 @@ struct stamp { /* equal: the same file with the same content; all 0: unreadable 
 };
 
 struct tls_files {
-	SSL_CTX *ctx;
+	pthread_mutex_t lock;
+	SSL_CTX *ssl;
 	struct stamp stamp[FILES];
 };
 
@@ -129,12 +131,14 @@ get(const struct ctf_ctx *ctx, const struct tls_conf *c, unsigned which, struct 
 	return wrong(ctx, f, why, err);
 }
 
-/* PEM_read_bio_x() returned NULL: because the file is at its end? */
+/* PEM_read_bio_x() returned NULL: because there is no more of that in the file? */
 static bool
 at_end(void)
 {
 	unsigned long e = ERR_peek_last_error();
 
+	if (ERR_GET_LIB(e) == ERR_LIB_OSSL_DECODER) /* of keys */
+		return ERR_GET_REASON(e) == ERR_R_UNSUPPORTED;
 	return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
 }
 
@@ -283,19 +287,23 @@ new_ctx(void)
 	return ssl;
 }
 
-SSL_CTX *
-tls_files_ctx(struct tls_files *f)
+static int
+make(const struct ctf_ctx *ctx, const struct tls_conf *c, SSL_CTX **ret_ssl,
+     struct ctf_err *err)
 {
-	return f->ctx;
-}
+	SSL_CTX *ssl;
+	int r;
 
-void
-tls_files_free(struct tls_files *f)
-{
-	if (!f)
-		return;
-	SSL_CTX_free(f->ctx);
-	free(f);
+	ERR_clear_error();
+	ssl = new_ctx();
+	r = ssl ? read_all(ctx, c, ssl, err)
+		: ctf_fail(err, ENOMEM, "OpenSSL: %s", tls_why_queue());
+	ERR_clear_error();
+	if (r)
+		SSL_CTX_free(ssl);
+	else
+		*ret_ssl = ssl;
+	return r;
 }
 
 int
@@ -308,53 +316,56 @@ tls_files_read(const struct ctf_ctx *ctx, const struct tls_conf *c,
 	if (!f)
 		return ctf_fail(err, ENOMEM, "no memory");
 	take_stamps(c, f->stamp); /* first: a file that changes meanwhile is read again */
-	ERR_clear_error();
-	f->ctx = new_ctx();
-	r = f->ctx ? read_all(ctx, c, f->ctx, err)
-		   : ctf_fail(err, ENOMEM, "OpenSSL: %s", tls_why_queue());
-	ERR_clear_error();
-	if (r)
-		tls_files_free(f);
-	else
-		*ret_files = f;
-	return r;
+	r = make(ctx, c, &f->ssl, err);
+	if (r) {
+		free(f);
+		return r;
+	}
+	pthread_mutex_init(&f->lock, NULL);
+	*ret_files = f;
+	return 0;
 }
 
-/* The same again, with these stamps. */
-static struct tls_files *
-again(const struct tls_files *f, const struct stamp *stamp)
+void
+tls_files_free(struct tls_files *f)
 {
-	struct tls_files *same = calloc(1, sizeof(*same));
-
-	if (!same)
-		return NULL;
-	SSL_CTX_up_ref(f->ctx);
-	same->ctx = f->ctx;
-	memcpy(same->stamp, stamp, sizeof(same->stamp));
-	return same;
+	if (!f)
+		return;
+	SSL_CTX_free(f->ssl);
+	pthread_mutex_destroy(&f->lock);
+	free(f);
 }
 
-struct tls_files *
-tls_files_now(const struct ctf_ctx *ctx, const struct tls_conf *c, struct tls_files *first,
-	      struct tls_files **own)
+/* They have changed. */
+static void
+renew(const struct ctf_ctx *ctx, const struct tls_conf *c, struct tls_files *f)
 {
-	struct tls_files *now = *own ? *own : first, *next = NULL;
-	struct stamp stamp[FILES];
 	struct ctf_err err = { 0 };
+	SSL_CTX *ssl;
+
+	if (make(ctx, c, &ssl, &err)) {
+		ctf_log(ctx, CTF_WARNING, "%s; what was read before is used", err.msg);
+		return;
+	}
+	ctf_log(ctx, CTF_NOTICE, "certificates and keys have changed and were read again");
+	SSL_CTX_free(f->ssl);
+	f->ssl = ssl;
+}
+
+SSL_CTX *
+tls_files_now(const struct ctf_ctx *ctx, const struct tls_conf *c, struct tls_files *f)
+{
+	struct stamp stamp[FILES];
+	SSL_CTX *ssl;
 
 	take_stamps(c, stamp);
-	if (!memcmp(stamp, now->stamp, sizeof(stamp)))
-		return now;
-	if (tls_files_read(ctx, c, &next, &err)) {
-		ctf_log(ctx, CTF_WARNING, "%s; what was read before is used", err.msg);
-		next = again(now, stamp); /* and said once */
-	} else {
-		ctf_log(ctx, CTF_NOTICE,
-			"certificates and keys have changed and were read anew");
+	pthread_mutex_lock(&f->lock);
+	if (memcmp(stamp, f->stamp, sizeof(stamp)) != 0) {
+		memcpy(f->stamp, stamp, sizeof(stamp)); /* said once, should it fail */
+		renew(ctx, c, f);
 	}
-	if (!next)
-		return now;
-	tls_files_free(*own);
-	*own = next;
-	return next;
+	ssl = f->ssl;
+	SSL_CTX_up_ref(ssl);
+	pthread_mutex_unlock(&f->lock);
+	return ssl;
 }

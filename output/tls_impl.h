@@ -20,6 +20,7 @@ struct tls {
 	int io_errno;       /* of the socket */
 	bool up;            /* the handshake is done */
 	bool torn;          /* something could not be sent */
+	bool ours;          /* the end */
 	bool shut;          /* nothing goes out any more */
 	bool eof;           /* FIN */
 	bool asked, have;   /* for a certificate of ours; there is one */
@@ -32,9 +33,9 @@ struct tls {
 	uint8_t out[TLS_OUT];
 };
 
-/* A context of those files; the reference stays theirs. */
-SSL_CTX *tls_files_ctx(struct tls_files *);
-/* SSL_CTX_set_verify()'s: takes note in tls_doubt of the first thing that is wrong. */
+/* A reference to the context to use now. */
+SSL_CTX *tls_files_now(const struct ctf_ctx *, const struct tls_conf *, struct tls_files *);
+/* SSL_CTX_set_verify()'s: takes note of the first thing that is wrong. */
 int tls_verify(int ok, X509_STORE_CTX *);
 /* SSL_CTX_sess_set_new_cb()'s: a ticket has come. */
 int tls_ticket(SSL *, SSL_SESSION *);

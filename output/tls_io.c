@@ -9,11 +9,9 @@
 #include "tls_impl.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define READS_MAX 16      /* a peer that never stops talking must not keep us */
@@ -269,13 +267,11 @@ tls_made(const struct tls *t)
 }
 
 uint64_t
-tls_unacked(struct tls *t)
+tls_held(struct tls *t)
 {
-	int n = 0;
-
 	if (!t->failed)
 		tls_flush(t);
-	return t->to - t->from + (ioctl(t->fd, SIOCOUTQ, &n) || n < 0 ? 0 : (uint64_t)n);
+	return t->to - t->from;
 }
 
 int
@@ -285,7 +281,11 @@ tls_peer(struct tls *t)
 
 	if (!r)
 		r = tls_flush(t); /* an answer to new keys */
-	return r && !t->failed ? lost(t, r) : r;
+	if (r && !t->failed)
+		r = lost(t, r);
+	if (r == -ECONNABORTED && t->ours)
+		r = t->failed = -EPIPE;
+	return r;
 }
 
 const char *
@@ -294,12 +294,9 @@ tls_reason(const struct tls *t)
 	return *t->why ? t->why : strerror(t->failed ? -t->failed : EPROTO);
 }
 
-/*
- * 0: the peer has ended in order, and its TCP as well.  A mere FIN will do when
- * it answers our own end.
- */
+/* 0: the peer has ended in order, and its TCP as well. */
 static int
-ended(struct tls *t, bool ours)
+ended(struct tls *t)
 {
 	char waste[4096];
 	ssize_t n = 1;
@@ -307,8 +304,6 @@ ended(struct tls *t, bool ours)
 
 	if (t->torn)
 		return -ECONNRESET;
-	if (ours && r == -ECONNABORTED)
-		return 0;
 	if (r != -EPIPE)
 		return r ? r : -EAGAIN;
 	for (unsigned i = 0; i < READS_MAX && n > 0; i++)
@@ -319,25 +314,29 @@ ended(struct tls *t, bool ours)
 }
 
 static int
-await_end(struct tls *t, bool ours, uint64_t end_ms)
+await_end(struct tls *t, uint64_t end_ms)
 {
 	int r;
 
-	while ((r = ended(t, ours)) == -EAGAIN)
+	while ((r = ended(t)) == -EAGAIN)
 		if (tls_wait(t, POLLIN, end_ms))
 			return -ETIMEDOUT;
 	return r;
 }
 
-static int
-say_goodbye(struct tls *t, uint64_t end_ms)
+int
+tls_goodbye(struct tls *t, int wait_ms)
 {
+	uint64_t end = ctf_mono_ms() + (unsigned)wait_ms;
 	int r;
 
+	if (t->shut)
+		return 0;
+	t->ours = !t->failed;
 	ERR_clear_error();
 	SSL_shutdown(t->ssl);
 	while (!(r = tls_flush(t)) && t->from < t->to) {
-		r = tls_wait(t, 0, end_ms);
+		r = tls_wait(t, 0, end);
 		if (r)
 			return r;
 	}
@@ -350,17 +349,15 @@ say_goodbye(struct tls *t, uint64_t end_ms)
 int
 tls_end(struct tls *t, int wait_ms)
 {
-	uint64_t now = ctf_mono_ms(), end = now + (unsigned)wait_ms;
-	bool ours = !t->failed;
 	int r;
 
 	if (t->failed && t->failed != -EPIPE)
 		return t->failed;
-	if (!ours) { /* to one that has gone altogether a goodbye would bring a reset */
-		r = await_end(t, ours, now + BEHIND_MS);
+	if (t->failed) { /* to one that has gone altogether a goodbye would bring a reset */
+		r = await_end(t, ctf_mono_ms() + BEHIND_MS);
 		if (r != -ETIMEDOUT)
 			return r;
 	}
-	r = say_goodbye(t, end);
-	return r ? r : await_end(t, ours, end);
+	r = tls_goodbye(t, wait_ms);
+	return r ? r : await_end(t, ctf_mono_ms() + (unsigned)wait_ms);
 }

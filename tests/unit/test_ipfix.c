@@ -345,7 +345,6 @@ START_TEST(test_options)
 		"oid=0\nhost=\"::1\"\n", /* 0 means no domain */
 		"oid=4294967296\nhost=\"::1\"\n",
 		"oid=1\n", /* no host */
-		BASE "port=0\n",
 		BASE "port=65536\n",
 		BASE "proto=sctp\n",
 		BASE "send_template=sometimes\n",

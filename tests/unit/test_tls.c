@@ -120,11 +120,11 @@ send_all(struct side *s, const uint8_t *p, size_t len)
 }
 
 static void
-await_acked(struct side *s)
+await_sent(struct side *s)
 {
-	for (unsigned i = 0; i < 500 && tls_unacked(s->tls); i++)
+	for (unsigned i = 0; i < 500 && tls_held(s->tls); i++)
 		poll(NULL, 0, 10);
-	ck_assert_uint_eq(tls_unacked(s->tls), 0);
+	ck_assert_uint_eq(tls_held(s->tls), 0);
 }
 
 /* ---- tests ------------------------------------------------------------------------------ */
@@ -145,7 +145,7 @@ transfer(struct tls_server *server, int sndbuf)
 	side_make(&s, server);
 	side_open(&s, server, sndbuf);
 	ck_assert_int_eq(send_all(&s, p, MUCH), 0);
-	await_acked(&s);
+	await_sent(&s);
 	ck_assert_int_eq(tls_peer(s.tls), 0);
 	ck_assert_int_eq(tls_end(s.tls, 2000), 0);
 	close(s.fd);

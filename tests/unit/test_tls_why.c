@@ -189,7 +189,7 @@ START_TEST(test_accepted)
 	} good[] = {
 		{ "DNS:localhost", "localhost", "", "", false, TLS1_2_VERSION, -1 },
 		{ "DNS:localhost", "localhost.", "", "", false, TLS1_3_VERSION, -1 },
-		{ "DNS:*.example", "flows.example", "", "", false, 0, -1 },
+		{ "DNS:*.flows.example", "a.flows.example", "", "", false, 0, -1 },
 		{ "IP:127.0.0.1", "127.0.0.1", "", "", false, 0, -1 },
 		{ "IP:fe80::1", "fe80::1%eth0", "", "", false, 0, -1 },
 		{ "DNS:flows.example", "127.0.0.1", "flows.example", "", false, 0, -1 },
@@ -254,7 +254,7 @@ START_TEST(test_files)
 		{ "tls_key", "foreign.pem", "not the key of the certificate" },
 		{ "tls_key", "encrypted", "passphrase" },
 	};
-	const char *cert = strcmp(bad[_i].option, "tls_key") ? "" : in_dir("ours.pem");
+	const char *cert;
 	char options[400], want[120];
 	struct ctf_err err = { 0 };
 
@@ -265,6 +265,7 @@ START_TEST(test_files)
 	cert_write(in_dir("key.pem"), &ours, "k");
 	write_encrypted(in_dir("encrypted"));
 	ck_assert_int_eq(mkfifo(in_dir("fifo"), 0600), 0);
+	cert = strcmp(bad[_i].option, "tls_key") ? "" : in_dir("ours.pem");
 	snprintf(options, sizeof(options),
 		 "oid=1\nhost=\"localhost\"\nproto=tls\n%s%s%s%s=\"%s/%s\"\n",
 		 *cert ? "tls_cert=\"" : "\n", cert, *cert ? "\"\n" : "", bad[_i].option, dir,
@@ -275,26 +276,49 @@ START_TEST(test_files)
 }
 END_TEST
 
-/* New files are used from the next connection on, wrong ones are not. */
+/*
+ * New files are used from the next connection on; wrong ones, or none, are not,
+ * and what was read before does.
+ */
 START_TEST(test_changed)
 {
 	struct tls_conf conf = { in_dir("ca.pem"), in_dir("own.pem"), "", "" };
-	struct tls_files *first, *own = NULL, *second;
+	static const char *const subjects[] = { "an exporter", "a stranger", "a stranger",
+						"a stranger", "an exporter" };
+	struct tls_files *files;
 	struct ctf_err err = { 0 };
 
 	cert_write(conf.cert, &ours, "ck");
-	ck_assert_int_eq(tls_files_read(ctx(), &conf, &first, &err), 0);
-	ck_assert_ptr_eq(tls_files_now(ctx(), &conf, first, &own), first);
-	cert_write(conf.cert, &foreign, "ckc");
-	second = tls_files_now(ctx(), &conf, first, &own);
-	ck_assert_ptr_ne(second, first);
-	ck_assert_ptr_eq(tls_files_now(ctx(), &conf, first, &own), second);
-	unlink(conf.cert);
-	second = tls_files_now(ctx(), &conf, first, &own);
-	ck_assert_ptr_eq(second, own);
-	ck_assert_ptr_eq(tls_files_now(ctx(), &conf, first, &own), second);
-	tls_files_free(own);
-	tls_files_free(first);
+	ck_assert_int_eq(tls_files_read(ctx(), &conf, &files, &err), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		struct tls_server server = { .tickets = -1, .ask = true };
+		struct tls *tls;
+		char want[40];
+		int fd;
+
+		if (i == 1)
+			cert_write(conf.cert, &foreign, "ckc");
+		else if (i == 2)
+			unit_write(conf.cert, "being written");
+		else if (i == 3)
+			unlink(conf.cert);
+		else if (i == 4)
+			cert_write(conf.cert, &ours, "ck");
+		server.cert = cert_make("a collector", "DNS:localhost", &ca, -DAY, DAY);
+		server_start(&server);
+		fd = server_connect(&server, 0);
+		ck_assert_msg(!tls_open(ctx(), &conf, files, fd, "localhost", 2000, &tls, &err),
+			      "%s", err.msg);
+		tls_end(tls, 1000);
+		tls_free(tls);
+		close(fd);
+		server_join(&server);
+		snprintf(want, sizeof(want), "/CN=%s", subjects[i]);
+		ck_assert_str_eq(server.subject, want);
+		cert_free(&server.cert);
+		server_free(&server);
+	}
+	tls_files_free(files);
 }
 END_TEST
 

@@ -225,6 +225,12 @@ run(void *arg)
 	return NULL;
 }
 
+static int
+accept_any(int ok, X509_STORE_CTX *xs)
+{
+	return 1;
+}
+
 static SSL_CTX *
 make_ctx(const struct tls_server *s)
 {
@@ -239,6 +245,8 @@ make_ctx(const struct tls_server *s)
 		SSL_CTX_set_num_tickets(c, (size_t)s->tickets);
 	if (s->ca.x)
 		X509_STORE_add_cert(SSL_CTX_get_cert_store(c), s->ca.x);
+	if (s->ask)
+		SSL_CTX_set_verify(c, SSL_VERIFY_PEER, accept_any);
 	if (s->demand)
 		SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	return c;

@@ -39,7 +39,7 @@ enum how { READING, BY_NOTIFY, BY_FIN, BY_RESET, REFUSED }; /* our side, seen fr
 struct tls_server {
 	/* to be filled in */
 	struct cert cert, ca; /* ca: of clients */
-	bool demand;          /* a client certificate */
+	bool ask, demand;     /* a client certificate; ask: any will do */
 	int version;          /* the only one it speaks; 0: any */
 	int tickets;          /* -1: as the library likes */
 	enum behaviour behaviour;
