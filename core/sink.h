@@ -51,6 +51,7 @@ struct sink {
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	bool said_down, draining;
+	uint64_t said_why; /* hash of the reason said last */
 	struct log_limit poison_log;
 	struct log_limit missed_log;
 	ctf_counter *delivered, *dropped, *retries, *repeated, *poisoned;

@@ -44,14 +44,17 @@ is_mistake(int err)
 	       err == ENOTDIR || err == EISDIR || err == ENAMETOOLONG || err == EINVAL;
 }
 
-/* The first failure is an error, its repetition is only for debugging. */
+/* A failure is an error, its repetition for the same reason only for debugging. */
 static void
 say_down(struct sink *s, const struct ctf_err *err)
 {
-	enum ctf_level level = s->said_down ? CTF_DEBUG : CTF_ERROR;
+	uint64_t why = ctf_hash(CTF_HASH, err->msg, strlen(err->msg));
+	bool again = s->said_down && s->said_why == why;
+	enum ctf_level level = again ? CTF_DEBUG : CTF_ERROR;
 
 	if (!s->said_down)
 		s->down_since_ms = ctf_mono_ms();
+	s->said_why = why;
 	ctf_log(&s->ctx, level, "%s; trying again in %llu ms", err->msg,
 		(unsigned long long)s->delay_ms);
 	s->said_down = true;

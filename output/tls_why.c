@@ -170,6 +170,10 @@ tls_why_doubt(X509_STORE_CTX *xs, const char *name, char text[TLS_TEXT])
 static void
 alert(int number, bool asked, bool have, char text[TLS_TEXT])
 {
+	/* OpenSSL 3.0 has no words for one of TLS 1.3's */
+	const char *what = number == SSL_AD_CERTIFICATE_REQUIRED
+				   ? "certificate required"
+				   : SSL_alert_desc_string_long(number);
 	const char *hint = "";
 
 	if (number == SSL_AD_PROTOCOL_VERSION)
@@ -178,8 +182,7 @@ alert(int number, bool asked, bool have, char text[TLS_TEXT])
 		hint = "; it demands a client certificate, and tls_cert is not given";
 	else if (asked)
 		hint = "; it does not accept the certificate in tls_cert";
-	snprintf(text, TLS_TEXT, "it refused with the alert '%s'%s",
-		 SSL_alert_desc_string_long(number), hint);
+	snprintf(text, TLS_TEXT, "it refused with the alert '%s'%s", what, hint);
 }
 
 bool

@@ -17,12 +17,13 @@ dist_check_SCRIPTS += tests/interop/test_ipfix_units.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
-	tests/interop/test_sessions.py tests/interop/test_templates.py
+	tests/interop/test_sessions.py tests/interop/test_templates.py \
+	tests/interop/test_tls.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
 endif
 dist_check_SCRIPTS += $(INTEROP_TESTS)
-EXTRA_DIST += tests/interop/collectors.py
+EXTRA_DIST += tests/interop/collectors.py tests/interop/tls_collector.py
 
 # Beside the real ulogd2, where it is installed: part of make soak.
 dist_check_SCRIPTS += tests/interop/test_ulogd2.py
