@@ -139,8 +139,7 @@ marks_grow(struct session *s)
 void
 session_mark(struct session *s, uint64_t number, size_t behind)
 {
-	/* On its way payload becomes other bytes: all of them, to be sure. */
-	uint64_t end = s->way ? s->sent : s->sent - behind;
+	uint64_t end = s->way ? s->way->at(s->io, behind) : s->sent - behind;
 
 	/* Without memory the last mark moves on: its frame settles later. */
 	if (s->marks < s->cap || marks_grow(s))

@@ -36,6 +36,8 @@ struct session_io {
 	int (*peer)(void *io);
 	/* Bytes of the stream that all payload taken so far became, */
 	uint64_t (*wrote)(void *io);
+	/* of these, where what ended `behind` bytes before the end of the last sendv ends, */
+	uint64_t (*at)(void *io, size_t behind);
 	/* and those of them that are not in the socket yet; tries to put them there. */
 	uint64_t (*held)(void *io);
 	void (*finish)(void *io);  /* says the end of ours, and shuts the socket for writing */

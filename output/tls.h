@@ -96,6 +96,8 @@ void tls_free(struct tls *);
 ssize_t tls_sendv(struct tls *, const struct iovec *, size_t n);
 /* Bytes of the TCP stream that all that was taken became. */
 uint64_t tls_made(const struct tls *);
+/* Where of these that byte ends that was `behind` ones before the end of the last call. */
+uint64_t tls_at(const struct tls *, size_t behind);
 /* Of these the bytes that do not fit into the socket yet; sends what fits now. */
 uint64_t tls_held(struct tls *);
 

@@ -16,20 +16,23 @@ struct tls {
 	struct ctf_ctx *ctx;
 	SSL *ssl;
 	BIO_METHOD *method;
-	int fd, failed;     /* -errno that ended it */
-	int io_errno;       /* of the socket */
-	bool up;            /* the handshake is done */
-	bool torn;          /* something could not be sent */
-	bool ours;          /* the end */
-	bool shut;          /* nothing goes out any more */
-	bool eof;           /* FIN */
-	bool asked, have;   /* for a certificate of ours; there is one */
-	bool heard;         /* something after the handshake */
+	int fd, failed;            /* -errno that ended it */
+	int io_errno;              /* of the socket */
+	bool up;                   /* the handshake is done */
+	bool torn;                 /* something could not be sent */
+	bool ours;                 /* the end */
+	bool shut;                 /* nothing goes out any more */
+	bool eof;                  /* FIN */
+	bool asked, have;          /* for a certificate of ours; there is one */
+	bool heard;                /* something after the handshake */
+	uint64_t end[TLS_RECORDS]; /* of the records of the last tls_sendv() */
+	size_t plain[TLS_RECORDS]; /* bytes in them */
+	unsigned records;
 	uint64_t made;      /* bytes put into out */
 	uint32_t from, to;  /* of out: not sent yet */
 	char name[256];     /* whom we want to talk to */
 	char why[TLS_TEXT]; /* it ended, or the certificate is not accepted */
-	uint8_t plain[TLS_RECORD];
+	uint8_t record[TLS_RECORD];
 	uint8_t out[TLS_OUT];
 };
 

@@ -175,7 +175,7 @@ gather(struct tls *t, struct gather *g)
 
 		n = n < left ? n : left;
 		if (n)
-			memcpy(t->plain + len, (const uint8_t *)g->iov->iov_base + g->done, n);
+			memcpy(t->record + len, (const uint8_t *)g->iov->iov_base + g->done, n);
 		len += n;
 		g->done += n;
 		if (g->done < g->iov->iov_len)
@@ -194,7 +194,8 @@ hear(struct tls *t)
 	char waste[4096];
 	size_t n;
 
-	for (unsigned i = 0; i < READS_MAX && !t->failed; i++) {
+	/* what OpenSSL has taken from the socket does not wake us again */
+	for (unsigned i = 0; (i < READS_MAX || SSL_pending(t->ssl)) && !t->failed; i++) {
 		int r;
 
 		ERR_clear_error();
@@ -245,13 +246,16 @@ tls_sendv(struct tls *t, const struct iovec *iov, size_t n)
 		return lost(t, r);
 	if (t->to)
 		return -EAGAIN;
+	t->records = 0;
 	for (unsigned i = 0; i < TLS_RECORDS && (len = gather(t, &g)); i++) {
 		ERR_clear_error();
-		r = SSL_write_ex(t->ssl, t->plain, len, &wrote);
+		r = SSL_write_ex(t->ssl, t->record, len, &wrote);
 		if (!r && !taken)
 			return tls_waits(t, r) ? await_message(t) : tls_broken(t, r);
 		if (!r)
 			break;
+		t->plain[t->records] = wrote;
+		t->end[t->records++] = t->made;
 		taken += wrote;
 	}
 	r = tls_flush(t);
@@ -263,6 +267,18 @@ tls_sendv(struct tls *t, const struct iovec *iov, size_t n)
 uint64_t
 tls_made(const struct tls *t)
 {
+	return t->made;
+}
+
+/* A byte can be read when all of its record is there. */
+uint64_t
+tls_at(const struct tls *t, size_t behind)
+{
+	for (unsigned i = t->records; i; i--) {
+		if (behind < t->plain[i - 1])
+			return t->end[i - 1];
+		behind -= t->plain[i - 1];
+	}
 	return t->made;
 }
 

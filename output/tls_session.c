@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#define END_MS 1000 /* for the FIN behind a close_notify, and for our goodbye */
+#define END_MS 5000 /* for the FIN behind a close_notify, and for our goodbye */
 
 static ssize_t
 sendv(void *io, struct iovec *iov, size_t n)
@@ -41,6 +41,12 @@ wrote(void *io)
 }
 
 static uint64_t
+at(void *io, size_t behind)
+{
+	return tls_at(io, behind);
+}
+
+static uint64_t
 held(void *io)
 {
 	return tls_held(io);
@@ -58,4 +64,4 @@ release(void *io)
 	tls_free(io);
 }
 
-const struct session_io tls_io = { sendv, wants, peer, wrote, held, finish, release };
+const struct session_io tls_io = { sendv, wants, peer, wrote, at, held, finish, release };

@@ -58,7 +58,7 @@ tests_unit_test_stream_reader_LDADD = $(tests_unit_test_stream_LDADD)
 
 # Outputs that may be modules; what is tested is linked in.
 IPFIX_TESTS = tests/unit/test_ipfix tests/unit/test_ipfix_options tests/unit/test_ipfix_tcp \
-	tests/unit/test_ipfix_udp tests/unit/test_tls tests/unit/test_tls_why
+	tests/unit/test_ipfix_udp tests/unit/test_tls tests/unit/test_tls_why tests/unit/test_ipfix_tls
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c tests/unit/ipfix_read.c \
 	tests/unit/ipfix_read.h
 tests_unit_test_ipfix_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
@@ -71,6 +71,9 @@ TLS_LAB = tests/unit/tls_lab.c tests/unit/tls_lab.h
 tests_unit_test_tls_SOURCES = tests/unit/test_tls.c $(TLS_LAB)
 tests_unit_test_tls_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_tls_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_tls_SOURCES = tests/unit/test_ipfix_tls.c $(TLS_LAB)
+tests_unit_test_ipfix_tls_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_tls_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_tls_why_SOURCES = tests/unit/test_tls_why.c $(TLS_LAB)
 tests_unit_test_tls_why_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_tls_why_LDADD = $(LDADD) $(IPFIX_LIBS)

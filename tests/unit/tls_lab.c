@@ -133,7 +133,12 @@ more(struct tls_server *s, SSL *ssl)
 	size_t n, want = s->read_max ? s->read_max - s->len : ROOM - s->len;
 
 	pause_for(s->pause_us);
-	if (!want || !SSL_read_ex(ssl, s->bytes + s->len, want, &n))
+	if (s->quiet_ms && !SSL_has_pending(ssl)) {
+		struct pollfd p = { SSL_get_fd(ssl), POLLIN, 0 };
+
+		s->quiet = !poll(&p, 1, s->quiet_ms);
+	}
+	if (s->quiet || !want || !SSL_read_ex(ssl, s->bytes + s->len, want, &n))
 		return false;
 	s->len += n;
 	if (s->new_keys)
@@ -198,7 +203,7 @@ serve(struct tls_server *s, int fd)
 		X509_free(x);
 		while (more(s, ssl))
 			;
-		if (s->read_max && s->len == s->read_max)
+		if (s->quiet || (s->read_max && s->len == s->read_max))
 			finish(s, ssl, fd);
 		else
 			s->how = ending(ssl, fd);

@@ -43,7 +43,8 @@ struct tls_server {
 	int version;          /* the only one it speaks; 0: any */
 	int tickets;          /* -1: as the library likes */
 	enum behaviour behaviour;
-	size_t read_max; /* plain bytes, then it ends: */
+	size_t read_max; /* plain bytes, then it ends; */
+	int quiet_ms;    /* or when nothing has come for so long: */
 	enum { SAY_GOODBYE, JUST_CLOSE, ABORT, NOTIFY_UNREAD } end;
 	unsigned pause_us; /* before each read */
 	bool new_keys;     /* asks for new keys after each read */
@@ -53,6 +54,7 @@ struct tls_server {
 	/* what came of it; after server_join() */
 	uint8_t *bytes;
 	size_t len;
+	bool quiet;    /* that was why it ended */
 	uint64_t wire; /* bytes of the TCP stream read */
 	enum how how;
 	char name[64]; /* SNI */
