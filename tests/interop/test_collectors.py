@@ -62,8 +62,8 @@ def test(lab, tmp):
     natlab.build(lab)
     os.mkdir(f"{tmp}/nf")
     nfcapd = collectors.Nfcapd(lab, GATEWAY, NFCAPD_PORT, f"{tmp}/nf", mtu=1420)
-    tcp, udp = TcpSink(lab, GATEWAY, TCP_PORT), UdpSink(lab, GATEWAY, UDP_PORT, mtu=MTU)
-    pen = TcpSink(lab, GATEWAY, PEN_PORT)
+    tcp, pen = (TcpSink(lab, GATEWAY, port, whole=True) for port in (TCP_PORT, PEN_PORT))
+    udp = UdpSink(lab, GATEWAY, UDP_PORT, mtu=MTU, whole=True)
     tshark = collectors.Tshark(lab, GATEWAY, [("tcp", TCP_PORT), ("udp", UDP_PORT)],
                                f"{tmp}/tshark.pcap")
     flows = scene.standard(lab, tmp, STACKS, {

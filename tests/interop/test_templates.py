@@ -106,7 +106,7 @@ def test(lab, tmp):
                icmpv6_timeout=LIFE)
     os.mkdir(f"{tmp}/nf")
     nfcapd = collectors.Nfcapd(lab, GATEWAY, 9995, f"{tmp}/nf", mtu=1420)
-    sinks = {name: (UdpSink if "udp" in name else TcpSink)(lab, GATEWAY, port, host)
+    sinks = {name: (UdpSink if "udp" in name else TcpSink)(lab, GATEWAY, port, host, whole=True)
              for name, (host, port, _) in OUTPUTS.items()}
     tshark = collectors.Tshark(lab, GATEWAY, [(name[:3], port) for name, (_, port, _)
                                               in OUTPUTS.items()], f"{tmp}/tshark.pcap")
