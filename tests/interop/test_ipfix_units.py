@@ -27,7 +27,7 @@ def judge(path):
     with open(path, "rb") as f:
         data = f.read()
     if kind != "timed":
-        return Checker("tcp").stream(data, torn=kind == "torn")
+        return Checker("file" if kind == "file" else "tcp").stream(data, torn=kind == "torn")
     checker = Checker("udp", slack=1)
     for time, datagram in datagrams(data):
         checker.message(datagram, time)

@@ -39,12 +39,12 @@ file(const char *kind, unsigned number, const char *mode)
 void
 keep_session(const void *bytes, size_t len, enum keep how)
 {
+	static const char *const kind[] = { "tcp", "torn", "file" };
 	struct timespec t;
 	FILE *f;
 
 	clock_gettime(CLOCK_MONOTONIC, &t); /* tells the sessions of a test apart */
-	f = file(how == KEEP_TORN ? "torn" : "tcp",
-		 (unsigned)(t.tv_sec * 1000000000 + t.tv_nsec), "wx");
+	f = file(kind[how], (unsigned)(t.tv_sec * 1000000000 + t.tv_nsec), "wx");
 	if (!f)
 		return;
 	ck_assert_uint_eq(fwrite(bytes, 1, len, f), len);

@@ -10,10 +10,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Whether a session that ends inside a message is the test's own doing. */
-enum keep { KEEP_WHOLE, KEEP_TORN };
+enum keep {
+	KEEP_WHOLE, /* a TCP session */
+	KEEP_TORN,  /* the test lets it end, maybe inside a message */
+	KEEP_FILE,  /* a file of RFC 5655 */
+};
 
-/* The bytes of one TCP session. */
+/* The bytes of one session or file. */
 void keep_session(const void *bytes, size_t len, enum keep);
 /* recv() of a datagram; each sender's are a session. */
 ssize_t keep_recv(int fd, void *buf, size_t cap);
