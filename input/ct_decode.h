@@ -10,6 +10,7 @@
 #define CT_DECODE_H
 
 #include <ctflow/plugin.h>
+#include "ct_times.h"
 
 struct ct_fields { /* where the fields go; one slot each, see ct_ports */
 	ctf_ref orig_saddr, orig_daddr, orig_proto, orig_sport, orig_dport;
@@ -33,34 +34,6 @@ struct ct_fields { /* where the fields go; one slot each, see ct_ports */
 	ctf_ref orig_gre_skey, orig_gre_dkey, reply_gre_skey, reply_gre_dkey;
 	ctf_ref master_saddr, master_daddr, master_proto, master_sport, master_dport;
 };
-
-/* ---- timeouts, as the kernel of the flows had them ----------------------- */
-
-#define CT_TIMES 40u
-
-#define CT_POLICIES 16u
-
-struct ct_policy { /* rules may give flows of this protocol other timeouts */
-	uint8_t proto;
-	uint32_t min, max; /* seconds */
-};
-
-struct ct_times {
-	uint32_t sec[CT_TIMES]; /* as ct_time_names */
-	unsigned npolicies;
-	struct ct_policy policy[CT_POLICIES]; /* one per protocol */
-};
-
-struct ct_time_name {
-	const char *sysctl; /* file below /proc/sys/net/netfilter/; ends with NULL */
-	uint32_t dflt;      /* seconds */
-};
-extern const struct ct_time_name ct_time_names[];
-
-void ct_times_default(struct ct_times *);
-/* 0, or -ENOENT: no timeout of that name. */
-int ct_times_set(struct ct_times *, const char *sysctl, unsigned seconds);
-void ct_times_policy(struct ct_times *, const struct ct_policy *);
 
 /* ---- decoding ------------------------------------------------------------- */
 

@@ -6,7 +6,6 @@
  * follows from protocol and final state, so the last packet can be worked out:
  * what the entry had left, less the timeout, before it was destroyed.
  */
-#include <errno.h>
 #include <netinet/in.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_conntrack_sctp.h>
@@ -16,189 +15,15 @@
 
 #define NS_PER_SEC UINT64_C(1000000000)
 #define NS_PER_MSEC UINT64_C(1000000)
-/* Timeouts run in ticks of up to 10 ms, time stamps do not. */
-#define TICKS_NS (20 * NS_PER_MSEC)
 
 #define REASON_IDLE 1 /* IPFIX flowEndReason */
 #define REASON_ACTIVE 2
 #define REASON_ENDED 3
 #define REASON_FORCED 4
 
-#define STATUS_UNTIMED (IPS_FIXED_TIMEOUT | IPS_OFFLOAD | IPS_HW_OFFLOAD)
-#define SYN_SENT2_SEC 120u /* no sysctl */
 /* DCCP's states are not in the kernel's exported headers. */
 #define DCCP_CLOSING 6
 #define DCCP_TIMEWAIT 7
-
-enum { /* index in ct_times.sec; of states: from state 1 on */
-       TM_TCP = 0,
-       TM_TCP_RETRANS = TM_TCP + 8,
-       TM_TCP_UNACK,
-       TM_UDP,
-       TM_UDP_STREAM,
-       TM_ICMP,
-       TM_ICMPV6,
-       TM_GRE,
-       TM_GRE_STREAM,
-       TM_GENERIC,
-       TM_SCTP,
-       TM_DCCP = TM_SCTP + 9,
-       TM_N = TM_DCCP + 7
-};
-_Static_assert(TM_N <= CT_TIMES, "room in struct ct_times");
-
-const struct ct_time_name ct_time_names[] = {
-	{ "nf_conntrack_tcp_timeout_syn_sent", 120 },
-	{ "nf_conntrack_tcp_timeout_syn_recv", 60 },
-	{ "nf_conntrack_tcp_timeout_established", 432000 },
-	{ "nf_conntrack_tcp_timeout_fin_wait", 120 },
-	{ "nf_conntrack_tcp_timeout_close_wait", 60 },
-	{ "nf_conntrack_tcp_timeout_last_ack", 30 },
-	{ "nf_conntrack_tcp_timeout_time_wait", 120 },
-	{ "nf_conntrack_tcp_timeout_close", 10 },
-	{ "nf_conntrack_tcp_timeout_max_retrans", 300 },
-	{ "nf_conntrack_tcp_timeout_unacknowledged", 300 },
-	{ "nf_conntrack_udp_timeout", 30 },
-	{ "nf_conntrack_udp_timeout_stream", 120 },
-	{ "nf_conntrack_icmp_timeout", 30 },
-	{ "nf_conntrack_icmpv6_timeout", 30 },
-	{ "nf_conntrack_gre_timeout", 30 },
-	{ "nf_conntrack_gre_timeout_stream", 180 },
-	{ "nf_conntrack_generic_timeout", 600 },
-	{ "nf_conntrack_sctp_timeout_closed", 10 },
-	{ "nf_conntrack_sctp_timeout_cookie_wait", 3 },
-	{ "nf_conntrack_sctp_timeout_cookie_echoed", 3 },
-	{ "nf_conntrack_sctp_timeout_established", 210 },
-	{ "nf_conntrack_sctp_timeout_shutdown_sent", 3 },
-	{ "nf_conntrack_sctp_timeout_shutdown_recd", 3 },
-	{ "nf_conntrack_sctp_timeout_shutdown_ack_sent", 3 },
-	{ "nf_conntrack_sctp_timeout_heartbeat_sent", 30 },
-	{ "nf_conntrack_sctp_timeout_heartbeat_acked", 210 },
-	{ "nf_conntrack_dccp_timeout_request", 240 },
-	{ "nf_conntrack_dccp_timeout_respond", 480 },
-	{ "nf_conntrack_dccp_timeout_partopen", 480 },
-	{ "nf_conntrack_dccp_timeout_open", 43200 },
-	{ "nf_conntrack_dccp_timeout_closereq", 64 },
-	{ "nf_conntrack_dccp_timeout_closing", 64 },
-	{ "nf_conntrack_dccp_timeout_timewait", 240 },
-	{ NULL, 0 },
-};
-_Static_assert(sizeof(ct_time_names) / sizeof(*ct_time_names) == TM_N + 1, "one name each");
-
-void
-ct_times_default(struct ct_times *t)
-{
-	for (unsigned i = 0; i < TM_N; i++)
-		t->sec[i] = ct_time_names[i].dflt;
-	t->npolicies = 0;
-}
-
-int
-ct_times_set(struct ct_times *t, const char *sysctl, unsigned seconds)
-{
-	for (unsigned i = 0; i < TM_N; i++) {
-		if (strcmp(ct_time_names[i].sysctl, sysctl) == 0) {
-			t->sec[i] = seconds;
-			return 0;
-		}
-	}
-	return -ENOENT;
-}
-
-void
-ct_times_policy(struct ct_times *t, const struct ct_policy *p)
-{
-	unsigned i = 0;
-
-	while (i < t->npolicies && t->policy[i].proto != p->proto)
-		i++;
-	if (i == CT_POLICIES)
-		return; /* more protocols than conntrack knows */
-	if (i == t->npolicies) {
-		t->policy[t->npolicies++] = *p;
-		return;
-	}
-	if (t->policy[i].min > p->min)
-		t->policy[i].min = p->min;
-	if (t->policy[i].max < p->max)
-		t->policy[i].max = p->max;
-}
-
-/* The timeout in force lies in [min, max] seconds; 0 0: not known. */
-struct span {
-	uint32_t min, max;
-};
-
-static struct span
-exactly(uint32_t sec)
-{
-	return (struct span){ sec, sec };
-}
-
-static struct span
-by_state(const struct ct_times *t, unsigned first, uint64_t state, unsigned n)
-{
-	return exactly(state >= 1 && state <= n ? t->sec[first + state - 1] : 0);
-}
-
-/* Retransmissions and unacknowledged data shorten it, and leave no trace. */
-static struct span
-tcp_span(const struct ct_times *t, uint64_t state)
-{
-	struct span s = state == TCP_CONNTRACK_SYN_SENT2 ? exactly(SYN_SENT2_SEC)
-							 : by_state(t, TM_TCP, state, 8);
-
-	if (s.min > t->sec[TM_TCP_RETRANS])
-		s.min = t->sec[TM_TCP_RETRANS];
-	if (s.min > t->sec[TM_TCP_UNACK])
-		s.min = t->sec[TM_TCP_UNACK];
-	return s;
-}
-
-/* By the settings, which hold unless a rule says otherwise. */
-static struct span
-usual_timeout(const struct ct_times *t, const struct ct_raw *w)
-{
-	bool assured = raw_num_or(w, R_STATUS, 0) & IPS_ASSURED;
-
-	switch (w->v[R_ORIG + T_PROTO].val.u) {
-	case IPPROTO_TCP:
-		return tcp_span(t, raw_num_or(w, R_TCP_STATE, 0));
-	case IPPROTO_UDP:
-	case IPPROTO_UDPLITE:
-		return exactly(t->sec[assured ? TM_UDP_STREAM : TM_UDP]);
-	case IPPROTO_ICMP:
-		return exactly(t->sec[TM_ICMP]);
-	case IPPROTO_ICMPV6:
-		return exactly(t->sec[TM_ICMPV6]);
-	case IPPROTO_GRE:
-		return exactly(t->sec[assured ? TM_GRE_STREAM : TM_GRE]);
-	case IPPROTO_SCTP:
-		return by_state(t, TM_SCTP, raw_num_or(w, R_SCTP_STATE, 0), 9);
-	case IPPROTO_DCCP:
-		return by_state(t, TM_DCCP, raw_num_or(w, R_DCCP_STATE, 0), 7);
-	}
-	return exactly(t->sec[TM_GENERIC]);
-}
-
-static struct span
-timeout_of(const struct ct_times *t, const struct ct_raw *w)
-{
-	struct span s;
-
-	if (raw_num_or(w, R_STATUS, 0) & STATUS_UNTIMED || !raw_has(w, R_ORIG + T_PROTO))
-		return exactly(0);
-	s = usual_timeout(t, w);
-	for (unsigned i = 0; s.max && i < t->npolicies; i++) {
-		const struct ct_policy *p = &t->policy[i];
-
-		if (p->proto != w->v[R_ORIG + T_PROTO].val.u)
-			continue;
-		s.min = s.min < p->min ? s.min : p->min;
-		s.max = s.max > p->max ? s.max : p->max;
-	}
-	return s;
-}
 
 struct last { /* the last packet was at ns, or (!exact) not later */
 	uint64_t ns;
@@ -216,9 +41,9 @@ before(uint64_t ns, uint64_t sec)
  * how exactly the kernel tells, so the last packet was before the end of it.
  */
 static struct last
-last_of_living(const struct ct_raw *w, struct span s, uint64_t stop, uint64_t left)
+last_of_living(const struct ct_raw *w, struct ct_span s, uint64_t stop, uint64_t left)
 {
-	uint64_t sec = left > s.min ? s.max : s.min, ns;
+	uint64_t sec = left <= s.min ? s.min : s.between ? left : s.max, ns;
 
 	/* A RST that answers a SYN ends the entry at once. */
 	if (left > s.max)
@@ -232,10 +57,12 @@ static struct last
 last_packet(const struct ct_times *t, const struct ct_raw *w, uint64_t stop)
 {
 	/* Other namespaces have timeouts of their own, which we do not know. */
-	struct span s = raw_has(w, R_NSID) ? exactly(0) : timeout_of(t, w);
+	struct ct_span s = { 0, 0, false };
 	struct last l = { stop, false };
 	uint64_t start = raw_num_or(w, R_START, 0);
 
+	if (!raw_has(w, R_NSID))
+		s = ct_timeout(t, w, stop);
 	if (s.max && raw_has(w, R_TIMEOUT))
 		l = last_of_living(w, s, stop, w->v[R_TIMEOUT].val.u);
 	else if (s.max && !raw_has(w, R_PORTID) &&
@@ -244,7 +71,7 @@ last_packet(const struct ct_times *t, const struct ct_raw *w, uint64_t stop)
 	if (l.ns >= start)
 		return l;
 	/* Before the first packet: by the clocks' grain, or the timeout was another. */
-	if (start - l.ns <= TICKS_NS && (l.exact || raw_has(w, R_TIMEOUT)))
+	if (start - l.ns <= CT_TICKS_NS && (l.exact || raw_has(w, R_TIMEOUT)))
 		l.ns = start;
 	else
 		l = (struct last){ stop > start ? stop : start, false };

@@ -128,6 +128,16 @@ raw_at(const struct ct_raw *w)
 	return ns < w->rx_ns ? ns : w->rx_ns;
 }
 
+/* Timeouts run in ticks of up to 10 ms, time stamps do not. */
+#define CT_TICKS_NS (20 * UINT64_C(1000000))
+
+struct ct_span {           /* seconds; 0 0: not known */
+	uint32_t min, max; /* either of them, */
+	bool between;      /* or anything in between */
+};
+
+/* ct_times.c: the timeout in force when the entry had its last packet. */
+struct ct_span ct_timeout(const struct ct_times *, const struct ct_raw *, uint64_t stop);
 /* Who the flow is, of a DESTROY. */
 void ct_ident(struct ct_ident *, const struct ct_raw *);
 /* The computed fields of a record: start, end, last packet, reason. */

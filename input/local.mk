@@ -1,7 +1,7 @@
 # One word per plugin (build-aux/plugins.sh).
 input_PLUGINS = nfct replay
 ct_files = input/ct_decode.c input/ct_decode.h input/ct_attr.c input/ct_attr.h \
-	input/ct_shape.c input/ct_shape.h input/ct_end.c input/ct_ident.c input/ct_entry.c input/ct_plan.c input/ct_raw.h \
+	input/ct_shape.c input/ct_shape.h input/ct_end.c input/ct_times.c input/ct_times.h input/ct_ident.c input/ct_entry.c input/ct_plan.c input/ct_raw.h \
 	input/pcap.c input/pcap.h
 nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c \
 	input/nfct_sock.h input/nfct_req.c input/nfct_diag.c input/nfct_diag.h \
@@ -23,4 +23,5 @@ nfct_libs = $(MNL_LIBS)
 replay_common = $(ct_files)
 
 libplugins_a_SOURCES += $(ct_files)
-nfct_files += input/nfct_policy.c input/nfct_outage.c input/nfct_outage.h
+nfct_files += input/nfct_policy.c input/nfct_outage.c input/nfct_outage.h \
+	input/nfct_times.c input/nfct_times.h

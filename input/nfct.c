@@ -147,6 +147,7 @@ nfct_setup(void *self, struct ctf_err *err)
 	s->fd = s->req.fd = s->diag = s->clock.fd = s->probe.fd = -1;
 	nfct_guard_init(&s->guard);
 	s->in.flow_end = nfct_conf(s)->flow_end;
+	nfct_times_init(s);
 	nfct_host_init(s);
 	nfct_cover_init(s);
 	r = choose_groups(s, err);
@@ -356,6 +357,7 @@ nfct_read(void *self, struct ctf_batch *b)
 
 	if (__builtin_expect(s->outage.pending, 0))
 		(void)nfct_outage_look(s);
+	nfct_times_look(s, now);
 	r = read_all(s, b, now, &t);
 	nfct_guard_beat(&s->guard, now, r == CTF_READ_IDLE);
 	s->read_ns = now;

@@ -20,6 +20,7 @@
 #include "nfct_stats.h"
 #include "nfct_sweep.h"
 #include "nfct_sysctl.h"
+#include "nfct_times.h"
 #include "nfct_valve.h"
 #include "pcap.h"
 #include "ticker.h"
@@ -74,6 +75,7 @@ struct nfct {
 	struct nfct_valve valve;
 	struct nfct_guard guard;
 	struct nfct_outage outage;
+	struct nfct_times times;
 	struct nfct_hand hand;
 	struct nfct_sweep sweep;
 	struct nfct_repeat repeat;
@@ -117,6 +119,15 @@ static inline bool
 nfct_keeps(const struct nfct *s)
 {
 	return nfct_conf(s)->reliable && s->mask & CTF_DESTROY;
+}
+
+/* Before anything is read that an end may be worked out from. */
+static inline void
+nfct_times_look(struct nfct *s, uint64_t now)
+{
+	/* the clock may have been set back */
+	if (__builtin_expect(now - s->times.look_ns >= NFCT_TIMES_LOOK, 0))
+		nfct_times_now(s, now);
 }
 
 /* nfct_start.c */

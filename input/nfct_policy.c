@@ -143,9 +143,9 @@ read_objects(struct nfct *s, const struct source *src, struct ct_times *times)
 }
 
 void
-nfct_policy_read(struct nfct *s)
+nfct_policy_read(struct nfct *s, struct ct_times *t)
 {
-	struct ct_times fresh = s->in.t;
+	struct ct_times fresh = *t;
 	bool asked = true;
 
 	fresh.npolicies = 0;
@@ -158,5 +158,5 @@ nfct_policy_read(struct nfct *s)
 			asked = false;
 	}
 	if (asked) /* else what was known of them still holds */
-		s->in.t = fresh;
+		*t = fresh;
 }

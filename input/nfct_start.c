@@ -26,15 +26,6 @@ say_alive(const struct nfct *s)
 		ctf_alive(nfct_ctx(s));
 }
 
-/* They may be changed at any time; those of another namespace we can't see. */
-static void
-read_timeouts(struct nfct *s)
-{
-	if (!s->ns.path[0])
-		nfct_sysctl_times(&s->in.t);
-	nfct_policy_read(s);
-}
-
 static void
 slow_tick(struct nfct *s)
 {
@@ -52,10 +43,9 @@ slow_tick(struct nfct *s)
 	if (s->mask & CTF_DESTROY && !s->left)
 		nfct_repeat_look(s, ctf_now());
 	nfct_cover_tick(s, beat);
-	if (beat) {
+	nfct_times_look(s, ctf_now());
+	if (beat)
 		say_alive(s);
-		read_timeouts(s);
-	}
 }
 
 static void
@@ -141,7 +131,6 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	if (r < 0)
 		return r;
 	nfct_sysctl_apply(nfct_ctx(s), c->sysctl, s->ns.path, &s->sys);
-	nfct_sysctl_times(&s->in.t);
 	nfct_cover_open(s);
 	nfct_host_open(s);
 	r = open_events(s, err);
@@ -151,7 +140,10 @@ start_inside(struct nfct *s, struct ctf_err *err)
 	nfct_stats_start(s);
 	if (nfct_repeat_start(s, fill.max) < 0)
 		return ctf_fail(err, ENOMEM, "no memory");
-	return nfct_sweep_open(s, err);
+	r = nfct_sweep_open(s, err);
+	if (r == 0 && nfct_times_open(s) < 0)
+		return ctf_fail(err, ENOMEM, "no memory");
+	return r;
 }
 
 static int
@@ -220,6 +212,7 @@ close_all(struct nfct *s)
 	nfct_stats_stop(s);
 	nfct_host_close(s);
 	nfct_cover_close(s);
+	nfct_times_close(s);
 	s->record = NULL;
 }
 
@@ -259,6 +252,8 @@ nfct_start(void *self, struct ctf_err *err)
 	}
 	s->in.shapes = ct_shapes_new();
 	ct_prepare(&s->in);
+	if (r == 0)
+		r = nfct_times_start(s);
 	if (r == 0)
 		r = nfct_ns_start(s);
 	if (r == 0)

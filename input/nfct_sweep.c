@@ -366,16 +366,12 @@ nfct_sweep_open(struct nfct *s, struct ctf_err *err)
 {
 	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	struct nfct_sweep *w = &s->sweep;
-	int r;
 
 	w->fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_NETFILTER);
 	if (w->fd < 0 || bind(w->fd, (struct sockaddr *)&any, sizeof(any)) < 0)
 		return ctf_fail(err, errno, "no netlink socket: %s", strerror(errno));
 	w->bound_ns = ctf_now();
-	r = nfct_ask_open(s, err);
-	if (r == 0)
-		nfct_policy_read(s);
-	return r;
+	return nfct_ask_open(s, err);
 }
 
 int

@@ -69,8 +69,6 @@ int nfct_sweep_open(struct nfct *s, struct ctf_err *err);
 int nfct_sweep_start(struct nfct *s, struct ctf_err *err);
 /* No more of it; one that is under way remains incomplete. */
 void nfct_sweep_stop(struct nfct *s);
-/* nfct_policy.c: timeouts that rules give, as they are now; uses the same socket. */
-void nfct_policy_read(struct nfct *s);
 /* SIGUSR2 */
 void nfct_sweep_show(void *self);
 

@@ -39,16 +39,21 @@ read_number(int fd)
 	return end == text || value < 0 ? -ERANGE : value;
 }
 
-/* The value, or -errno. */
+/* The value, or -errno, also that of open(). */
 static long
-read_setting(const char *name)
+read_and_close(int fd)
 {
-	int fd = open_setting(name, O_RDONLY);
 	long value = fd < 0 ? -errno : read_number(fd);
 
 	if (fd >= 0)
 		close(fd);
 	return value;
+}
+
+static long
+read_setting(const char *name)
+{
+	return read_and_close(open_setting(name, O_RDONLY));
 }
 
 static int
@@ -237,14 +242,8 @@ nfct_setcap(char *text, size_t size, const char *caps)
 	return text;
 }
 
-void
-nfct_sysctl_times(struct ct_times *t)
+long
+nfct_sysctl_at(int dir, const char *name)
 {
-	ct_times_default(t);
-	for (const struct ct_time_name *n = ct_time_names; n->sysctl; n++) {
-		long value = read_setting(n->sysctl);
-
-		if (value >= 0 && value <= INT_MAX)
-			(void)ct_times_set(t, n->sysctl, (unsigned)value);
-	}
+	return read_and_close(openat(dir, name, O_RDONLY | O_CLOEXEC));
 }

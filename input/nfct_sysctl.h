@@ -4,7 +4,6 @@
 #define NFCT_SYSCTL_H
 
 #include <ctflow/plugin.h>
-#include "ct_decode.h"
 
 enum nfct_policy { NFCT_AUTO, NFCT_SET, NFCT_WARN, NFCT_IGNORE };
 #define NFCT_POLICIES "auto|set|warn|ignore"
@@ -39,6 +38,7 @@ void nfct_sysctl_turn_on(void);
 int nfct_sysctl_say_other(const struct ctf_ctx *ctx, const char *netns);
 /* The command that gives this program capabilities, "cap_net_admin". */
 const char *nfct_setcap(char *text, size_t size, const char *caps);
-void nfct_sysctl_times(struct ct_times *t);
+/* The number in a setting of that open folder, or -errno. */
+long nfct_sysctl_at(int dir, const char *name);
 
 #endif

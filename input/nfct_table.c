@@ -168,6 +168,7 @@ nfct_sweep_read(struct nfct *s, struct ctf_batch *b)
 
 	if (w->at == w->len && !receive(w))
 		return CTF_READ_IDLE;
+	nfct_times_look(s, ctf_now());
 	read_buffer(s, b);
 	return w->at < w->len ? CTF_READ_MORE : CTF_READ_IDLE;
 }

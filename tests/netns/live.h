@@ -83,13 +83,15 @@ const struct ctf_rec *live_find(const struct live *l, int event, unsigned dport)
 uint64_t live_count(const struct live *l, const char *counter);
 bool live_said(const struct live *l, const char *text);
 
-/* live_cover.c, live_dump.c, live_loss.c, live_ns.c, live_repeat.c, live_sweep.c, live_valve.c */
+/* live_cover.c, live_dump.c, live_loss.c, live_ns.c, live_repeat.c, live_sweep.c, live_times.c,
+ * live_valve.c */
 void live_cover_tests(TCase *t);
 void live_loss_tests(TCase *t);
 void live_ns_tests(TCase *t);
 void live_repeat_tests(TCase *t);
 void live_valve_tests(TCase *t);
 void live_sweep_tests(TCase *t);
+void live_times_tests(TCase *t);
 void live_dump_tests(TCase *t);
 
 /* ---- a namespace and its traffic --------------------------------------------- */

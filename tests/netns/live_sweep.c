@@ -340,11 +340,11 @@ START_TEST(delta_refused)
 }
 END_TEST
 
-/* What else is watched: the clock, and the child that tries out the kernel. */
+/* What else is watched: clock, timeouts, and the child that tries out the kernel. */
 static unsigned
 others(const struct live *l)
 {
-	return 1 + (l->self.probe.fd >= 0);
+	return 2 + (l->self.probe.fd >= 0);
 }
 
 /* An end that is near does not wait for a dump, nor is there another one. */

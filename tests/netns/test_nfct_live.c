@@ -431,6 +431,7 @@ add_tests(TCase *t)
 	live_ns_tests(t);
 	live_valve_tests(t);
 	live_sweep_tests(t);
+	live_times_tests(t);
 	live_dump_tests(t);
 	tcase_add_loop_test(t, filters, 0, 6);
 	tcase_add_test(t, recording);

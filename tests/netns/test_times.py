@@ -4,13 +4,18 @@
 
 20,000 UDP flows of three packets each add up exactly, and begin and end when
 their packets were sent; TCP by FIN, RST and idleness, ICMP, and flows to which
-a rule gave another timeout, whose end is a bound.  What is called exact is
-within 10 ms.
+a rule gave another timeout, whose end is a bound.  And flows of two packets
+while nf_conntrack_udp_timeout is changed again and again.  What is called
+exact is within 10 ms, and no bound is before the last packet.
 """
+import collections
+import itertools
 import os
+import random
 import socket
 import sqlite3
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -25,7 +30,7 @@ from natlab import CLIENT, GATEWAY  # noqa: E402
 FLOWS, PACKETS = 20000, 3
 NEAR = 10_000_000
 REALTIME_COARSE = 5
-NS = "many"
+NS, CHANGED = "many", "changed"
 STACKS = ["ct1:NFCT,ip1:IP2STR,db1:SQLITE3"]
 TABLE = """CREATE TABLE t (orig_ip_daddr TEXT, orig_ip_protocol INT, orig_l4_sport INT,
  orig_l4_dport INT, orig_raw_pktcount INT, orig_raw_pktlen INT, reply_raw_pktcount INT,
@@ -194,10 +199,72 @@ def kinds(lab, tmp):
     print(f"{len(flows)} flows of all kinds")
 
 
+def two_packets(lab, seconds):
+    """A flow every 20 ms; its second packet is up to a second later: {port: span}."""
+    last, waiting, port = {}, [], 2000
+    rng = random.Random(7)
+    end = time.monotonic() + seconds
+    with lab.socket(CHANGED, socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("10.66.0.1", 9000))
+        while waiting or time.monotonic() < end:
+            now = time.monotonic()
+            if now < end:
+                waiting.append((now, port))
+                waiting.append((now + rng.uniform(0, 0.9), port))
+                port += 1
+            for flow in [w for w in waiting if w[0] <= now]:
+                waiting.remove(flow)
+                before = time.time_ns()
+                s.sendto(b"x", ("10.66.1.1", flow[1]))
+                last[flow[1]] = (before, time.time_ns())
+            time.sleep(0.02)
+    return last
+
+
+def keep_changing(lab, stop):
+    """The former value may still be in force when the next change comes, or not."""
+    for value, pause in itertools.cycle([(2, 0.7), (1, 1.3), (3, 0.4), (1, 3.5), (2, 3.0)]):
+        lab.sysctl(CHANGED, udp_timeout=value)
+        if stop.wait(pause):
+            return
+
+
+def changed(lab, tmp):
+    labs.flood_ns(lab, CHANGED)
+    lab.sysctl(CHANGED, udp_timeout=1)
+    make_table(tmp)
+    daemon = Daemon(lab, CHANGED, tmp, config(tmp)).start()
+    stop = threading.Event()
+    changer = threading.Thread(target=keep_changing, args=(lab, stop))
+    changer.start()
+    try:
+        sent = two_packets(lab, 12)
+    finally:
+        stop.set()
+        changer.join()
+    until("all flows to end", lambda: count(tmp) >= len(sent), step=0.2)
+    daemon.stop()
+    kinds_seen, worst = collections.Counter(), 0
+    for r in rows(tmp):
+        span, kind = sent[r["orig_l4_dport"]], r["flow_end_kind"]
+        kinds_seen[kind] += 1
+        if kind == "exact":
+            worst = max(worst, outside(r["flow_last_ns"], span))
+        elif r["flow_last_ns"] < span[0] - NEAR:
+            yield f"a bound {(span[0] - r['flow_last_ns']) / 1e6} ms before the last packet"
+        if r["flow_last_ns"] > r["flow_destroy_ns"]:
+            yield "a last packet after the end"
+    print(f"changed: {dict(kinds_seen)}, exact within {worst / 1e6:.1f} ms")
+    if worst > NEAR:
+        yield f"what is called exact is off by {worst / 1e6} ms"
+    if set(kinds_seen) != {"exact", "bound"} or min(kinds_seen.values()) < len(sent) / 20:
+        yield f"changing timeouts: {dict(kinds_seen)} of {len(sent)} flows"
+
+
 def test(lab, tmp):
     labs.host_lock()
     problems = []
-    for part in (many, kinds):
+    for part in (many, kinds, changed):
         where = f"{tmp}/{part.__name__}"
         os.mkdir(where)
         problems += part(lab, where)

@@ -35,7 +35,7 @@ tests_unit_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wr
 
 # The decoder.
 UNIT_TESTS += tests/unit/test_ct_bad tests/unit/test_ct_decode tests/unit/test_ct_diff \
-	tests/unit/test_ct_end tests/unit/test_ct_ident tests/unit/test_ct_live tests/unit/test_ct_shape tests/unit/test_pcap
+	tests/unit/test_ct_end tests/unit/test_ct_ident tests/unit/test_ct_live tests/unit/test_ct_shape tests/unit/test_ct_times tests/unit/test_pcap
 
 # Plugins that are linked in, and the core around them.
 if STOCK_PLUGINS

@@ -38,12 +38,12 @@ START_TEST(times_table)
 
 	ct_times_default(&t);
 	for (; ct_time_names[n].sysctl; n++) {
-		ck_assert_uint_eq(t.sec[n], ct_time_names[n].dflt);
+		ck_assert_uint_eq(t.at[n].sec, ct_time_names[n].dflt);
 		ck_assert_int_eq(ct_times_set(&t, ct_time_names[n].sysctl, n + 1), 0);
 	}
 	ck_assert_uint_eq(n, 33);
 	for (unsigned i = 0; i < n; i++)
-		ck_assert_uint_eq(t.sec[i], i + 1);
+		ck_assert_uint_eq(t.at[i].sec, i + 1);
 	ck_assert_int_lt(ct_times_set(&t, "nf_conntrack_max", 1), 0);
 }
 END_TEST
