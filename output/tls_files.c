@@ -40,6 +40,7 @@ struct pem {
 	BIO *bio;
 	void *p;
 	size_t len;
+	bool open_to_all;
 };
 
 static const char *
@@ -97,6 +98,7 @@ slurp(struct pem *f, int fd)
 		return strerror(errno);
 	if (!S_ISREG(st.st_mode))
 		return "not a regular file";
+	f->open_to_all = st.st_mode & S_IROTH;
 	f->p = OPENSSL_malloc(FILE_MOST);
 	if (!f->p)
 		return "no memory";
@@ -230,6 +232,9 @@ read_key(const struct ctf_ctx *ctx, SSL_CTX *ssl, struct pem *f, struct ctf_err 
 	ERR_clear_error();
 	ok = SSL_CTX_use_PrivateKey(ssl, key) && SSL_CTX_check_private_key(ssl);
 	EVP_PKEY_free(key);
+	if (ok && f->open_to_all)
+		ctf_log(ctx, CTF_WARNING, "tls_key: %s: everybody can read the private key",
+			f->path);
 	if (ok)
 		return 0;
 	ERR_clear_error();
