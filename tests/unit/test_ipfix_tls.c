@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ipfix.h"
+#include "ipfix_keep.h"
 #include "ipfix_walk.h"
 #include "plug.h"
 #include "tls_lab.h"
@@ -85,6 +86,7 @@ expect(const struct tls_server *server, unsigned from, unsigned to)
 {
 	struct walk w = { 0 };
 
+	keep_session(server->bytes, server->len, KEEP_WHOLE);
 	walk_bytes(&w, server->bytes, server->len);
 	walk_expect(&w, from, to);
 	ck_assert_uint_eq(w.rest, 0);
