@@ -18,7 +18,7 @@ enum mode { MODE_FILE, MODE_TCP, MODE_UDP, MODE_UNIX, MODE_STDOUT }; /* as in op
 
 struct conf {
 	struct stream_conf stream;
-	const char *device, *host, *port;
+	const char *device, *host, *port, *source;
 	unsigned mode;
 	bool timestamp, eventv1, boolean_label;
 	uint64_t resend;
@@ -76,6 +76,8 @@ static const struct ctf_opt opts[] = {
 	  "mode tcp: of what the peer had acknowledged, the last bytes that are sent again "
 	  "after "
 	  "a session that did not end in order; never less than its window" },
+	{ "source", CTF_OTEXT, OFF(source), 0, 255, "", NULL,
+	  "modes tcp and udp: the own address, %device or address%device to send from" },
 	{ NULL },
 };
 
@@ -165,6 +167,8 @@ setup(void *self, struct ctf_err *err)
 		return ctf_fail_opt(e->obj.ctx, err, "port",
 				    "port=%s: neither 1 to 65535 nor the name of a service",
 				    c->port);
+	if (!transport_source(c->source))
+		return ctf_fail_opt(e->obj.ctx, err, "source", TRANSPORT_SOURCE, c->source);
 	set_begin(e);
 	tzset();
 	ctf_frames(e->obj.ctx, STREAM_FRAME, c->stream.sync || socket);
@@ -311,7 +315,10 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 	switch (c->mode) {
 	case MODE_TCP:
 	case MODE_UDP:
-		r = peer_connect(&s->stream, c->mode == MODE_TCP, c->host, c->port, err);
+		r = peer_connect(&s->stream,
+				 &(struct transport_to){ c->host, c->port, c->source,
+							 c->mode == MODE_TCP },
+				 err);
 		break;
 	case MODE_UNIX:
 		r = peer_connect_unix(&s->stream, c->stream.file, err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* JSON's sockets; see json_peer.h. */
 #include "json_peer.h"
-#include "transport.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,14 +9,13 @@
 #include <unistd.h>
 
 int
-peer_connect(struct stream *s, bool tcp, const char *host, const char *port,
-	     struct ctf_err *err)
+peer_connect(struct stream *s, const struct transport_to *to, struct ctf_err *err)
 {
-	int fd = transport_open(s->obj.ctx, host, port, tcp, err);
+	int fd = transport_open(s->obj.ctx, to, err);
 
 	if (fd < 0)
 		return fd;
-	stream_use(s, fd, STREAM_SOCKET, host);
+	stream_use(s, fd, STREAM_SOCKET, to->host);
 	return 0;
 }
 

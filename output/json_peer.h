@@ -5,6 +5,7 @@
 
 #include "session.h"
 #include "stream.h"
+#include "transport.h"
 
 struct peer_counters {         /* of lines sent by UDP */
 	ctf_counter *too_long; /* for a datagram: left out */
@@ -22,8 +23,7 @@ struct peer { /* a session of lines, frame by frame */
 };
 
 /* Connects sink s by TCP or UDP; 0 or -errno. */
-int peer_connect(struct stream *s, bool tcp, const char *host, const char *port,
-		 struct ctf_err *);
+int peer_connect(struct stream *s, const struct transport_to *, struct ctf_err *);
 int peer_connect_unix(struct stream *s, const char *path, struct ctf_err *);
 /* The stream's socket, connected, becomes the session's. */
 void peer_begin(struct peer *, struct stream *, uint64_t resend);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -47,8 +48,75 @@ socket_error(int fd)
 	return -err;
 }
 
+/* ---- where it comes from -------------------------------------------------------- */
+
+struct source {
+	struct addrinfo *addr; /* NULL: any */
+	char device[IFNAMSIZ]; /* "": any */
+};
+
+/* 0, or a code of gai_strerror(3); freed by freeaddrinfo(). */
 static int
-connect_one(struct ctf_ctx *ctx, const struct addrinfo *a, bool tcp)
+source_parse(const char *text, struct source *ret_source)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+	const char *device = strchr(text, '%');
+	size_t len = device ? (size_t)(device - text) : strlen(text);
+	struct source s = { 0 };
+	char addr[INET6_ADDRSTRLEN];
+	int r = 0;
+
+	if (device && (!device[1] || strlen(device + 1) >= sizeof(s.device)))
+		return EAI_NONAME;
+	if (device)
+		strcpy(s.device, device + 1);
+	if (len >= sizeof(addr))
+		return EAI_NONAME;
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	if (len)
+		r = getaddrinfo(addr, NULL, &hints, &s.addr);
+	if (!r)
+		*ret_source = s;
+	return r;
+}
+
+bool
+transport_source(const char *text)
+{
+	struct source s;
+
+	if (source_parse(text, &s))
+		return false;
+	if (s.addr)
+		freeaddrinfo(s.addr);
+	return true;
+}
+
+/* The port is chosen with the peer known, so that many peers can share one. */
+static int
+come_from(int fd, const struct source *s)
+{
+	struct sockaddr_in6 link;
+
+	if (*s->device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, s->device,
+				     (socklen_t)strlen(s->device) + 1))
+		return -errno;
+	if (!s->addr)
+		return 0;
+	set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	if (s->addr->ai_family != AF_INET6)
+		return bind(fd, s->addr->ai_addr, s->addr->ai_addrlen) ? -errno : 0;
+	memcpy(&link, s->addr->ai_addr, sizeof(link));
+	if (IN6_IS_ADDR_LINKLOCAL(&link.sin6_addr))
+		link.sin6_scope_id = if_nametoindex(s->device);
+	return bind(fd, (const struct sockaddr *)&link, sizeof(link)) ? -errno : 0;
+}
+
+/* ---- connecting ----------------------------------------------------------------- */
+
+static int
+connect_one(struct ctf_ctx *ctx, const struct addrinfo *a, const struct source *from, bool tcp)
 {
 	int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), r;
 
@@ -56,7 +124,9 @@ connect_one(struct ctf_ctx *ctx, const struct addrinfo *a, bool tcp)
 		return -errno;
 	if (tcp)
 		keep_alive(fd);
-	r = connect(fd, a->ai_addr, a->ai_addrlen) ? -errno : 0;
+	r = come_from(fd, from);
+	if (!r)
+		r = connect(fd, a->ai_addr, a->ai_addrlen) ? -errno : 0;
 	if (r == -EINPROGRESS) {
 		r = ctf_wait(ctx, fd, POLLOUT, CONNECT_MS);
 		if (r == 0)
@@ -85,20 +155,21 @@ unreachable(int err)
 }
 
 static int
-connect_any(struct ctf_ctx *ctx, const struct addrinfo *list, bool tcp, struct ctf_err *err)
+connect_any(struct ctf_ctx *ctx, const struct addrinfo *list, const struct transport_to *to,
+	    const struct source *from, struct ctf_err *err)
 {
 	int fd = -EHOSTUNREACH;
 
 	for (const struct addrinfo *a = list; a; a = a->ai_next) {
 		char addr[64] = "?", port[8] = "?";
 
-		fd = connect_one(ctx, a, tcp);
+		fd = connect_one(ctx, a, from, to->tcp);
 		if (fd >= 0)
 			return fd;
 		getnameinfo(a->ai_addr, a->ai_addrlen, addr, sizeof(addr), port, sizeof(port),
 			    NI_NUMERICHOST | NI_NUMERICSERV);
-		ctf_fail(err, -fd, "cannot connect to %s port %s: %s", addr, port,
-			 strerror(-fd));
+		ctf_fail(err, -fd, "cannot connect to %s port %s%s%s: %s", addr, port,
+			 *to->source ? " from " : "", to->source, strerror(-fd));
 		if (fd == -EINTR)
 			break;
 	}
@@ -117,18 +188,27 @@ transport_port(const char *port)
 }
 
 int
-transport_open(struct ctf_ctx *ctx, const char *host, const char *port, bool tcp,
-	       struct ctf_err *err)
+transport_open(struct ctf_ctx *ctx, const struct transport_to *to, struct ctf_err *err)
 {
-	struct addrinfo hints = { .ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM };
-	struct addrinfo *list;
-	int r = getaddrinfo(host, port, &hints, &list);
+	struct addrinfo hints = { .ai_socktype = to->tcp ? SOCK_STREAM : SOCK_DGRAM }, *list;
+	struct source from;
+	int r = source_parse(to->source, &from);
 
 	if (r)
-		return ctf_fail(err, EHOSTUNREACH, "cannot resolve %s port %s: %s", host, port,
-				r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
-	r = connect_any(ctx, list, tcp, err);
-	freeaddrinfo(list);
+		return ctf_fail(err, EHOSTUNREACH, "source=%s: %s", to->source,
+				gai_strerror(r));
+	hints.ai_family = from.addr ? from.addr->ai_family : AF_UNSPEC;
+	r = getaddrinfo(to->host, to->port, &hints, &list);
+	if (r) {
+		r = ctf_fail(err, EHOSTUNREACH, "cannot resolve %s port %s%s%s: %s", to->host,
+			     to->port, *to->source ? " for " : "", to->source,
+			     r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+	} else {
+		r = connect_any(ctx, list, to, &from, err);
+		freeaddrinfo(list);
+	}
+	if (from.addr)
+		freeaddrinfo(from.addr);
 	return r;
 }
 

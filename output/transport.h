@@ -12,13 +12,25 @@
 
 #include <ctflow/plugin.h>
 
+struct transport_to {
+	const char *host, *port; /* name or number; fe80::1%eth0 */
+	const char *source;      /* what transport_source() takes */
+	bool tcp;
+};
+
 /*
- * Resolves host and port (name or number) and connects to the first address
- * that answers.  Returns the socket or -errno, which is never one that means a
- * configuration mistake: who cannot be reached today may be tomorrow.
+ * Resolves host and port and connects to the first address that answers, from
+ * the source address.  Returns the socket or -errno, which is never one that
+ * means a configuration mistake: who cannot be reached today may be tomorrow.
  */
-int transport_open(struct ctf_ctx *, const char *host, const char *port, bool tcp,
-		   struct ctf_err *);
+int transport_open(struct ctf_ctx *, const struct transport_to *, struct ctf_err *);
+
+/*
+ * Whether it is a source: an IPv4 or IPv6 address, %device, or both; or "",
+ * which leaves it to the kernel.
+ */
+bool transport_source(const char *source);
+#define TRANSPORT_SOURCE "source=%s: neither an address nor %%device"
 
 /* Whether it is a port: 1 to 65535, or a service of services(5).  Main thread. */
 bool transport_port(const char *port);

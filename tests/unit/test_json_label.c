@@ -37,7 +37,7 @@ static const char *
 line_of(bool boolean_label, uint64_t label)
 {
 	static char buf[2000];
-	struct conf conf = { .device = "d", .boolean_label = boolean_label };
+	struct conf conf = { .device = "d", .source = "", .boolean_label = boolean_label };
 	struct json *e = calloc(1, sizeof(*e));
 	struct ctf_rec *r = calloc(1, sizeof(*r) + 4 * sizeof(r->v[0]));
 	struct ctf_frame f = { .p = (uint8_t *)buf, .cap = sizeof(buf) - 1 };
