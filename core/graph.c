@@ -71,6 +71,12 @@ get_filter(struct graph *g, struct inst *inst, struct input *in, struct filter *
 	return 0;
 }
 
+unsigned
+ctf_sink_nth(const struct ctf_ctx *ctx)
+{
+	return ctx->inst->nth;
+}
+
 static int
 get_sink(struct graph *g, struct inst *inst, struct sink **ret_sink)
 {
@@ -227,6 +233,8 @@ graph_build(struct plan *plan, struct diag *diag, struct graph *ret_graph)
 		diag_error(diag, plan->conf->file, bad->line, "stack '%s' is refused",
 			   bad->text);
 		bad->bad = true;
+		for (struct stack *st = bad->next; st && st->of == bad; st = st->next)
+			st->bad = true;
 	}
 }
 

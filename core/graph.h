@@ -34,6 +34,8 @@ extern const struct ctf_opt out_opts[];
 /* An id with its plugin and its parsed options. */
 struct inst {
 	struct inst *next;
+	const struct inst *of; /* it is another sink of that one; */
+	unsigned nth;          /* which, from 0 */
 	char *id;
 	const struct ctf_plugin *plugin;
 	const char *file;               /* of the configuration */
@@ -115,6 +117,8 @@ struct encoder {
 
 struct stack {
 	struct stack *next;
+	const struct stack *of; /* a copy of it, for another sink of its output */
+	char *own_text;
 	const char *text; /* "ct1:NFCT,...", as configured */
 	unsigned line;
 	struct inst *member[STACK_MAX];
@@ -148,6 +152,10 @@ struct plan {
 
 int plan_make(const struct conf *, struct plugin_set *, struct diag *, struct plan *ret_plan);
 void plan_free(struct plan *);
+/* several.c: puts copies behind a stack whose output is several sinks; 0 or -errno. */
+int plan_several(struct plan *, struct stack *, struct diag *);
+/* The nth sink of an output as an instance: 0; -EEXIST: its name is taken. */
+int plan_copy_inst(struct plan *, const struct inst *of, unsigned nth, struct inst **ret_inst);
 /* The sections as they are in force; parses back to the same. */
 void plan_print(FILE *, const struct plan *);
 

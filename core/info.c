@@ -178,6 +178,8 @@ info_config(FILE *f, const struct conf *conf, struct global_conf *global,
 		fprintf(f, "\n");
 	}
 	for (const struct stack *st = plan->stacks; st; st = st->next) {
+		if (st->of)
+			continue;
 		fprintf(f, "%sstack=", st->bad ? "# refused: " : "");
 		conf_print_word(f, st->text);
 		fprintf(f, "\n");

@@ -15,6 +15,7 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
 	core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
+libctflow_a_SOURCES += core/several.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
 libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c
 

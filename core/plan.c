@@ -84,13 +84,14 @@ inst_probe(struct inst *in, struct diag *diag)
 static int
 inst_parse(struct inst *in, const struct conf *conf, struct diag *diag)
 {
+	const char *section = in->of ? in->of->id : in->id;
 	struct opt_set sets[2];
 	unsigned n = inst_sets(in, sets);
 	int ret;
 
 	in->file = conf->file;
-	in->sec = conf_find(conf, in->id);
-	ret = opt_parse(sets, n, in->sec, in->id, conf->file, diag);
+	in->sec = conf_find(conf, section);
+	ret = opt_parse(sets, n, in->sec, section, conf->file, diag);
 	if (ret) {
 		in->bad = true;
 		return ret;
@@ -104,13 +105,15 @@ inst_parse(struct inst *in, const struct conf *conf, struct diag *diag)
 }
 
 static int
-inst_new(struct plan *plan, const char *id, const struct ctf_plugin *pl, struct diag *diag,
-	 struct inst **ret_inst)
+inst_new(struct plan *plan, const char *id, const struct ctf_plugin *pl,
+	 const struct inst *copy_of, unsigned nth, struct diag *diag, struct inst **ret_inst)
 {
 	struct inst *in = calloc(1, sizeof(*in)), **end = &plan->insts;
 
 	if (in) {
 		in->plugin = pl;
+		in->of = copy_of;
+		in->nth = nth;
 		in->id = strdup(id);
 		in->conf = calloc(1, pl->conf_size ? pl->conf_size : 1);
 	}
@@ -127,17 +130,54 @@ inst_new(struct plan *plan, const char *id, const struct ctf_plugin *pl, struct 
 	return 0;
 }
 
+static struct inst *
+inst_find(const struct plan *plan, const char *id, const struct ctf_plugin *pl)
+{
+	struct inst *in = plan->insts;
+
+	while (in && (in->plugin != pl || strcmp(in->id, id) != 0))
+		in = in->next;
+	return in;
+}
+
 /* The instance of that id and plugin; an id may serve two plugins (ulogd2). */
 static int
-inst_get(struct plan *plan, const char *id, const struct ctf_plugin *pl, struct diag *diag,
-	 struct inst **ret_inst)
+inst_get(struct plan *plan, const char *id, const struct ctf_plugin *pl, unsigned line,
+	 struct diag *diag, struct inst **ret_inst)
 {
-	for (struct inst *in = plan->insts; in; in = in->next)
-		if (in->plugin == pl && strcmp(in->id, id) == 0) {
-			*ret_inst = in;
-			return 0;
-		}
-	return inst_new(plan, id, pl, diag, ret_inst);
+	struct inst *in = inst_find(plan, id, pl);
+
+	if (in && in->of) {
+		diag_error(diag, plan->conf->file, line,
+			   "%s is the name of a collector of %s: it cannot be an id", id,
+			   in->of->id);
+		return -EEXIST;
+	}
+	if (in) {
+		*ret_inst = in;
+		return 0;
+	}
+	return inst_new(plan, id, pl, NULL, 0, diag, ret_inst);
+}
+
+int
+plan_copy_inst(struct plan *plan, const struct inst *of, unsigned nth, struct inst **ret_inst)
+{
+	struct diag again = { 0 }; /* all was said of the first */
+	char id[ID_MAX + 16];
+	struct inst *in;
+	int ret = 0;
+
+	snprintf(id, sizeof(id), "%s.%u", of->id, nth + 1);
+	in = inst_find(plan, id, of->plugin);
+	if (in && in->of != of)
+		return -EEXIST;
+	if (!in)
+		ret = inst_new(plan, id, of->plugin, of, nth, &again, &in);
+	diag_free(&again);
+	if (!ret)
+		*ret_inst = in;
+	return ret;
 }
 
 /* One "id:PLUGIN"; the text may be changed. */
@@ -164,7 +204,7 @@ add_member(struct plan *plan, struct stack *st, char *token, struct plugin_set *
 		diag_err(diag, &err);
 		return -ENOENT;
 	}
-	ret = inst_get(plan, token, pl, diag, &st->member[st->n]);
+	ret = inst_get(plan, token, pl, st->line, diag, &st->member[st->n]);
 	if (!ret)
 		st->n++;
 	return ret;
@@ -280,8 +320,11 @@ plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
 		st->text = e->value;
 		st->line = e->line;
 		*end = st;
-		end = &st->next;
 		parse_stack(ret_plan, st, set, diag);
+		if (!st->bad && plan_several(ret_plan, st, diag))
+			st->bad = true;
+		while (*end)
+			end = &(*end)->next;
 		if (st->bad)
 			diag_error(diag, conf->file, st->line, "stack '%s' is refused",
 				   st->text);
@@ -297,6 +340,7 @@ plan_free(struct plan *plan)
 
 	while ((st = plan->stacks)) {
 		plan->stacks = st->next;
+		free(st->own_text);
 		free(st);
 	}
 	while ((in = plan->insts)) {
@@ -321,7 +365,7 @@ plan_print(FILE *f, const struct plan *plan)
 		struct opt_set sets[2 * STACK_MAX];
 		unsigned n = 0;
 
-		if (same_id(plan->insts, in->id) != in)
+		if (in->of || same_id(plan->insts, in->id) != in)
 			continue;
 		for (struct inst *x = in; x && n < 2 * STACK_MAX; x = same_id(x->next, in->id))
 			n += inst_sets(x, sets + n);

@@ -22,9 +22,11 @@ static const struct ctf_opt box_opts[] = {
 	{ 0 },
 };
 
-static struct box *
-box_of(const struct ctf_obj *o)
+struct box *
+box_of(const void *obj)
 {
+	const struct ctf_obj *o = obj;
+
 	return (struct box *)(uintptr_t)((const struct conf_box *)o->conf)->box;
 }
 
@@ -397,29 +399,6 @@ keep_needed(void *sink)
 	return settled < window ? 0 : settled + 1 - window;
 }
 
-static int
-keep_reopen(void *sink, struct ctf_err *err)
-{
-	struct box *b = box_of(sink);
-
-	pthread_mutex_lock(&b->lock);
-	b->reopens++;
-	pthread_mutex_unlock(&b->lock);
-	return 0;
-}
-
-static void
-keep_close(void *sink)
-{
-	struct box *b = box_of(sink);
-
-	pthread_mutex_lock(&b->lock);
-	b->closes++;
-	if (b->close)
-		b->close(b);
-	pthread_mutex_unlock(&b->lock);
-}
-
 #define CONF \
 	.abi = CTF_ABI, .doc = "test", .opts = box_opts, .conf_size = sizeof(struct conf_box)
 #define FEED_CALLS \
@@ -429,7 +408,7 @@ keep_close(void *sink)
 #define SINK_CALLS \
 	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
 	.sink_size = sizeof(struct keep_sink), .preamble = keep_preamble, .open = keep_open, \
-	.deliver = keep_deliver, .reopen = keep_reopen, .close = keep_close
+	.deliver = keep_deliver, .reopen = box_reopen, .close = box_close
 
 static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "FEED", .start = feed_start },
@@ -450,6 +429,9 @@ static const struct ctf_plugin fakes[] = {
 	  .encode = print_encode },
 	{ CONF, SINK_CALLS, .name = "STREAMS", .setup = keep_setup, .reads = keep_reads,
 	  .encode = keep_encode, .stream = streams_stream },
+	{ CONF, .role = CTF_OUTPUT, .size = sizeof(struct keep), .reads = keep_reads,
+	  .sink_size = sizeof(struct keep_sink), .name = "MANY", .setup = keep_setup,
+	  .encode = keep_encode, .gap = keep_gap, .sinks = box_sinks, .deliver = box_many },
 	{ CONF, SINK_CALLS, .name = "PLAIN", .setup = keep_setup, .reads = keep_reads,
 	  .encode = keep_encode },
 };

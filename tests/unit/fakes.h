@@ -47,15 +47,19 @@ struct box {
 	struct ctf_gap gaps[64];
 	unsigned ngaps, ncovers, nsweeps;
 	uint64_t layout_id;
-	int open_errno;       /* open() fails with it while not 0 */
-	unsigned fail_opens;  /* that many opens fail */
-	enum ctf_sent answer; /* of deliver(), */
-	unsigned answers;     /* that many times; then CTF_SENT */
-	unsigned take;        /* frames taken at most per call; 0: all */
-	bool block;           /* deliver() waits in ctf_wait() until interrupted */
-	uint64_t settled;     /* with SETTLE: what settled() says, */
-	uint64_t window;      /* and how many frames up to that are still needed */
-	unsigned open_ms;     /* that long does the next open take */
+	int open_errno;                  /* open() fails with it while not 0 */
+	unsigned fail_opens;             /* that many opens fail */
+	enum ctf_sent answer;            /* of deliver(), */
+	unsigned answers;                /* that many times; then CTF_SENT */
+	unsigned take;                   /* frames taken at most per call; 0: all */
+	bool block;                      /* deliver() waits in ctf_wait() until interrupted */
+	uint64_t settled;                /* with SETTLE: what settled() says, */
+	uint64_t window;                 /* and how many frames up to that are still needed */
+	unsigned open_ms;                /* that long does the next open take */
+	unsigned many;                   /* sinks of MANY */
+	unsigned many_away;              /* a bit each: it takes nothing */
+	uint64_t many_got[4][KEPT / 64]; /* ct.id, of each */
+	unsigned many_n[4];
 	/* If set: what deliver() does with n frames, and what open() returns. */
 	enum ctf_sent (*deliver)(struct box *, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken);
@@ -71,6 +75,15 @@ void box_keep(struct box *, const struct ctf_frame *);
 int box_hand_over(struct box *, struct ctf_legacy *);
 void box_inherit(struct box *, struct ctf_ctx *);
 
+/* The box of an object, and callbacks: of all, */
+struct box *box_of(const void *obj);
+int box_reopen(void *sink, struct ctf_err *);
+void box_close(void *sink);
+/* and of MANY. */
+unsigned box_sinks(const void *conf);
+enum ctf_sent box_many(void *sink, const struct ctf_frame *const *, unsigned n,
+		       unsigned *ret_taken, struct ctf_err *);
+
 void box_init(struct box *);
 void box_free(struct box *);
 /* A consistent look at a counter of the box. */
@@ -82,7 +95,8 @@ bool box_wait(struct box *, const unsigned *member, unsigned n);
  * FEED (replay-like) and LIVE (with backlog and hand-over) inputs; filters ODD (drops even
  * ct.id), TAG and TAG2 (pure, write print from ct.id), outputs KEEP (reads
  * ct.id), SETTLE (the same, settled() by the box), PRINT (reads print),
- * STREAMS (a frame per ct.zone), PLAIN (no gap callback).
+ * STREAMS (a frame per ct.zone), PLAIN (no gap callback), MANY (as many
+ * sinks as the box says).
  */
 void fakes_add(struct plugin_set *);
 

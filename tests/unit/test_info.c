@@ -44,6 +44,8 @@ static const char *const confs[] = {
 	"[global]\nstack=a:FEED,p:PRINT\nstack=a:FEED,k:KEEP\n",
 	/* an id that serves two plugins */
 	"[global]\nstack=x:FEED,x:TAG,x:PRINT\nstack=x:FEED,y:KEEP\n[x]\nframe=77\nqueue=3M\n",
+	/* one that is several sinks */
+	"[global]\nstack=a:FEED,t:TAG,k:MANY\nstack=a:FEED,k:MANY\n[k]\nqueue=2M\n",
 	"[global]\nplugin=/usr/lib/ulogd/ulogd_output_LOGEMU.so\nstack=a:FEED,k:KEEP\n",
 };
 

@@ -107,6 +107,8 @@ CTF_API void ctf_log(const struct ctf_ctx *, enum ctf_level, const char *fmt, ..
 	__attribute__((format(printf, 3, 4)));
 
 CTF_API const char *ctf_name(const struct ctf_ctx *); /* instance id, "ct1" */
+/* Encoder or sink: which of the sinks of its id it belongs to, from 0. */
+CTF_API unsigned ctf_sink_nth(const struct ctf_ctx *);
 /* Encoder: the instance id of the input its records come from. */
 CTF_API const char *ctf_source(const struct ctf_ctx *);
 CTF_API uint64_t ctf_now(void);     /* CLOCK_REALTIME, ns */
@@ -354,6 +356,13 @@ struct ctf_plugin {
 	 */
 	int (*probe)(void *conf, struct ctf_ctx *, struct ctf_err *);
 	void (*unprobe)(void *conf);
+
+	/*
+	 * Output: how many sinks such an id is, each with all flows, a queue of its
+	 * own and, from the second on, a name like ipfix1.2; NULL: one.  After
+	 * probe(), also of options that setup() will refuse.
+	 */
+	unsigned (*sinks)(const void *conf);
 
 	/* Instance or encoder: checks options, wants fields.  No I/O. */
 	int (*setup)(void *self, struct ctf_err *);
