@@ -9,13 +9,15 @@
  * the sink (ipfix_sink.c).
  */
 #include "ipfix.h"
+#include "transport.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define UDP_MESSAGE 512u   /* ulogd2's default */
-#define UDP_MOST 65507u    /* IPv4: 65535 less IP and UDP header */
+#define UDP_PACKET 512u    /* where nothing is known of the path (RFC 7011 10.3.3) */
+#define UDP_MOST 65487u    /* what is left of 65535 with IPv6 */
+#define UDP_HEADERS 48u    /* IPv6 and UDP; 20 less with IPv4 */
 #define TCP_MESSAGE 65535u /* what the length field can say */
 
 struct encoder {
@@ -36,23 +38,39 @@ static const struct ctf_opt opts[] = {
 	  "observation domain of the own network namespace; oid + 1 + nsid for others" },
 	{ "preset", CTF_OENUM, CONF(preset), 0, 0, "none", "none|nfdump",
 	  "defaults for a collector" },
-	{ "host", CTF_OTEXT, CONF(host), 1, 1024, NULL, NULL,
-	  "collector: name, IPv4 or IPv6 address" },
+	{ "host", CTF_OTEXT, CONF(host), 0, 4095, "", NULL,
+	  "collector: name, IPv4 or IPv6 address; or up to 16 of them with commas between, "
+	  "each may have a port: \"a, b:4740, [2001:db8::1]:4741\"" },
 	{ "port", CTF_OUINT, CONF(port), 0, 65535, "0", NULL,
-	  "port of the collector; 0 = 4739, with proto=tls 4740" },
-	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp|tls",
-	  "transport; tls: TLS 1.2 or 1.3 over tcp, never without verifying the collector" },
+	  "port of a collector without one; 0 = 4739, with proto=tls 4740" },
+	{ "mode", CTF_OENUM, CONF(mode), 0, 0, "all", "all|failover",
+	  "several collectors: all flows to each, or to the first that can be reached" },
+	{ "source", CTF_OTEXT, CONF(source), 0, 255, "", NULL,
+	  "the own address, %device or address%device to send from" },
+	{ "proto", CTF_OENUM, CONF(proto), 0, 0, "tcp", "udp|tcp|tls|file",
+	  "transport; tls: TLS 1.2 or 1.3 over tcp, never without verifying the collector; "
+	  "file: RFC 5655" },
 	TLS_OPTIONS(TLS),
 	{ "resend", CTF_OSIZE, CONF(resend), 0, UINT64_C(1) << 40, "8M", NULL,
 	  "tcp, tls: of what a collector had acknowledged, the last bytes that are sent again "
 	  "after a session that did not end in order; never less than its window" },
+	{ "file", CTF_OTEXT, CONF(file_path), 0, 4095, "", NULL,
+	  "proto=file: what messages are appended to" },
+	{ "rotate_size", CTF_OSIZE, CONF(rotate_size), 0, UINT64_C(1) << 50, "0", NULL,
+	  "proto=file: another file begins before it gets longer than that; 0 = whatever its "
+	  "size" },
+	{ "rotate_time", CTF_OMSEC, CONF(rotate_time), 0, UINT64_C(366) * 86400000, "0", NULL,
+	  "proto=file: and at each multiple of that time, in UTC; 0 = at no time" },
 	{ "mtu", CTF_OUINT, CONF(mtu), 0, 65535, "0", NULL,
-	  "largest message in bytes; 0 = 512 over udp, else 65535" },
+	  "udp: largest packet in bytes with its IP header, 0 = 512; less where the path takes "
+	  "less; else largest message, 0 = 65535" },
 	{ "send_template", CTF_OENUM, CONF(send_template), 0, 0, "once", "once|always|never",
 	  "templates: once a session (udp: and every template_refresh), before each group of "
 	  "messages, or never" },
 	{ "template_refresh", CTF_OMSEC, CONF(refresh), 60000, 86400000, "600", NULL,
 	  "udp: templates are sent again after this time" },
+	{ "template_refresh_packets", CTF_OUINT, CONF(refresh_packets), 0, UINT32_MAX, "0",
+	  NULL, "udp: and after that many messages of a domain; 0 = after the time alone" },
 	{ "pen", CTF_OUINT, CONF(pen), 0, UINT32_MAX, "0", NULL,
 	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006, ctEventsLost "
 	  "1010, "
@@ -102,14 +120,23 @@ static const struct ctf_port reads[] = {
 	{ NULL },
 };
 
+/* Room for a message in such a packet, whatever the address family. */
+static uint32_t
+udp_room(uint32_t packet)
+{
+	return packet < IPFIX_MTU_MIN + UDP_HEADERS ? IPFIX_MTU_MIN
+	       : packet - UDP_HEADERS > UDP_MOST    ? UDP_MOST
+						    : packet - UDP_HEADERS;
+}
+
 uint32_t
 ipfix_limit(const struct ipfix_conf *c)
 {
+	if (c->proto == IPFIX_UDP)
+		return udp_room(c->mtu ? (uint32_t)c->mtu : UDP_PACKET);
 	if (!c->mtu)
-		return c->proto == IPFIX_UDP ? UDP_MESSAGE : TCP_MESSAGE;
-	if (c->mtu < IPFIX_MTU_MIN)
-		return IPFIX_MTU_MIN;
-	return c->proto == IPFIX_UDP && c->mtu > UDP_MOST ? UDP_MOST : (uint32_t)c->mtu;
+		return TCP_MESSAGE;
+	return c->mtu < IPFIX_MTU_MIN ? IPFIX_MTU_MIN : (uint32_t)c->mtu;
 }
 
 /* A field nobody upstream produces is simply not there. */
@@ -142,9 +169,15 @@ want_own(struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
 static void
 say_doubts(const struct encoder *e, const struct ipfix_conf *c)
 {
-	if (c->mtu && c->mtu != ipfix_limit(c))
-		ctf_log(e->o.ctx, CTF_WARNING, "mtu = %llu cannot be used, %u is",
-			(unsigned long long)c->mtu, ipfix_limit(c));
+	uint32_t least = IPFIX_MTU_MIN + (c->proto == IPFIX_UDP ? UDP_HEADERS : 0);
+
+	if (c->mtu && c->mtu < least)
+		ctf_log(e->o.ctx, CTF_WARNING, "mtu = %llu is too small for a record, it is %u",
+			(unsigned long long)c->mtu, least);
+	if (c->proto == IPFIX_FILE && *c->host)
+		ctf_log(e->o.ctx, CTF_WARNING, "host has no meaning with proto = file");
+	if (c->proto != IPFIX_FILE && *c->file_path)
+		ctf_log(e->o.ctx, CTF_WARNING, "file has no meaning without proto = file");
 	if (c->send_template == IPFIX_NEVER)
 		ctf_log(e->o.ctx, CTF_WARNING,
 			"send_template = never: a collector that does not know the templates "
@@ -152,12 +185,54 @@ say_doubts(const struct encoder *e, const struct ipfix_conf *c)
 }
 
 static int
+check_file(const struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+{
+	if (!*c->file_path)
+		return ctf_fail_opt(e->o.ctx, err, "file",
+				    "file: it is missing, with proto=file");
+	if (c->send_template == IPFIX_NEVER)
+		return ctf_fail_opt(
+			e->o.ctx, err, "send_template",
+			"send_template=never: a file without templates cannot be read");
+	if (c->rotate_time && c->rotate_time < 1000)
+		return ctf_fail_opt(e->o.ctx, err, "rotate_time",
+				    "rotate_time: a second at least");
+	return 0;
+}
+
+/* Where it goes and where it comes from. */
+static int
+check_session(const struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+{
+	int n;
+
+	if (c->proto == IPFIX_FILE)
+		return check_file(e, c, err);
+	if (!*c->host)
+		return ctf_fail_opt(e->o.ctx, err, "host", "host: the collector is missing");
+	n = ipfix_peers(c);
+	if (n == -E2BIG)
+		return ctf_fail_opt(e->o.ctx, err, "host", "more than %u collectors",
+				    IPFIX_PEERS);
+	if (n < 0)
+		return ctf_fail_opt(e->o.ctx, err, "host",
+				    "host=%s: not a list of name, address, name:port or "
+				    "[address]:port",
+				    c->host);
+	if (!transport_source(c->source))
+		return ctf_fail_opt(e->o.ctx, err, "source", TRANSPORT_SOURCE, c->source);
+	return 0;
+}
+
+static int
 setup(void *self, struct ctf_err *err)
 {
 	struct encoder *e = self;
 	const struct ipfix_conf *c = e->o.conf;
-	int r = want_own(e, c, err);
+	int r = check_session(e, c, err);
 
+	if (!r)
+		r = want_own(e, c, err);
 	if (r < 0)
 		return r;
 	r = ipfix_layout((uint32_t)c->pen, &e->layout, &e->layout_len, err);
@@ -238,13 +313,14 @@ CTF_PLUGIN(ipfix) = {
 	.abi = CTF_ABI,
 	.role = CTF_OUTPUT,
 	.name = "IPFIX",
-	.doc = "flows to an IPFIX collector over UDP, TCP or TLS",
+	.doc = "flows to IPFIX collectors over UDP, TCP or TLS, or to a file",
 	.opts = opts,
 	.presets = presets,
 	.reads = reads,
 	.conf_size = sizeof(struct ipfix_conf),
 	.size = sizeof(struct encoder),
 	.sink_size = sizeof(struct ipfix_sink),
+	.sinks = ipfix_sinks,
 	.probe = ipfix_probe,
 	.unprobe = ipfix_unprobe,
 	.setup = setup,
@@ -260,5 +336,6 @@ CTF_PLUGIN(ipfix) = {
 	.settled = ipfix_settled,
 	.needed = ipfix_needed,
 	.idle = ipfix_idle,
+	.reopen = ipfix_reopen,
 	.close = ipfix_close,
 };

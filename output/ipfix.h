@@ -11,18 +11,20 @@
 #define IPFIX_SET 4u       /* octets of a set header */
 #define IPFIX_MTU_MIN 256u /* room for any one record or template, and headers */
 
-enum { IPFIX_UDP, IPFIX_TCP, IPFIX_TLS };       /* ipfix_conf.proto */
-enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER }; /* ipfix_conf.send_template */
+enum { IPFIX_UDP, IPFIX_TCP, IPFIX_TLS, IPFIX_FILE }; /* ipfix_conf.proto */
+enum { IPFIX_MODE_ALL, IPFIX_MODE_FAILOVER };         /* ipfix_conf.mode */
+enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER };       /* ipfix_conf.send_template */
 
 struct ipfix_conf {
-	uint64_t oid, port, mtu, refresh, pen, resend;
-	const char *host;
-	unsigned preset, proto, send_template;
+	uint64_t oid, port, mtu, refresh, refresh_packets, pen, resend;
+	uint64_t rotate_size, rotate_time;
+	const char *host, *source, *file_path;
+	unsigned preset, proto, mode, send_template;
 	struct tls_conf tls;
 	struct tls_files *tls_files; /* by probe(); NULL without TLS */
 };
 
-/* The largest message this output makes: what `mtu` says, or the default. */
+/* The largest message this output makes: what `mtu` leaves for it. */
 uint32_t ipfix_limit(const struct ipfix_conf *);
 
 static inline void
@@ -100,6 +102,21 @@ enum ctf_put ipfix_gap(struct ipfix_told *, const struct ipfix_conf *, const str
 enum ctf_put ipfix_coverage(struct ipfix_told *, const struct ipfix_conf *,
 			    const struct ctf_coverage *, struct ctf_frame *);
 
+/* ---- ipfix_peers.c: the collectors ------------------------------------------- */
+
+#define IPFIX_PEERS 16u /* at most */
+
+struct ipfix_peer {
+	char host[256], port[8];
+};
+
+/* The nth of host=, from 0: 1, 0 after the last, -EINVAL: it is none. */
+int ipfix_peer_nth(const struct ipfix_conf *, unsigned nth, struct ipfix_peer *ret_peer);
+/* How many there are; -EINVAL, -E2BIG. */
+int ipfix_peers(const struct ipfix_conf *);
+/* A callback of struct ctf_plugin. */
+unsigned ipfix_sinks(const void *conf);
+
 /* ---- the sink: ipfix_sink.c, ipfix_tcp.c, ipfix_udp.c ------------------------ */
 
 struct ipfix_domain { /* an observation domain within the session */
@@ -107,6 +124,19 @@ struct ipfix_domain { /* an observation domain within the session */
 	uint64_t layout;       /* announced, if any */
 	bool announced, again; /* again: the collector may have forgotten */
 	uint64_t announced_ms, group;
+	uint64_t packets; /* UDP: sent since */
+};
+
+struct ipfix_file { /* proto=file */
+	int timer;  /* of rotate_time, or -1 */
+	uint64_t dev, ino;
+	uint64_t off;              /* it holds that many octets of whole messages */
+	uint32_t begun;            /* Export Time of the first of them */
+	uint64_t end_ms, stuck_ms; /* rotate_time; not to be renamed before */
+	uint64_t upto;             /* ctf_frame.upto of what was written */
+	bool said;
+	struct ipfix_written *written; /* in the state page */
+	ctf_counter *errors, *finished;
 };
 
 struct ipfix_sink {
@@ -126,6 +156,10 @@ struct ipfix_sink {
 	uint64_t begun; /* the frame partly sent, begun_done > 0 bytes of it */
 	uint32_t begun_done;
 
+	unsigned peer, peer_said; /* the collector of this session */
+	uint64_t peer_failed_ms[IPFIX_PEERS];
+	bool own_end; /* the session ends because we want another one */
+
 	/* TCP, TLS */
 	struct tls *tls; /* NULL: plain */
 	bool has_layout;
@@ -133,20 +167,30 @@ struct ipfix_sink {
 	struct session session;
 	uint8_t begun_head[IPFIX_HEADER];
 
+	struct ipfix_file file;
+
 	/* UDP */
 	uint32_t limit;
 	bool said_refused, said_split;
 
-	ctf_counter *messages, *templates, *refused, *split;
+	ctf_counter *messages, *templates, *refused, *split, *errors, *most;
 };
 
+/* UDP, at the start of a session: how large a message may be. */
+void ipfix_udp_measure(struct ipfix_sink *);
 int ipfix_open(void *sink, int *ret_err, struct ctf_err *err);
 enum ctf_sent ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 			    unsigned *ret_taken, struct ctf_err *err);
 uint64_t ipfix_settled(void *sink);
 uint64_t ipfix_needed(void *sink);
 enum ctf_sent ipfix_idle(void *sink, struct ctf_err *err);
+int ipfix_reopen(void *sink, struct ctf_err *err);
 void ipfix_close(void *sink);
+
+/* Connects to the collector, the first that can be reached; the socket or -errno. */
+int ipfix_connect(struct ipfix_sink *, struct ctf_err *err);
+/* The session was broken: with failover, the next is another collector's turn. */
+void ipfix_peer_failed(struct ipfix_sink *);
 
 /* Reads the clocks; before each system call that sends. */
 void ipfix_clock(struct ipfix_sink *);
@@ -166,6 +210,14 @@ uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);
 
 enum ctf_sent ipfix_tcp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
+/* ipfix_file_open.c */
+int ipfix_file_open(struct ipfix_sink *, struct ctf_err *err);
+int ipfix_file_reopen(struct ipfix_sink *, struct ctf_err *err);
+void ipfix_file_close(struct ipfix_sink *);
+/* ipfix_file.c */
+enum ctf_sent ipfix_file_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
+				 unsigned n, unsigned *ret_taken, struct ctf_err *err);
+enum ctf_sent ipfix_file_idle(struct ipfix_sink *, struct ctf_err *err);
 enum ctf_sent ipfix_udp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);
 
@@ -180,8 +232,8 @@ ipfix_is_stream(const struct ipfix_conf *c)
 {
 	return c->proto == IPFIX_TCP || c->proto == IPFIX_TLS;
 }
-/* The session on a socket just connected: 0 or -errno. */
-int ipfix_begin(struct ipfix_sink *, int fd, struct ctf_err *);
+/* The session on a socket just connected to that host: 0 or -errno. */
+int ipfix_begin(struct ipfix_sink *, int fd, const char *host, struct ctf_err *);
 /* In words, why session_...() failed with that. */
 const char *ipfix_reason(const struct ipfix_sink *, int error);
 

@@ -10,7 +10,6 @@
 #include "transport.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -54,7 +53,8 @@ ipfix_due(const struct ipfix_sink *s, const struct ipfix_domain *d, const struct
 	if (c->send_template == IPFIX_ALWAYS && d->group != s->group)
 		return true;
 	return c->proto == IPFIX_UDP &&
-	       (age >= c->refresh || (d->again && age >= FORGOTTEN_MS));
+	       (age >= c->refresh || (d->again && age >= FORGOTTEN_MS) ||
+		(c->refresh_packets && d->packets >= c->refresh_packets));
 }
 
 static void
@@ -74,6 +74,7 @@ ipfix_head(struct ipfix_sink *s, struct ipfix_domain *d, uint32_t len, uint32_t 
 {
 	write_head(s, d, len, head);
 	d->sequence += records;
+	d->packets++;
 }
 
 /* Length of the set at p; 0 when there is none. */
@@ -115,6 +116,7 @@ ipfix_announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_la
 	d->again = false;
 	d->layout = l->id;
 	d->announced_ms = s->now_ms;
+	d->packets = 0;
 	d->group = s->group;
 	ctf_count(s->templates, 1);
 	return 0;
@@ -163,9 +165,23 @@ make_counters(struct ipfix_sink *s)
 	s->templates = ctf_metric_new(s->o.ctx, "announced", CTF_COUNTER, CTF_UNIT_NONE,
 				      "times the templates were sent");
 	s->refused = ctf_metric_new(s->o.ctx, "refused", CTF_COUNTER, CTF_UNIT_NONE,
-				    "messages that could not be sent");
+				    "messages the collector's host refused");
 	s->split = ctf_metric_new(s->o.ctx, "split", CTF_COUNTER, CTF_UNIT_NONE,
 				  "messages sent in parts because they were too long");
+	s->errors = ctf_metric_new(s->o.ctx, "send_errors", CTF_COUNTER, CTF_UNIT_NONE,
+				   "datagrams the system did not take at once");
+	s->most = ctf_metric_new(s->o.ctx, "message_limit", CTF_GAUGE, CTF_UNIT_BYTES,
+				 "the longest message the path takes, as far as is known");
+}
+
+static int
+open_file(struct ipfix_sink *s, int *ret_err, struct ctf_err *err)
+{
+	int r = ipfix_file_open(s, err);
+
+	*ret_err = -r;
+	s->up = r == 0;
+	return r ? -1 : s->file.timer;
 }
 
 int
@@ -174,24 +190,21 @@ ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
 	struct ipfix_sink *s = sink;
 	const struct ipfix_conf *c = s->o.conf;
 	bool tcp = ipfix_is_stream(c);
-	char port[8];
-	int fd, r;
+	int fd;
 
-	snprintf(port, sizeof(port), "%u", ipfix_port(c));
-	fd = transport_open(s->o.ctx, c->host, port, tcp, err);
-	r = fd < 0 ? fd : tcp ? ipfix_begin(s, fd, err) : 0;
-	if (r) {
-		if (fd >= 0)
-			close(fd);
-		*ret_err = -r;
+	make_counters(s);
+	if (c->proto == IPFIX_FILE)
+		return open_file(s, ret_err, err);
+	fd = ipfix_connect(s, err);
+	if (fd < 0) {
+		*ret_err = -fd;
 		return -1;
 	}
-	if (!tcp)
-		transport_whole(fd);
-	make_counters(s);
 	s->fd = fd;
 	s->up = true;
-	s->limit = ipfix_limit(c);
+	s->own_end = false;
+	if (!tcp)
+		ipfix_udp_measure(s);
 	*ret_err = 0;
 	return tcp ? fd : -1;
 }
@@ -208,6 +221,8 @@ ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 	s->group++;
 	if (ipfix_is_stream(c))
 		r = ipfix_tcp_deliver(s, frames, n, &taken, err);
+	else if (c->proto == IPFIX_FILE)
+		r = ipfix_file_deliver(s, frames, n, &taken, err);
 	else
 		r = ipfix_udp_deliver(s, frames, n, &taken, err);
 	ctf_count(s->messages, taken);
@@ -237,12 +252,25 @@ enum ctf_sent
 ipfix_idle(void *sink, struct ctf_err *err)
 {
 	struct ipfix_sink *s = sink;
-	int r = session_peer(&s->session);
+	const struct ipfix_conf *c = s->o.conf;
+	int r;
 
+	if (c->proto == IPFIX_FILE)
+		return ipfix_file_idle(s, err);
+	r = session_peer(&s->session);
 	if (!r)
 		return CTF_SENT;
 	ctf_fail(err, -r, "connection to the collector lost: %s", ipfix_reason(s, r));
 	return CTF_RETRY;
+}
+
+int
+ipfix_reopen(void *sink, struct ctf_err *err)
+{
+	struct ipfix_sink *s = sink;
+	const struct ipfix_conf *c = s->o.conf;
+
+	return s->up && c->proto == IPFIX_FILE ? ipfix_file_reopen(s, err) : 0;
 }
 
 void
@@ -253,8 +281,12 @@ ipfix_close(void *sink)
 
 	if (!s->up)
 		return;
+	if (!s->own_end && c->proto != IPFIX_FILE)
+		ipfix_peer_failed(s);
 	if (ipfix_is_stream(c))
 		session_finish(&s->session);
+	else if (c->proto == IPFIX_FILE)
+		ipfix_file_close(s);
 	else
 		close(s->fd);
 	s->tls = NULL; /* the session has released it */

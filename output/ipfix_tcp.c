@@ -75,6 +75,7 @@ begin(struct ipfix_sink *s, const struct ctf_frame *f, struct ctf_err *err)
 	}
 	if (s->has_layout && s->layout != f->layout->id) {
 		ctf_fail(err, EPROTO, "other templates from here on: new session");
+		s->own_end = true;
 		return CTF_RETRY;
 	}
 	s->has_layout = true;

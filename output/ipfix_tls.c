@@ -43,15 +43,15 @@ ipfix_unprobe(void *conf)
 }
 
 int
-ipfix_begin(struct ipfix_sink *s, int fd, struct ctf_err *err)
+ipfix_begin(struct ipfix_sink *s, int fd, const char *host, struct ctf_err *err)
 {
 	const struct ipfix_conf *c = s->o.conf;
 	int r = 0;
 
 	s->tls = NULL;
 	if (c->proto == IPFIX_TLS)
-		r = tls_open(s->o.ctx, &c->tls, c->tls_files, fd, c->host, HANDSHAKE_MS,
-			     &s->tls, err);
+		r = tls_open(s->o.ctx, &c->tls, c->tls_files, fd, host, HANDSHAKE_MS, &s->tls,
+			     err);
 	if (!r)
 		session_begin(&s->session, s->o.ctx, fd, c->resend, s->tls ? &tls_io : NULL,
 			      s->tls);

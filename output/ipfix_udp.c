@@ -17,6 +17,14 @@
 #define BURST 32u /* datagrams in one system call */
 #define TRIES 3u  /* for one datagram refused; then it counts as sent */
 
+/* A message that got its header was not sent. */
+static void
+unsent(struct ipfix_domain *d, uint32_t records)
+{
+	d->sequence -= records;
+	d->packets--;
+}
+
 /* What was sent may not have arrived, and templates may have been in it. */
 static void
 announce_again(struct ipfix_sink *s)
@@ -25,15 +33,22 @@ announce_again(struct ipfix_sink *s)
 		s->domain[i].again = true;
 }
 
-static void
-refused(struct ipfix_sink *s)
+/* With failover that is the end of this collector's turn. */
+static enum ctf_sent
+refused(struct ipfix_sink *s, struct ctf_err *err)
 {
+	const struct ipfix_conf *c = s->o.conf;
+
 	ctf_count(s->refused, 1);
 	announce_again(s);
+	if (c->mode == IPFIX_MODE_FAILOVER && ipfix_peers(c) > 1)
+		return ctf_fail(err, ECONNREFUSED, "the collector's host refuses the port"),
+		       CTF_RETRY;
 	if (!s->said_refused)
 		ctf_log(s->o.ctx, CTF_WARNING,
 			"the collector's host refuses the port: what is sent now is lost");
 	s->said_refused = true;
+	return CTF_SENT;
 }
 
 /* What an error of send means: SENT = try again at once. */
@@ -42,12 +57,13 @@ judge(struct ipfix_sink *s, int error, struct ctf_err *err)
 {
 	int r;
 
+	if (error != -EINTR && error != -EAGAIN)
+		ctf_count(s->errors, 1);
 	switch (error) {
 	case -EINTR:
 		return CTF_SENT;
 	case -ECONNREFUSED:
-		refused(s);
-		return CTF_SENT;
+		return refused(s, err);
 	case -EMSGSIZE: /* a router, of an earlier one */
 		announce_again(s);
 		return CTF_SENT;
@@ -92,6 +108,19 @@ send_one(struct ipfix_sink *s, struct iovec *iov, size_t n, bool *ret_too_large,
 	return CTF_SENT;
 }
 
+static void
+set_limit(struct ipfix_sink *s, uint32_t path)
+{
+	if (path < s->limit && !s->said_split)
+		ctf_log(s->o.ctx, CTF_NOTICE,
+			"the path takes messages of %u bytes: longer ones are split", path);
+	if (path < s->limit) {
+		s->said_split = true;
+		s->limit = path;
+	}
+	ctf_gauge_set(s->most, s->limit);
+}
+
 /* The path takes less than `mtu` says (RFC 7011 10.3.3: never fragment). */
 static bool
 shrink(struct ipfix_sink *s, uint32_t tried)
@@ -102,15 +131,18 @@ shrink(struct ipfix_sink *s, uint32_t tried)
 		path = tried / 2;
 	if (path < IPFIX_MTU_MIN)
 		return false;
-	if (!s->said_split)
-		ctf_log(s->o.ctx, CTF_WARNING,
-			"the path takes datagrams of %u bytes, less than mtu: messages are "
-			"split",
-			path);
-	s->said_split = true;
-	if (path < s->limit)
-		s->limit = path;
+	set_limit(s, path);
 	return true;
+}
+
+void
+ipfix_udp_measure(struct ipfix_sink *s)
+{
+	uint32_t path = transport_path_payload(s->fd);
+
+	transport_whole(s->fd);
+	s->limit = ipfix_limit(s->o.conf);
+	set_limit(s, path >= IPFIX_MTU_MIN ? path : s->limit);
 }
 
 static enum ctf_sent
@@ -120,16 +152,14 @@ poison(struct ctf_err *err, uint32_t len)
 	return CTF_POISON;
 }
 
-/* Sends the templates; cut short, they are due again. */
+/* Sends the announcement that was made; smaller, if the path wants it so. */
 static enum ctf_sent
-announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *l,
-	 struct ctf_err *err)
+send_announcement(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *l,
+		  struct ctf_err *err)
 {
 	enum ctf_sent r = CTF_SENT;
 	uint32_t at = 0;
 
-	if (ipfix_announce(s, d, l, s->limit))
-		return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
 	while (at < s->announcement_len && r == CTF_SENT) {
 		struct iovec iov = { s->announcement + at,
 				     ipfix_get16(s->announcement + at + 2) };
@@ -145,6 +175,30 @@ announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *
 		else if (ipfix_announce(s, d, l, s->limit))
 			return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
 	}
+	return r;
+}
+
+/*
+ * The templates; cut short, they are due again.  New ones go out twice, and
+ * once more a second later, for what is lost is often lost in a burst, and
+ * data without templates cannot be read (RFC 7011 section 8.4).  Old ones are
+ * the occasion to see whether the path takes more by now.
+ */
+static enum ctf_sent
+announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *l,
+	 struct ctf_err *err)
+{
+	bool new = !d->announced || d->layout != l->id;
+	enum ctf_sent r;
+
+	if (!new)
+		ipfix_udp_measure(s);
+	if (ipfix_announce(s, d, l, s->limit))
+		return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
+	r = send_announcement(s, d, l, err);
+	if (r == CTF_SENT && new)
+		r = send_announcement(s, d, l, err);
+	d->again = new;
 	if (r != CTF_SENT)
 		d->announced = false;
 	return r;
@@ -170,7 +224,7 @@ send_part(struct ipfix_sink *s, struct ipfix_domain *d, uint16_t id, const uint8
 	ipfix_put16(head + IPFIX_HEADER + 2, (uint16_t)(IPFIX_SET + len));
 	r = send_one(s, iov, 2, ret_too_large, err);
 	if (r != CTF_SENT || *ret_too_large)
-		d->sequence -= count;
+		unsent(d, count);
 	return r;
 }
 
@@ -268,7 +322,7 @@ send_burst(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned
 	int r = sent < 0 ? (ready ? -errno : -EMSGSIZE) : sent;
 
 	for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < ready; i++)
-		ipfix_domain(s, frames[i]->stream)->sequence -= ipfix_records(frames[i]);
+		unsent(ipfix_domain(s, frames[i]->stream), ipfix_records(frames[i]));
 	return r;
 }
 

@@ -14,6 +14,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/kept_help.h \
 	tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
+libunit_a_SOURCES += tests/unit/ipfix_files.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
@@ -27,7 +28,7 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_settle tests/unit/test_sink \
 	tests/unit/test_state
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
-UNIT_TESTS += tests/unit/test_metrics
+UNIT_TESTS += tests/unit/test_metrics tests/unit/test_several
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic
@@ -49,6 +50,7 @@ UNIT_TESTS += tests/unit/test_filter tests/unit/test_gprint tests/unit/test_ip2s
 	tests/unit/test_mark tests/unit/test_printflow tests/unit/test_session tests/unit/test_stream \
 	tests/unit/test_stream_hand tests/unit/test_stream_kept \
 	tests/unit/test_stream_reader tests/unit/test_text tests/unit/test_text_outputs
+UNIT_TESTS += tests/unit/test_transport
 endif
 # These have a core of their own.
 tests_unit_test_stream_LDADD = libunit.a libctflow.a $(CHECK_LIBS)
@@ -79,6 +81,10 @@ tests_unit_test_tls_why_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_tls_why_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_ipfix_tcp_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_ipfix_udp_LDADD = $(LDADD) $(IPFIX_LIBS)
+IPFIX_TESTS += tests/unit/test_ipfix_peers tests/unit/test_ipfix_file tests/unit/test_ipfix_file_kept
+tests_unit_test_ipfix_peers_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_file_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_file_kept_LDADD = $(tests_unit_test_stream_LDADD)
 if BUILTIN_IPFIX
 UNIT_TESTS += $(IPFIX_TESTS)
 endif

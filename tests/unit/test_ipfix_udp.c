@@ -106,6 +106,17 @@ expect(const struct fixture *x, unsigned to)
 	walk_expect(&x->walk, 0, to);
 }
 
+/* The kernel refuses what it would have to fragment, and sets DF. */
+static void
+expect_whole(struct fixture *x, int level, int name, int want)
+{
+	socklen_t len = sizeof(int);
+	int how = -1;
+
+	ck_assert_int_eq(getsockopt(sink(x)->fd, level, name, &how, &len), 0);
+	ck_assert_int_eq(how, want);
+}
+
 START_TEST(test_session)
 {
 	struct fixture x;
@@ -117,8 +128,9 @@ START_TEST(test_session)
 	expect(&x, 1000);
 	announcements = x.walk.announcements;
 	ck_assert_uint_gt(announcements, 1); /* they do not fit one datagram */
-	ck_assert_uint_le(x.largest, 512);
-	ck_assert_uint_eq(x.walk.messages, (1000 + 5) / 6);
+	ck_assert_uint_le(x.largest, 512 - 48);
+	ck_assert_uint_eq(x.walk.messages, 1000 / 5);
+	expect_whole(&x, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
 	flows(&x, 1000, 1100);
 	deliver(&x);
 	expect(&x, 1100);
@@ -128,6 +140,26 @@ START_TEST(test_session)
 }
 END_TEST
 
+/* As if the templates had gone out that much earlier. */
+static void
+later(struct fixture *x, unsigned ms)
+{
+	sink(x)->domain[0].announced_ms -= ms;
+}
+
+/* One more flow; announcements (of `once` messages each) before and after it. */
+static void
+step(struct fixture *x, unsigned once, unsigned times)
+{
+	unsigned n = (unsigned)x->walk.records;
+
+	flows(x, n, n + 1);
+	deliver(x);
+	ck_assert_uint_eq(x->walk.announcements, times * once);
+	expect(x, n + 1);
+}
+
+/* New templates: twice at once, again a second later; then in time. */
 START_TEST(test_refresh)
 {
 	struct fixture x;
@@ -136,23 +168,47 @@ START_TEST(test_refresh)
 	start(&x, "template_refresh=60\n");
 	flows(&x, 0, 1);
 	deliver(&x);
-	once = x.walk.announcements;
-	sink(&x)->domain[0].announced_ms -= 59000;
-	flows(&x, 1, 2);
-	deliver(&x);
-	ck_assert_uint_eq(x.walk.announcements, once);
-	sink(&x)->domain[0].announced_ms -= 1000;
-	flows(&x, 2, 3);
-	deliver(&x);
-	ck_assert_uint_eq(x.walk.announcements, 2 * once);
-	flows(&x, 3, 4);
-	deliver(&x);
-	ck_assert_uint_eq(x.walk.announcements, 2 * once);
+	once = x.walk.announcements / 2;
+	ck_assert_uint_gt(once, 0);
+	step(&x, once, 2);
+	later(&x, 1000);
+	step(&x, once, 3);
+	later(&x, 59000);
+	step(&x, once, 3);
+	later(&x, 1000);
+	step(&x, once, 4);
+	later(&x, 59000);
+	step(&x, once, 4);
 	sink(&x)->domain[0].layout ^= 1; /* the frames' layout is another one now */
-	flows(&x, 4, 5);
+	step(&x, once, 6);
+	later(&x, 1000);
+	step(&x, once, 7);
+	end(&x);
+}
+END_TEST
+
+/* template_refresh_packets: after so many messages, in the middle of a burst, too. */
+START_TEST(test_refresh_packets)
+{
+	struct fixture x;
+	unsigned once;
+
+	start(&x, "template_refresh_packets=10\n");
+	flows(&x, 0, 5);
+	deliver(&x);
+	once = x.walk.announcements / 2;
+	for (unsigned i = 1; i < 10; i++) {
+		flows(&x, 5 * i, 5 * i + 5);
+		deliver(&x);
+		ck_assert_uint_eq(x.walk.announcements, 2 * once);
+	}
+	flows(&x, 50, 55);
 	deliver(&x);
 	ck_assert_uint_eq(x.walk.announcements, 3 * once);
-	expect(&x, 5);
+	flows(&x, 55, 55 + 35 * 5); /* 35 messages: 1 + 35 since then */
+	deliver(&x);
+	ck_assert_uint_eq(x.walk.announcements, 6 * once);
+	expect(&x, 55 + 35 * 5);
 	end(&x);
 }
 END_TEST
@@ -166,10 +222,10 @@ START_TEST(test_always)
 	flows(&x, 0, 10);
 	deliver(&x);
 	once = x.walk.announcements;
-	ck_assert_uint_eq(once, 1);
+	ck_assert_uint_eq(once, 2);
 	flows(&x, 10, 20);
 	deliver(&x);
-	ck_assert_uint_eq(x.walk.announcements, 2);
+	ck_assert_uint_eq(x.walk.announcements, 3);
 	expect(&x, 20);
 	end(&x);
 }
@@ -217,13 +273,20 @@ START_TEST(test_small_path)
 	flows(&x, 0, 1);
 	deliver(&x);
 	sink(&x)->limit = 300;
-	sink(&x)->domain[0].announced_ms -= 600000;
+	sink(&x)->domain[0].announced = false;
 	x.largest = 0;
 	flows(&x, 1, 100);
 	deliver(&x);
 	expect(&x, 100);
 	ck_assert_uint_le(x.largest, 300);
 	ck_assert_uint_gt(*sink(&x)->split, 0);
+	later(&x, 600000); /* the path may be better by now */
+	flows(&x, 100, 200);
+	deliver(&x);
+	expect(&x, 200);
+	ck_assert_uint_gt(x.largest, 1200);
+	ck_assert_uint_le(x.largest, 1400 - 48);
+	ck_assert_uint_eq(*sink(&x)->most, 1400 - 48);
 	end(&x);
 }
 END_TEST
@@ -318,6 +381,8 @@ START_TEST(test_path_shrinks)
 	ck_assert_uint_gt(x.walk.announcements, once);
 	ck_assert_uint_le(x.largest, 572);
 	ck_assert_uint_gt(x.largest, 400);
+	ck_assert_uint_eq(*sink(&x)->most, 572);
+	ck_assert_uint_gt(*sink(&x)->errors, 0);
 	end(&x);
 }
 END_TEST
@@ -333,6 +398,7 @@ START_TEST(test_ipv6)
 	flows(&x, 0, 20);
 	deliver(&x);
 	expect(&x, 20);
+	expect_whole(&x, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DO);
 	end(&x);
 }
 END_TEST
@@ -343,6 +409,7 @@ add_tests(TCase *t)
 	tcase_set_timeout(t, 30);
 	tcase_add_test(t, test_session);
 	tcase_add_test(t, test_refresh);
+	tcase_add_test(t, test_refresh_packets);
 	tcase_add_test(t, test_always);
 	tcase_add_test(t, test_refused);
 	tcase_add_test(t, test_small_path);
