@@ -90,12 +90,12 @@ class Nfcapd:
             "in_packets": "packets", "in_bytes": "bytes", "out_packets": "rpackets",
             "out_bytes": "rbytes", "ingress_vrf": "zone"}
 
-    def __init__(self, lab, ns, port, directory, **rules):
+    def __init__(self, lab, ns, port, directory, host="127.0.0.1", **rules):
         self.dir = directory
         self.log = f"{directory}.log"
         Overheard(lab, ns, port, **rules)
         with open(self.log, "wb") as log:
-            self.child = lab.popen(ns, ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w",
+            self.child = lab.popen(ns, ["nfcapd", "-b", host, "-p", str(port), "-w",
                                         directory, "-t", "600"], stdout=log, stderr=log)
         until("nfcapd to start", lambda: "Startup" in self.words())
 
