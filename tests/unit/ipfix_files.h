@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ipfix.h"
+#include "ipfix_keep.h"
 #include "ipfix_walk.h"
 #include "plug.h"
 
@@ -122,6 +123,8 @@ read_file(const char *p, struct walk *w)
 	close(fd);
 	*w = (struct walk){ 0 };
 	walk_bytes(w, bytes, (size_t)size);
+	if (!w->rest)
+		keep_session(bytes, (size_t)size, KEEP_FILE);
 	free(bytes);
 }
 
