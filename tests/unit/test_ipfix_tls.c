@@ -199,6 +199,36 @@ START_TEST(test_options)
 }
 END_TEST
 
+/* The first of two shows a certificate nobody vouches for: the second has the flows. */
+START_TEST(test_failover)
+{
+	struct cert stranger = cert_make("a collector", "IP:127.0.0.1", NULL, -DAY, DAY);
+	struct tls_server first = { .cert = stranger }, server = { .cert = collector };
+	char options[300];
+	struct plug *p;
+	uint64_t last;
+
+	server_start(&first);
+	server_start(&server);
+	snprintf(options, sizeof(options),
+		 "oid=7\nproto=tls\nmode=failover\nhost=\"127.0.0.1:%d, 127.0.0.1:%d\"\n"
+		 "tls_ca=\"%s\"\n",
+		 first.port, server.port, ca_path);
+	p = plug_new(&ctf_plugin_ipfix, options);
+	last = walk_flows(p, 0, 100, -1);
+	deliver(p, last);
+	plug_close(p);
+	server_join(&first);
+	server_join(&server);
+	ck_assert_uint_eq(first.len, 0);
+	expect(&server, 0, 100);
+	plug_free(p);
+	server_free(&first);
+	server_free(&server);
+	cert_free(&stranger);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -208,6 +238,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, test_ends, 0, 3);
 	tcase_add_test(t, test_window);
 	tcase_add_loop_test(t, test_options, 0, 4);
+	tcase_add_test(t, test_failover);
 }
 
 int
