@@ -182,26 +182,43 @@ stretches_merge(struct queue *q)
 	for (unsigned i = 0; i < GIVEN_UP / 2; i++) {
 		const struct given_up *a = &g[2 * i], *b = &g[2 * i + 1];
 
-		g[i] = (struct given_up){ b->last, a->flows + b->flows, a->from_ns, b->to_ns,
-					  a->uncounted || b->uncounted };
+		g[i] = (struct given_up){ .last = b->last,
+					  .flows = a->flows + b->flows,
+					  .told = a->told + b->told,
+					  .from_ns = a->from_ns,
+					  .to_ns = b->to_ns,
+					  .uncounted = a->uncounted || b->uncounted };
 	}
 	q->stretches = GIVEN_UP / 2;
+}
+
+/* The head is freed before its time; what has no flows is not missed. */
+static void
+give_up(struct queue *q)
+{
+	const struct qframe *f = q->head;
+	uint64_t flows = qframe_flows(f);
+	bool uncounted = f->is_gap && f->gap.count_is == CTF_UNCOUNTED;
+
+	if (flows || uncounted) {
+		if (q->stretches == GIVEN_UP)
+			stretches_merge(q);
+		q->given_up[q->stretches++] =
+			(struct given_up){ .last = f->f.number,
+					   .flows = flows,
+					   .told = f->is_gap && f->enc ? flows : 0,
+					   .from_ns = f->f.first_ns,
+					   .to_ns = f->f.last_ns,
+					   .uncounted = uncounted };
+	}
+	window_pop(q);
 }
 
 void
 window_fit(struct queue *q)
 {
-	while (queue_over(q) && q->window) {
-		const struct qframe *f = q->head;
-
-		if (q->stretches == GIVEN_UP)
-			stretches_merge(q);
-		q->given_up[q->stretches++] =
-			(struct given_up){ f->f.number, qframe_flows(f), f->f.first_ns,
-					   f->f.last_ns,
-					   f->is_gap && f->gap.count_is == CTF_UNCOUNTED };
-		window_pop(q);
-	}
+	while (queue_over(q) && q->window)
+		give_up(q);
 }
 
 /* Forgets what was given up and is not needed after all. */
@@ -230,6 +247,7 @@ window_missed(struct queue *q, uint64_t needed, struct ctf_gap *ret_gap)
 		g.from_ns = i && g.from_ns < u->from_ns ? g.from_ns : u->from_ns;
 		g.to_ns = g.to_ns > u->to_ns ? g.to_ns : u->to_ns;
 		g.count += u->flows;
+		g.told += u->told;
 		if (u->uncounted)
 			g.count_is = CTF_UNCOUNTED;
 	}

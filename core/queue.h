@@ -36,9 +36,9 @@ struct qframe {
 
 #define GIVEN_UP 64u /* stretches remembered */
 
-struct given_up {      /* frames of the window that were freed before their time */
-	uint64_t last; /* number of the last of them */
-	uint64_t flows;
+struct given_up {             /* frames of the window that were freed before their time */
+	uint64_t last;        /* number of the last of them */
+	uint64_t flows, told; /* told: in gaps that were sent */
 	uint64_t from_ns, to_ns;
 	bool uncounted; /* and a loss that had no count */
 };
@@ -98,7 +98,7 @@ struct qframe *queue_unsettled(const struct queue *);
 void window_fit(struct queue *);
 /*
  * Before a rewind: of what the window was made to give up, some is needed.
- * Fills from_ns, to_ns, count (at most) and count_is.
+ * Fills from_ns, to_ns, count (at most), count_is and told.
  */
 bool window_missed(struct queue *, uint64_t needed, struct ctf_gap *ret_gap);
 /* Takes the oldest frame out that may be dropped, or NULL. */

@@ -293,6 +293,9 @@ START_TEST(what_was_given_up_is_missed_if_it_is_needed)
 		struct qframe *f = frame(1);
 
 		f->f.flows = (uint32_t)i;
+		f->is_gap = i == 2; /* which was told when it was sent */
+		f->enc = (struct encoder *)&gap;
+		f->gap = (struct ctf_gap){ .count = i, .count_is = CTF_EXACT };
 		f->f.first_ns = 100 * i;
 		f->f.last_ns = 100 * i + 50;
 		queue_push(&q, f);
@@ -304,6 +307,7 @@ START_TEST(what_was_given_up_is_missed_if_it_is_needed)
 	ck_assert_uint_eq(q.stretches, 3);
 	ck_assert(window_missed(&q, 2, &gap));
 	ck_assert_uint_eq(gap.count, 5);
+	ck_assert_uint_eq(gap.told, 2);
 	ck_assert_int_eq(gap.count_is, CTF_AT_MOST);
 	ck_assert_uint_eq(gap.from_ns, 200);
 	ck_assert_uint_eq(gap.to_ns, 350);
@@ -321,6 +325,7 @@ START_TEST(what_was_given_up_is_remembered_within_bounds)
 		struct qframe *f = frame(1);
 
 		f->f.flows = 1;
+		f->f.first_ns = f->f.last_ns = 1000 + i;
 		queue_push(&q, f);
 		claim(&q, i);
 		queue_taken(&q, 1);
@@ -331,6 +336,10 @@ START_TEST(what_was_given_up_is_remembered_within_bounds)
 	ck_assert(window_missed(&q, 901, &gap));
 	ck_assert_uint_ge(gap.count, 100);
 	ck_assert_uint_le(gap.count, 200);
+	ck_assert_uint_eq(gap.told, 0);
+	ck_assert_uint_le(gap.from_ns, 1000 + 901);
+	ck_assert_uint_ge(gap.from_ns, 1000 + 801);
+	ck_assert_uint_eq(gap.to_ns, 1000 + 1000);
 	queue_clear(&q);
 }
 END_TEST
