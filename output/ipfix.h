@@ -98,6 +98,11 @@ struct ipfix_told {           /* by an encoder, in options records */
 /* Both set the frame's stream. */
 enum ctf_put ipfix_gap(struct ipfix_told *, const struct ipfix_conf *, const struct ctf_gap *,
 		       struct ctf_frame *);
+/*
+ * Frames of gaps may have changed places since they were made: the total in
+ * this one, if it is one, is no less than *most, which it becomes.
+ */
+void ipfix_gap_total(const struct ctf_frame *, uint64_t *most);
 /* CTF_SKIP: nothing has changed, or there is no enterprise number to say it with. */
 enum ctf_put ipfix_coverage(struct ipfix_told *, const struct ipfix_conf *,
 			    const struct ctf_coverage *, struct ctf_frame *);
@@ -166,6 +171,7 @@ struct ipfix_sink {
 	uint64_t layout; /* of the session */
 	struct session session;
 	uint8_t begun_head[IPFIX_HEADER];
+	uint64_t lost; /* told so far, also in sessions before */
 
 	struct ipfix_file file;
 

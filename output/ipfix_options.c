@@ -91,6 +91,22 @@ ipfix_gap(struct ipfix_told *told, const struct ipfix_conf *c, const struct ctf_
 	return CTF_OK;
 }
 
+#define TOTAL_AT (IPFIX_HEADER + IPFIX_SET + 4u) /* octets into a frame */
+
+void
+ipfix_gap_total(const struct ctf_frame *f, uint64_t *most)
+{
+	uint64_t total;
+
+	if (f->len < TOTAL_AT + 8 || ipfix_get16(f->p + IPFIX_HEADER) != IPFIX_GAP_ID)
+		return;
+	total = (uint64_t)ipfix_get32(f->p + TOTAL_AT) << 32 | ipfix_get32(f->p + TOTAL_AT + 4);
+	if (total < *most)
+		put64(f->p + TOTAL_AT, *most);
+	else
+		*most = total;
+}
+
 /* ---- coverage ------------------------------------------------------------------- */
 
 /* The same stretch is told once, not at every sign of life. */

@@ -106,6 +106,7 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 		}
 		if (!d || f->layout->id != s->layout || ipfix_due(s, d, f->layout))
 			return;
+		ipfix_gap_total(f, &s->lost);
 		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
 		add_frame(b, f, 0);
 	}

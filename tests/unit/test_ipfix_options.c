@@ -9,6 +9,7 @@
 
 #include "ipfix_keep.h"
 #include "ipfix_peer.h"
+#include "ipfix.h"
 #include "ipfix_read.h"
 #include "ipfix_walk.h"
 #include "unit.h"
@@ -151,6 +152,29 @@ START_TEST(test_coverage)
 }
 END_TEST
 
+/* A later gap may stand before an earlier one by the time they are sent. */
+START_TEST(test_totals_do_not_fall)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	struct ctf_gap g = { T0, T0, 3, CTF_EXACT, "queue", "x", -1 };
+	uint64_t most = 0;
+
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	g.count = 5;
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	ipfix_gap_total(plug_frame(p, 1), &most);
+	ck_assert_uint_eq(most, 8);
+	ck_assert_uint_eq(ipfix_get32(plug_frame(p, 0)->p + 28), 3);
+	ipfix_gap_total(plug_frame(p, 0), &most);
+	ck_assert_uint_eq(most, 8);
+	ck_assert_uint_eq(ipfix_get32(plug_frame(p, 0)->p + 28), 8);
+	walk_flows(p, 0, 3, -1);
+	ipfix_gap_total(plug_frame(p, 2), &most); /* is none */
+	ck_assert_uint_eq(most, 8);
+	plug_free(p);
+}
+END_TEST
+
 /* Without an enterprise number there are no elements to say it with. */
 START_TEST(test_coverage_needs_pen)
 {
@@ -264,6 +288,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, test_gap_grows);
 	tcase_add_test(t, test_gap_own);
 	tcase_add_test(t, test_coverage);
+	tcase_add_test(t, test_totals_do_not_fall);
 	tcase_add_test(t, test_coverage_needs_pen);
 	tcase_add_test(t, test_long_texts);
 	tcase_add_test(t, test_sequence_tcp);
