@@ -20,10 +20,12 @@ INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py
 	tests/interop/test_sessions.py tests/interop/test_templates.py \
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py
+INTEROP_TESTS += tests/interop/test_killed.py tests/interop/test_slow.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
 endif
-dist_check_SCRIPTS += $(INTEROP_TESTS)
+dist_check_SCRIPTS += $(INTEROP_TESTS) tests/interop/slow_collector.py
+EXTRA_DIST += tests/interop/dying.py
 EXTRA_DIST += tests/interop/collectors.py tests/interop/tls_collector.py
 
 # Beside the real ulogd2, where it is installed: part of make soak.

@@ -60,6 +60,7 @@ EXTRA_DIST += $(NETNS_MODULES)
 soak: all $(check_PROGRAMS)
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
 	CTF_RELIABLE=20000 $(srcdir)/tests/netns/test_reliable.py
+	CTF_KILLS=20 $(srcdir)/tests/interop/test_killed.py
 	CTF_SEEDS="`seq -s ' ' 100 199`" $(srcdir)/tests/netns/test_faults.py
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \
 		$(srcdir)/tests/netns/test_stalled.py && \
