@@ -30,27 +30,51 @@ KILLS = int(os.environ.get("CTF_KILLS", "5"))
 SEED = int(os.environ.get("CTF_SEED") or time.time_ns() % 10**9)
 RESEND = 300 << 10  # more than two of the collectors' windows
 MESSAGE = 1400  # bytes, `mtu`
-MORE = 64 << 10  # bytes repeated besides: a message begun, a segment whose ACK never came
+MORE = 64 << 10  # bytes repeated besides: a segment whose ACK never came
 
 
 class Tcp:
-    """A transport: what the daemon is told, and how a collector is started."""
-    name = "tcp"
-    options = f"proto=tcp\nport={PORT}\n"
+    """IPFIX over a transport: what the daemon is told, who collects, what it has got."""
+    name, kills = "tcp", KILLS
+    stack = "ct1:NFCT,out1:IPFIX"
+    options = f"oid=7\nmtu={MESSAGE}\nproto=tcp\n"
     collector = f"{HERE}/slow_collector.py"
+    frame = MESSAGE  # bytes of the largest
+
+    @staticmethod
+    def flows(path):
+        """Flows of a session, their bytes, and what is wrong with it."""
+        data = whole(path)
+        return identity(formats.ipfix(data)), len(data), checked(path)
 
 
-def look_at(paths, ends, made):
+class Json:
+    """Lines over TCP."""
+    name, kills = "json", (KILLS + 1) // 2
+    stack = "ct1:NFCT,ip1:IP2STR,out1:JSON"
+    options = "mode=tcp\n"
+    collector = Tcp.collector
+    frame = 64 << 10
+
+    @staticmethod
+    def flows(path):
+        with open(path, "rb") as f:
+            data = f.read()
+        size = data.rfind(b"\n") + 1
+        with open(path, "wb") as f:
+            f.write(data[:size])
+        return identity(formats.jsons(path)), size, []
+
+
+def look_at(way, paths, ends, made):
     """Problems; ends: how each session came to its end."""
     problems, seen, repeats = [], set(), []
     for i, path in enumerate(paths):
-        problems += checked(path)
-        data = whole(path)
-        flows = identity(formats.ipfix(data))
+        flows, size, wrong = way.flows(path)
+        problems += wrong
         twice = [f for f in flows if f in seen]
-        size = len(data) / max(len(flows), 1)
-        most = RESEND + MORE if i and ends[i - 1] == "killed" else 0
-        repeats.append(int(len(twice) * size))
+        most = RESEND + way.frame + MORE if i and ends[i - 1] == "killed" else 0
+        repeats.append(len(twice) * size // max(len(flows), 1))
         if repeats[-1] > most:
             problems.append(f"session {i}: {len(twice)} flows twice, {repeats[-1]} bytes, after "
                             f"a collector that was {ends[i - 1]}")
@@ -68,13 +92,13 @@ def killed(lab, tmp, way):
     dice = random.Random(SEED)
     collectors = Collectors(lab, NS, PORT, f"{tmp}/{way.name}", way.collector)
     load = Load(lab, NS, tmp)
-    daemon = Daemon(lab, NS, tmp, configuration(tmp, ["ct1:NFCT,out1:IPFIX"], {
-        "out1": f"oid=7\nhost=127.0.0.1\nmtu={MESSAGE}\nreconnect=50ms\nresend={RESEND}\n"
+    daemon = Daemon(lab, NS, tmp, configuration(tmp, [way.stack], {
+        "out1": f"host=127.0.0.1\nport={PORT}\nreconnect=50ms\nresend={RESEND}\n"
                 + way.options}), name=f"conf-{way.name}")
     daemon.start()
     load.start()
-    unread, ends = [], ["killed"] * KILLS
-    for i in range(max(1, KILLS // 5)):
+    unread, ends = [], ["killed"] * way.kills
+    for _ in range(max(1, way.kills // 5)):
         ends.insert(dice.randrange(len(ends) + 1), "ended")
     for end in ends:
         collectors.start(dice.choice((1024, 4096, 16384)), 0.01)
@@ -87,7 +111,7 @@ def killed(lab, tmp, way):
     daemon.stop()  # delivers the rest, and ends the session
     collectors.end(signal.SIGTERM)
     print(f"{way.name}: unread at the kills: {unread}")
-    problems = look_at(collectors.sessions(), ends, load.made)
+    problems = look_at(way, collectors.sessions(), ends, load.made)
     if sum(unread) < RCVBUF // 2:
         problems.append("nothing was unread at the kills: the test shows nothing")
     shutil.rmtree(f"{tmp}/{way.name}")
@@ -97,7 +121,7 @@ def killed(lab, tmp, way):
 def test(lab, tmp):
     print(f"CTF_SEED={SEED}", flush=True)
     labs.flood_ns(lab, NS)
-    return [p for way in (Tcp,) for p in killed(lab, tmp, way)]
+    return [p for way in (Tcp, Json) for p in killed(lab, tmp, way)]
 
 
 if __name__ == "__main__":
