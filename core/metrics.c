@@ -77,8 +77,12 @@ static const struct metric queued = { "queue_flows", CTF_GAUGE, CTF_UNIT_NONE,
 				      "flows that wait for the output" };
 static const struct metric queue_bytes = { "queue", CTF_GAUGE, CTF_UNIT_BYTES,
 					   "memory they take" };
+static const struct metric resend = {
+	"resend", CTF_GAUGE, CTF_UNIT_BYTES,
+	"memory of flows that were delivered and are kept to be sent again"
+};
 static const struct metric queue_limit = { "queue_limit", CTF_GAUGE, CTF_UNIT_BYTES,
-					   "memory they may take (queue=)" };
+					   "memory both may take (queue=)" };
 
 static void
 add_sink(struct samples *all, struct sink *s)
@@ -95,6 +99,7 @@ add_sink(struct samples *all, struct sink *s)
 	add(all, s->inst, &stalled, now.state == SINK_STALLED);
 	add(all, s->inst, &queued, now.recs);
 	add(all, s->inst, &queue_bytes, now.bytes);
+	add(all, s->inst, &resend, now.window);
 	add(all, s->inst, &queue_limit, now.limit);
 }
 

@@ -103,8 +103,9 @@ void
 sink_look(struct sink *s, struct sink_now *ret_now)
 {
 	pthread_mutex_lock(&s->lock);
-	*ret_now = (struct sink_now){ s->state, s->queue.recs - s->queue.again, s->queue.bytes,
-				      s->queue.limit };
+	*ret_now = (struct sink_now){ s->state, s->queue.recs - s->queue.again,
+				      s->queue.bytes - s->queue.window_bytes, s->queue.limit,
+				      s->queue.window_bytes };
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -65,6 +65,7 @@ void sink_push(struct sink *, struct qframe *);
 struct sink_now {
 	enum sink_state state;
 	uint64_t recs, bytes, limit; /* of the queue; recs: never delivered */
+	uint64_t window;             /* bytes, besides, of what was delivered and is kept */
 };
 void sink_look(struct sink *, struct sink_now *ret_now);
 /* One log line: up, stalled or down, and what is queued. */
