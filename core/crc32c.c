@@ -42,13 +42,47 @@ static const uint32_t table[256] = {
 	0xbe2da0a5, 0x4c4623a6, 0x5f16d052, 0xad7d5351,
 };
 
+static uint32_t
+by_table(uint32_t crc, const uint8_t *b, size_t n)
+{
+	while (n--)
+		crc = crc >> 8 ^ table[(crc ^ *b++) & 0xff];
+	return crc;
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+/* The processor's own instruction takes a tenth of the time. */
+__attribute__((target("sse4.2"))) static uint32_t
+by_instruction(uint32_t crc, const uint8_t *b, size_t n)
+{
+	uint64_t wide = crc, word;
+
+	for (; n >= sizeof(word); n -= sizeof(word), b += sizeof(word)) {
+		memcpy(&word, b, sizeof(word));
+		wide = __builtin_ia32_crc32di(wide, word);
+	}
+	crc = (uint32_t)wide;
+	while (n--)
+		crc = __builtin_ia32_crc32qi(crc, *b++);
+	return crc;
+}
+
+static uint32_t
+step(uint32_t crc, const uint8_t *b, size_t n)
+{
+	return __builtin_cpu_supports("sse4.2") ? by_instruction(crc, b, n)
+						: by_table(crc, b, n);
+}
+#else
+static uint32_t
+step(uint32_t crc, const uint8_t *b, size_t n)
+{
+	return by_table(crc, b, n);
+}
+#endif
+
 uint32_t
 crc32c(uint32_t crc, const void *p, size_t n)
 {
-	const uint8_t *b = p;
-
-	crc = ~crc;
-	while (n--)
-		crc = crc >> 8 ^ table[(crc ^ *b++) & 0xff];
-	return ~crc;
+	return ~step(~crc, p, n);
 }
