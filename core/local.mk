@@ -18,6 +18,8 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 libctflow_a_SOURCES += core/several.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
 libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c
+libctflow_a_SOURCES += core/segment.c core/segment.h core/segment_read.c core/spool_head.c \
+	core/spool_head.h core/spool_dir.c core/spool_dir.h core/spool_left.c
 
 ctflowincludedir = $(includedir)/ctflow
 ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \
