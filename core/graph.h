@@ -26,7 +26,11 @@ struct out_conf {
 	unsigned overflow;  /* enum out_overflow */
 	uint64_t reconnect; /* ms */
 	bool gaps;
-	unsigned interim; /* 0 auto, else 1 + enum ctf_interim */
+	const char *spool_dir; /* "": no spool */
+	uint64_t spool_max;    /* bytes */
+	uint64_t spool_sync;   /* ms */
+	uint64_t replay_rate;  /* records a second, 0: any */
+	unsigned interim;      /* 0 auto, else 1 + enum ctf_interim */
 };
 enum out_overflow { OVERFLOW_AUTO, OVERFLOW_DROP_OLD, OVERFLOW_BLOCK };
 extern const struct ctf_opt out_opts[];

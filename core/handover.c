@@ -322,7 +322,8 @@ handover_feed(struct handover *h, struct sink *s)
 		if (b.type == BLOCK_FRAME && feed_frame(h, s, &b))
 			lost += b.recs;
 	}
-	s->spool_id = o->spool;
+	if (!s->spool)
+		s->spool_id = o->spool;
 	if (s->queue.last_number < o->last_number)
 		s->queue.last_number = o->last_number;
 	if (lost)

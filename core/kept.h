@@ -33,13 +33,14 @@ struct kept_sink {
 
 /* What an earlier run owes; of a sink, under its mutex. */
 struct kept_left {
-	bool owing;   /* the gap is yet to be made: nothing is delivered before it */
-	bool opened;  /* open() has said what it found */
-	bool exact;   /* the count */
-	bool unknown; /* a gap without a count was lost as well */
-	bool behind;  /* it had not been given all there was */
-	bool framed;  /* it is in the queue */
-	bool in_hand; /* some may have been read and not counted */
+	bool owing;       /* the gap is yet to be made: nothing is delivered before it */
+	bool opened;      /* open() has said what it found */
+	bool exact;       /* the count */
+	bool unknown;     /* a gap without a count was lost as well */
+	bool behind;      /* it had not been given all there was */
+	bool framed;      /* it is in the queue */
+	bool in_hand;     /* some may have been read and not counted */
+	uint64_t spooled; /* of what it was given: on disk, not in the count */
 	uint64_t upto, count, number;
 	uint64_t inherited; /* of what was left: came back in frames */
 	uint64_t from_ns, to_ns;
@@ -48,6 +49,17 @@ struct kept_left {
 	bool more_exact;
 	uint64_t more_from_ns, more_to_ns;
 	const char *instance;
+};
+
+/* What a spool found on disk when it was opened. */
+struct kept_disk {
+	uint64_t id, base; /* of the spool; its numbers begin above */
+	uint64_t flows;    /* not settled */
+	uint64_t last;     /* number of the last frame, 0: none */
+	uint64_t uncounted;
+	bool has_uncounted; /* that gap is there */
+	bool known, clean;  /* it was there before; and ended in order */
+	bool page, same;    /* there was a page; and it is of this spool */
 };
 
 /* Some input is live: after a crash its events do not come again. */
@@ -83,6 +95,12 @@ bool kept_outage(struct sink *, const struct input *, const struct ctf_gap *);
 void kept_make_gap(struct sink *);
 /* Its thread is gone, and what is queued now is lost. */
 void kept_sink_end(struct sink *);
+/* kept_spool.c, before the sink's threads are started. */
+uint64_t kept_number(const struct sink *);
+/* The last number that was settled there, by the page. */
+uint64_t kept_spool_settled(struct sink *, struct kept_disk *);
+/* Corrects what is missing; returns where the account of what is on disk begins. */
+uint64_t kept_spool(struct sink *, const struct kept_disk *);
 /*
  * A frame of the earlier run came back, with its number; in their order, after
  * kept_start() and before the sink's thread is started.  It is not missing.

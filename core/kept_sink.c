@@ -7,6 +7,7 @@
 
 #include "pump.h"
 #include "sink.h"
+#include "spool.h"
 
 static uint64_t
 get(const _Atomic uint64_t *u)
@@ -98,6 +99,8 @@ queued(const struct sink *s, bool *ret_exact)
 
 	for (const struct qframe *f = queue_unsettled(&s->queue); f; f = f->next) {
 		sum += qframe_flows(f);
+		if (f->written)
+			continue;
 		if (f->begun || f->taken || (f->is_gap && f->gap.count_is != CTF_EXACT))
 			exact = false;
 	}
@@ -118,7 +121,7 @@ kept_sink_end(struct sink *s)
 
 	if (!k)
 		return;
-	lost = queued(s, &exact);
+	lost = queued(s, &exact) + spool_flows(s);
 	if (s->left.owing) {
 		lost += s->left.count + s->left.more;
 		exact &= s->left.exact && (!s->left.more || s->left.more_exact);
@@ -193,7 +196,7 @@ kept_inherit(struct sink *s, struct qframe *f)
 	if (f->is_gap && f->gap.count_is == CTF_UNCOUNTED)
 		l->unknown = false;
 	l->owing = l->count || l->unknown;
-	f->f.upto = get(&s->keep->settled) + l->inherited;
+	f->f.upto = get(&s->keep->settled) + l->spooled + l->inherited;
 	queue_insert(&s->queue, f);
 }
 
@@ -209,9 +212,13 @@ ctf_found(struct ctf_ctx *ctx, uint64_t upto, bool exact)
 	pthread_mutex_lock(&s->lock);
 	settled = get(&s->keep->settled);
 	if (l->owing && !l->opened && upto <= l->upto) {
-		if (upto > settled) {
-			set(&s->keep->settled, upto);
-			l->count -= upto - settled < l->count ? upto - settled : l->count;
+		/* what is on disk comes again, and before what is missing */
+		if (upto > settled + l->spooled) {
+			uint64_t more = upto - settled - l->spooled;
+
+			l->count -= more < l->count ? more : l->count;
+			if (!l->spooled)
+				set(&s->keep->settled, upto);
 		}
 		l->exact |= exact && !l->in_hand;
 	}
@@ -277,6 +284,16 @@ whole_outage(const struct kept_left *l, struct ctf_gap *g)
 		g->to_ns = l->more_to_ns;
 }
 
+/* Nothing is missing, or the output is not to be told. */
+static void
+nothing_owed(struct sink *s)
+{
+	if (!s->left.spooled)
+		set(&s->keep->settled, s->left.upto);
+	else
+		spool_forgive(s, s->left.count);
+}
+
 static void
 make_gaps(struct sink *s)
 {
@@ -293,9 +310,8 @@ make_gaps(struct sink *s)
 	whole_outage(l, &g);
 	if (!l->unknown && (!g.count || gap_first(s, &g, l->number)))
 		l->owing = false;
-	/* Nothing is missing, or the output is not to be told. */
 	if (!l->owing && !l->framed)
-		set(&s->keep->settled, l->upto);
+		nothing_owed(s);
 }
 
 static void
@@ -327,6 +343,7 @@ kept_outage(struct sink *s, const struct input *in, const struct ctf_gap *g)
 		l->instance = in->inst->id;
 		set(&s->keep->given, get(&s->keep->given) + g->count);
 		queue_precede(&s->queue, g->count);
+		spool_precede(s, g->count);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return part;

@@ -239,12 +239,14 @@ write_sink(struct writer *w, struct sink *s)
 	write_bytes(w, LEGACY_SPOOL, spool, sizeof(spool));
 	if (s->running) {
 		for (f = queue_unsettled(&s->queue); f; f = f->next)
-			write_frame(w, f);
+			if (!f->written)
+				write_frame(w, f);
 	} else {
 		queue_rewind(&s->queue);
 		while ((f = queue_drop_next(&s->queue))) {
-			write_frame(w, f);
-			free(f);
+			if (!f->written) /* the successor has the same disk */
+				write_frame(w, f);
+			qframe_release(f);
 		}
 	}
 	pthread_mutex_unlock(&s->lock);

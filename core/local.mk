@@ -13,13 +13,14 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
 	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
 	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
-	core/state_file.c core/state_file.h core/stop.c core/wire.c \
+	core/backlog.c core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/several.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
 libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c
 libctflow_a_SOURCES += core/segment.c core/segment.h core/segment_read.c core/spool_head.c \
-	core/spool_head.h core/spool_dir.c core/spool_dir.h core/spool_left.c
+	core/spool_head.h core/spool_dir.c core/spool_dir.h core/spool_left.c core/spool.c core/spool.h core/spool_own.h \
+	core/spool_begin.c core/spool_load.c core/spool_write.c core/kept_spool.c
 
 ctflowincludedir = $(includedir)/ctflow
 ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \

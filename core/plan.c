@@ -26,6 +26,21 @@ const struct ctf_opt out_opts[] = {
 	  "auto|none|presence|counters",
 	  "of flows that live when the table is swept (active_timeout): nothing, that they do, "
 	  "or their counters too; auto: presence, databases as their table allows" },
+	{ "spool_dir", CTF_OTEXT, offsetof(struct out_conf, spool_dir), 0, 4000, "", NULL,
+	  "folder in which this output has one of its own, for what it could not deliver: that "
+	  "is then on disk and outlives the daemon; empty: memory alone" },
+	{ "spool_max", CTF_OSIZE, offsetof(struct out_conf, spool_max), 1024 * 1024,
+	  UINT64_C(1) << 50, "1G", NULL,
+	  "bytes on disk; when they are used up, and the queue is full as well, the oldest are "
+	  "dropped, counted as a gap" },
+	{ "spool_sync", CTF_OMSEC, offsetof(struct out_conf, spool_sync), 0, 3600 * 1000, "1",
+	  NULL,
+	  "what was not delivered within that time is written to disk; 0: it is written before "
+	  "it is delivered" },
+	{ "replay_rate", CTF_OUINT, offsetof(struct out_conf, replay_rate), 0, UINT32_MAX, "0",
+	  NULL,
+	  "of what had to wait while the output was away, deliver at most so many flows a "
+	  "second; 0: as fast as it takes them" },
 	{ 0 },
 };
 

@@ -29,6 +29,31 @@ qframe_trim(struct qframe *q)
 	return small;
 }
 
+void
+qframe_release(struct qframe *f)
+{
+	if (f->pinned)
+		f->gone = true;
+	else
+		free(f);
+}
+
+struct qframe *
+queue_to_write(struct qframe *f)
+{
+	while (f && (f->written || f->settled))
+		f = f->next;
+	return f;
+}
+
+/* It leaves the queue. */
+static void
+forget_unwritten(struct queue *q, const struct qframe *f)
+{
+	if (q->unwritten == f)
+		q->unwritten = queue_to_write(f->next);
+}
+
 static uint64_t
 cost(const struct qframe *q)
 {
@@ -92,6 +117,8 @@ insert_after(struct queue *q, struct qframe *pos, struct qframe *f)
 		q->tail = f;
 	if (pos == q->before_next && !q->claimed)
 		q->next = f;
+	if (!f->written && (!q->unwritten || q->unwritten->f.number > f->f.number))
+		q->unwritten = f;
 	account(q, f, true);
 }
 
@@ -104,14 +131,27 @@ queue_push(struct queue *q, struct qframe *f)
 	window_fit(q);
 }
 
-void
+bool
 queue_insert(struct queue *q, struct qframe *f)
 {
-	struct qframe *pos = NULL, *next = q->head;
+	struct qframe *pos = q->before_next, *next;
 
-	for (; next && next->f.number < f->f.number; next = next->next)
+	if (!pos || pos->f.number >= f->f.number)
+		pos = NULL;
+	for (next = pos ? pos->next : q->head; next && next->f.number < f->f.number;
+	     next = next->next)
 		pos = next;
+	if (next && next->f.number == f->f.number)
+		return false;
 	insert_after(q, pos, f);
+	return true;
+}
+
+/* It has to wait: for those before it, which are on disk, or until it is. */
+static bool
+is_held(const struct queue *q, const struct qframe *f)
+{
+	return (q->on_disk && f->f.number >= q->on_disk) || (q->durable && !f->written);
 }
 
 void
@@ -127,7 +167,7 @@ queue_claim(struct queue *q, const struct ctf_frame *ret_frames[GROUP])
 {
 	unsigned n = 0;
 
-	for (struct qframe *f = q->next; f && n < GROUP; f = f->next) {
+	for (struct qframe *f = q->next; f && n < GROUP && !is_held(q, f); f = f->next) {
 		ret_frames[n++] = &f->f;
 		if (f->f.number % GROUP == 0)
 			break;
@@ -170,7 +210,7 @@ window_pop(struct queue *q)
 		q->tail = NULL;
 	account_memory(q, f, false);
 	q->window_bytes -= cost(f);
-	free(f);
+	qframe_release(f);
 }
 
 /* Every two become one: their count is an upper bound anyway. */
@@ -271,6 +311,7 @@ queue_settle(struct queue *q, uint64_t number, uint64_t needed)
 		account_waiting(q, f, false);
 		q->window_bytes += cost(f);
 		f->settled = f->counted = true;
+		forget_unwritten(q, f);
 		q->settled_upto = f->f.upto;
 		q->settled_ns = f->f.last_ns;
 		q->settled_number = f->f.number;
@@ -299,6 +340,7 @@ window_dissolve(struct queue *q)
 	}
 	q->window = NULL;
 	q->window_bytes = 0;
+	q->unwritten = queue_to_write(q->head);
 }
 
 uint64_t
@@ -341,14 +383,63 @@ remove_after(struct queue *q, struct qframe *pos)
 		q->tail = pos;
 	if (q->next == f)
 		q->next = f->next;
+	forget_unwritten(q, f);
 	account(q, f, false);
 	return f;
+}
+
+/* The frame after which those begin that may be dropped; what is on disk stays. */
+static struct qframe *
+before_droppable(const struct queue *q)
+{
+	struct qframe *pos = last_protected(q), *f = pos ? pos->next : q->head;
+
+	for (; f && (f->written || f->pinned); f = f->next)
+		pos = f;
+	return pos;
+}
+
+uint64_t
+queue_shed(struct queue *q, uint64_t first, uint64_t last)
+{
+	struct qframe *pos = last_protected(q), *f;
+	uint64_t lowest = 0;
+
+	while ((f = pos ? pos->next : q->head) && f->f.number <= last) {
+		if (f->f.number < first || !f->written || f->pinned || f->taken) {
+			pos = f;
+			continue;
+		}
+		if (!lowest)
+			lowest = f->f.number;
+		free(remove_after(q, pos));
+	}
+	return lowest;
+}
+
+void
+queue_unwrite(struct queue *q, uint64_t first, uint64_t last)
+{
+	for (struct qframe *f = q->head; f && f->f.number <= last; f = f->next)
+		if (f->f.number >= first)
+			f->written = false;
+	q->unwritten = queue_to_write(q->head);
+}
+
+bool
+queue_take(struct queue *q, struct qframe *frame)
+{
+	struct qframe *pos = last_protected(q), *f;
+
+	while ((f = pos ? pos->next : q->head) && f != frame)
+		pos = f;
+	return f && remove_after(q, pos);
 }
 
 struct qframe *
 queue_drop(struct queue *q)
 {
-	return remove_after(q, last_protected(q));
+	return remove_after(q, before_droppable(q));
 }
 
 struct qframe *
@@ -361,7 +452,7 @@ queue_drop_next(struct queue *q)
 void
 queue_unshift(struct queue *q, struct qframe *f)
 {
-	insert_after(q, last_protected(q), f);
+	insert_after(q, before_droppable(q), f);
 }
 
 void
@@ -371,7 +462,7 @@ queue_clear(struct queue *q)
 
 	while ((f = q->head)) {
 		q->head = f->next;
-		free(f);
+		qframe_release(f);
 	}
 	*q = (struct queue){ .limit = q->limit,
 			     .last_number = q->last_number,

@@ -9,6 +9,10 @@
  * the session break.  It is given up first when there is no room.  Those being
  * delivered (claimed), one whose delivery has begun, and those before them
  * stay put; what waits behind may be dropped.
+ *
+ * With a spool (spool.h) some are on disk as well, and some on disk alone: these
+ * belong where their numbers say, and what is in memory behind them is not
+ * delivered before them.  What is on disk is not dropped from here.
  * Not locked: the sink's mutex is held around every call.
  */
 #ifndef CTF_QUEUE_H
@@ -30,6 +34,10 @@ struct qframe {
 	bool settled;        /* it is of the window */
 	bool counted;        /* was settled once, in a session that broke if it is not now */
 	bool is_gap;
+	bool written;       /* it is on disk */
+	bool pinned;        /* the spool is writing it: it must not be freed */
+	bool gone;          /* so whoever wanted to says that instead */
+	uint64_t since_ms;  /* when it was pushed */
 	struct ctf_gap gap; /* what it says, if is_gap */
 	uint8_t data[];
 };
@@ -57,6 +65,9 @@ struct queue {
 	uint64_t settled_upto, settled_ns, settled_number; /* of the one settled last */
 	struct given_up given_up[GIVEN_UP];                /* in their order */
 	unsigned stretches;
+	struct qframe *unwritten; /* the first that is neither settled nor on disk */
+	uint64_t on_disk;         /* numbers from there on may be on disk alone; 0: none */
+	bool durable;             /* what is not on disk is not delivered */
 };
 
 /* Flows that are missing if the frame is lost: its own, or those of its gap. */
@@ -78,8 +89,8 @@ void queue_push(struct queue *, struct qframe *);
 void queue_precede(struct queue *, uint64_t flows);
 /* Up to GROUP consecutive frames that were not taken yet; they are claimed. */
 unsigned queue_claim(struct queue *, const struct ctf_frame *ret_frames[GROUP]);
-/* Puts a frame where its number belongs; nothing may have been claimed yet. */
-void queue_insert(struct queue *, struct qframe *);
+/* Puts a frame where its number belongs; false: there is one of that number. */
+bool queue_insert(struct queue *, struct qframe *);
 /* The first n claimed frames were taken, the others are free again. */
 void queue_taken(struct queue *, unsigned n);
 /*
@@ -101,6 +112,19 @@ void window_fit(struct queue *);
  * Fills from_ns, to_ns, count (at most), count_is and told.
  */
 bool window_missed(struct queue *, uint64_t needed, struct ctf_gap *ret_gap);
+/*
+ * Frees those of the frames first..last that merely wait, and are on disk.
+ * Returns the number of the first of them, 0: none.
+ */
+uint64_t queue_shed(struct queue *, uint64_t first, uint64_t last);
+/* They are not on disk any more. */
+void queue_unwrite(struct queue *, uint64_t first, uint64_t last);
+/* The first one from there on that is to be written, or NULL. */
+struct qframe *queue_to_write(struct qframe *);
+/* A frame that was taken out of the queue is not needed any more. */
+void qframe_release(struct qframe *);
+/* Takes the frame out, if it merely waits: true. */
+bool queue_take(struct queue *, struct qframe *);
 /* Takes the oldest frame out that may be dropped, or NULL. */
 struct qframe *queue_drop(struct queue *);
 /* Takes out the first one not taken, begun or not, or NULL. */

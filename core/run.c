@@ -7,6 +7,7 @@
 #include "pump.h"
 #include "run.h"
 #include "sink.h"
+#include "spool.h"
 
 #define SEAL_MS 900u /* so that a line is in the file within a second */
 #define PAUSE_MS 20u
@@ -348,7 +349,19 @@ start_sink(struct run *r, struct sink *s)
 		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
 	if (!ret)
 		handover_feed(r->handover, s);
+	if (!ret)
+		ret = spool_start(s);
 	return ret ? ret : sink_start(s);
+}
+
+/* Before anything is given to them: with a spool the numbers are others. */
+static void
+open_spools(struct run *r)
+{
+	for (struct sink *s = r->graph->sinks; s; s = s->next)
+		if (spool_open(s, r->priv, &s->why))
+			bury(s);
+	spool_say_leftovers(r->graph);
 }
 
 static void
@@ -397,6 +410,7 @@ run_start(struct run *r)
 	ret = kept_start(g);
 	if (ret)
 		return ret;
+	open_spools(r);
 	for (struct input *in = g->inputs; in; in = in->next)
 		start_input(r, in);
 	start_sinks(r);

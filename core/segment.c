@@ -129,12 +129,11 @@ segment_put(struct segment_writer *w, const struct qframe *f, uint64_t *ret_at)
 	uint8_t *p = NULL;
 	int ret = n ? 0 : -EMSGSIZE;
 
+	*ret_at = w->seg->bytes + w->len;
 	if (!ret && w->seg->bytes + w->len == 0)
 		ret = put_head(w);
-	if (!ret) {
-		*ret_at = w->seg->bytes + w->len;
+	if (!ret)
 		ret = put_layout(w, f->f.layout);
-	}
 	if (!ret && !(p = room(w, n)))
 		ret = -ENOMEM;
 	if (ret) {

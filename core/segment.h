@@ -72,7 +72,7 @@ struct segment_writer {
 
 /* The file of that segment, of which first is set; nothing is written yet. */
 int segment_create(struct segment_writer *, struct segment *);
-/* Into the buffer; *ret_at: where its blocks will be in the file. */
+/* Into the buffer; *ret_at: where what belongs to it begins in the file. */
 int segment_put(struct segment_writer *, const struct qframe *, uint64_t *ret_at);
 /*
  * The buffer to disk; the caller counts flows and numbers into the segment, but
@@ -107,8 +107,6 @@ int segment_seek(struct segment_reader *, const struct segment *, uint64_t at, u
  * follows is damaged, also when it cannot be read; else it may work later.
  */
 int segment_next(struct segment_reader *, struct block *ret_block);
-/* Remembers a layout for the reader. */
-int segment_learn(struct segment_reader *, uint64_t id, const uint8_t *p, uint32_t len);
 const struct ctf_layout *segment_layout(const struct segment_reader *, uint64_t id);
 /* A queue's frame with texts of its own; NULL: no memory. */
 struct qframe *segment_frame(const struct segment_reader *, const struct block *,

@@ -43,8 +43,8 @@ segment_reader_free(struct segment_reader *r)
 	}
 }
 
-int
-segment_learn(struct segment_reader *r, uint64_t id, const uint8_t *p, uint32_t len)
+static int
+learn(struct segment_reader *r, uint64_t id, const uint8_t *p, uint32_t len)
 {
 	struct stored_layout *l = r->layouts;
 
@@ -134,25 +134,6 @@ is_passing(int err)
 {
 	return err == -ENOMEM || err == -EMFILE || err == -ENFILE || err == -EINTR ||
 	       err == -EAGAIN;
-}
-
-int
-segment_seek(struct segment_reader *r, const struct segment *s, uint64_t at, uint64_t number)
-{
-	int ret = 0;
-
-	if (r->fd < 0 || r->first != s->first)
-		ret = open_segment(r, s);
-	if (ret)
-		return is_passing(ret) || ret == -ENOENT ? ret : -EBADMSG;
-	if (at < r->base || at > r->base + r->have)
-		r->have = 0;
-	if (!r->have)
-		r->base = at;
-	r->at = at;
-	r->end = s->bytes;
-	r->number = number;
-	return 0;
 }
 
 /* At least n bytes at r->at, if the segment has them; else what there is. */
@@ -247,7 +228,7 @@ on_other(struct segment_reader *r, const struct block *b)
 	if (r->at == 0 && (b->type != BLOCK_BYTES || !is_ours(r, b)))
 		return -EBADMSG;
 	if (b->type == BLOCK_LAYOUT)
-		return segment_learn(r, b->layout, b->p, b->len);
+		return learn(r, b->layout, b->p, b->len);
 	return 0;
 }
 
@@ -274,6 +255,45 @@ segment_next(struct segment_reader *r, struct block *ret_block)
 			return ret;
 		r->at += (uint64_t)n;
 	}
+}
+
+/* From the beginning, for the layouts that are before that place. */
+static int
+read_up_to(struct segment_reader *r, uint64_t at)
+{
+	struct block b;
+	int ret = 1;
+
+	while (r->at < at && ret == 1)
+		ret = segment_next(r, &b);
+	if (ret < 0)
+		return ret;
+	return r->at == at ? 0 : -EBADMSG;
+}
+
+int
+segment_seek(struct segment_reader *r, const struct segment *s, uint64_t at, uint64_t number)
+{
+	bool fresh = r->fd < 0 || r->first != s->first;
+	int ret = fresh ? open_segment(r, s) : 0;
+
+	if (ret)
+		return is_passing(ret) || ret == -ENOENT ? ret : -EBADMSG;
+	r->end = s->bytes;
+	if (fresh) {
+		r->base = r->at = 0;
+		r->number = s->first - 1;
+		ret = read_up_to(r, at);
+	} else if (at != r->at) {
+		if (at < r->base || at > r->base + r->have)
+			r->have = 0;
+		if (!r->have)
+			r->base = at;
+		r->at = at;
+	}
+	if (!ret)
+		r->number = number;
+	return ret;
 }
 
 /* ---- repair ---- */

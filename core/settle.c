@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 
 #include "sink.h"
+#include "spool.h"
 
 /* The first frame that a new session may have to begin with. */
 static uint64_t
@@ -26,6 +27,7 @@ sink_settle(struct sink *s)
 	s->progress += left - s->queue.frames;
 	if (left != s->queue.frames)
 		kept_settled(s);
+	spool_settled(s);
 	pthread_mutex_unlock(&s->lock);
 	ctf_count(s->delivered, recs);
 }

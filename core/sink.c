@@ -8,8 +8,9 @@
 
 #include "pump.h"
 #include "sink.h"
+#include "spool.h"
 
-static const char undeliverable[] = "undeliverable"; /* known by its address */
+static const char undeliverable[] = "undeliverable";
 
 /* Of the clock that nobody sets: a wait must not get longer by a clock step. */
 static void
@@ -58,6 +59,7 @@ sink_new(struct inst *inst)
 void
 sink_free(struct sink *s)
 {
+	spool_free(s);
 	queue_clear(&s->queue);
 	if (s->kick >= 0)
 		close(s->kick);
@@ -75,8 +77,10 @@ sink_free(struct sink *s)
 static void
 push(struct sink *s, struct qframe *f)
 {
+	f->since_ms = ctf_mono_ms();
 	queue_push(&s->queue, f);
 	kept_pushed(s, f);
+	spool_pushed(s);
 }
 
 void
@@ -187,11 +191,18 @@ remember(struct sink *s, struct encoder *e, const struct ctf_gap *g)
 }
 
 void
+sink_remember(struct sink *s, const struct ctf_gap *g)
+{
+	remember(s, sink_voice(s), g);
+}
+
+void
 sink_lost(struct sink *s, const struct qframe *f)
 {
 	struct ctf_gap g = gap_of(s, f, undeliverable);
 
-	if (!f->is_gap || f->gap.cause != undeliverable) /* or it would come back for ever */
+	if (!f->is_gap ||
+	    strcmp(f->gap.cause, undeliverable) != 0) /* or it would come back for ever */
 		remember(s, sink_voice(s), &g);
 }
 
@@ -267,6 +278,7 @@ sink_kick(struct sink *s)
 	bool wake, half;
 
 	kept_make_gap(s);
+	spool_make_gap(s);
 	if (!s->dirty)
 		return;
 	pthread_mutex_lock(&s->lock);
@@ -315,6 +327,8 @@ sink_drop(struct sink *s)
 	uint64_t recs, again;
 	bool some;
 
+	if (spool_relieve(s))
+		return;
 	pthread_mutex_lock(&s->lock);
 	again = s->queue.again;
 	last = drop_some(s, &gap, &recs, &some);
@@ -323,6 +337,7 @@ sink_drop(struct sink *s)
 	if (mark) {
 		mark->f.number = last->f.number;
 		mark->f.upto = last->f.upto;
+		mark->since_ms = last->since_ms;
 		queue_unshift(&s->queue, mark);
 	}
 	again -= s->queue.again;

@@ -42,6 +42,8 @@ struct sink {
 	struct ctf_err why;       /* of the last failure */
 	struct kept_sink *keep;   /* in the state page; NULL before the start */
 	struct kept_left left;
+	struct spool *spool; /* or NULL */
+	uint64_t backlog_to; /* up to that number it had to wait: replay_rate */
 
 	/* worker only */
 	pthread_t thread;
@@ -50,6 +52,8 @@ struct sink {
 	int poke;       /* eventfd to the main thread: a gap is to be made */
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
+	uint64_t rate_ms; /* when the tokens were counted last */
+	int64_t tokens;   /* records of the backlog that may go now */
 	bool said_down, draining;
 	uint64_t said_why; /* hash of the reason said last */
 	struct log_limit poison_log;
@@ -79,6 +83,8 @@ bool sink_over(struct sink *);
 /* Drops the oldest until the queue is within its limit, leaving a gap. */
 void sink_drop(struct sink *);
 
+/* With the mutex: a loss that is to be in a gap, some time. */
+void sink_remember(struct sink *, const struct ctf_gap *);
 /* A gap of the input, or one record that could not be put into any frame. */
 void sink_gap(struct sink *, const struct ctf_gap *);
 void sink_lose(struct sink *, const struct ctf_rec *, const char *cause);
@@ -109,8 +115,22 @@ void sink_stop(struct sink *);
 void sink_hand_over(struct sink *);
 /* End now, whatever is queued. */
 void sink_abort(struct sink *);
+/* Waits until the flag, under the mutex, is set; false: it is not. */
+bool sink_await(struct sink *, const bool *flag, uint64_t deadline_ms);
 /* True when the thread is gone; what it left in the queue is lost. */
 bool sink_join(struct sink *, uint64_t deadline_ms);
+/* backlog.c, of the worker: what is to be done next. */
+struct sink_next {
+	unsigned n;     /* frames that are claimed; else */
+	bool load;      /* the next one is on disk */
+	int wait_ms;    /* or it may not go yet */
+	bool end;       /* or it is over */
+	bool unsettled; /* there are frames */
+};
+void sink_next(struct sink *, const struct ctf_frame **frames, struct sink_next *ret_next);
+/* A session begins; frames of one were taken (with the mutex). */
+void sink_begin_backlog(struct sink *);
+void sink_count_backlog(struct sink *, const struct ctf_frame *const *, unsigned taken);
 /*
  * settle.c, of the worker: asks the plugin what has arrived and what is needed;
  * after close(): goes back to what is needed, which is not safe any more.

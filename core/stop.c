@@ -10,10 +10,12 @@
 #include "pump.h"
 #include "run.h"
 #include "sink.h"
+#include "spool.h"
 
 #define DRAIN_MS 2000u
 #define POLL_MS 20u
 #define ABORT_MS 2000u
+#define SPOOL_MS 10000u
 #define QUICK_MS 200u /* a hand-over: for what can be read or delivered at once, */
 #define HAND_MS 2000u /* and at most */
 
@@ -192,12 +194,22 @@ all_done(const struct graph *g)
 static void
 say_lost(struct sink *s)
 {
-	uint64_t recs, again;
+	uint64_t recs = 0, again = 0, safe;
 
 	pthread_mutex_lock(&s->lock);
-	recs = s->queue.recs;
-	again = s->queue.again;
+	safe = spool_flows(s);
+	for (const struct qframe *f = queue_unsettled(&s->queue); f; f = f->next) {
+		if (f->written)
+			safe += f->f.recs;
+		else
+			recs += f->f.recs;
+		if (!f->written && f->counted)
+			again += f->f.recs;
+	}
 	pthread_mutex_unlock(&s->lock);
+	if (safe)
+		ctf_log(&s->ctx, CTF_NOTICE, "spool: %llu flows are kept for the next start",
+			(unsigned long long)safe);
 	if (!recs)
 		return;
 	ctf_count(s->dropped, recs - again);
@@ -232,6 +244,24 @@ await_sinks(struct stop *st)
 	}
 }
 
+/* What the workers have left goes to disk, where there is a spool. */
+static bool
+stop_spools(struct graph *g)
+{
+	uint64_t deadline = ctf_mono_ms() + SPOOL_MS;
+	bool ended = true;
+
+	for (struct sink *s = g->sinks; s; s = s->next) {
+		if (!spool_join(s, deadline)) {
+			ctf_log(&s->ctx, CTF_ERROR, "spool: the disk does not come to an end");
+			ended = false;
+		}
+		if (!s->running)
+			kept_sink_end(s);
+	}
+	return ended;
+}
+
 static bool
 stop_sinks(struct stop *st)
 {
@@ -256,8 +286,7 @@ stop_sinks(struct stop *st)
 			ctf_log(&s->ctx, CTF_ERROR, "does not come to an end");
 			ended = false;
 		}
-		if (!s->running)
-			kept_sink_end(s);
+		spool_stop(s);
 	}
 	return ended;
 }
@@ -271,6 +300,7 @@ run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 	stop_inputs(&st);
 	run_kick(r->graph);
 	ended = stop_sinks(&st);
+	ended &= stop_spools(r->graph);
 	if (!hand_over_frames(&st))
 		for (struct sink *s = r->graph->sinks; s; s = s->next)
 			say_lost(s);

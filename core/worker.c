@@ -14,11 +14,13 @@
 #include "handover.h"
 #include "priv.h"
 #include "sink.h"
+#include "spool.h"
 
 #define DELAY_MAX_MS 60000u
 #define DELAY_STOPPING_MS 1000u
 #define BUSY_MS 50u
 #define SETTLE_MS 100u
+#define LOAD_MS 200u
 #define TIDY_MS 1000u
 #define TIDY_BYTES (16u << 10)
 
@@ -116,6 +118,7 @@ open_output(struct sink *s, struct ctf_err *err)
 	if (failed)
 		return failed;
 	s->fd = fd;
+	sink_begin_backlog(s);
 	set_state(s, SINK_UP);
 	if (kept_opened(s))
 		eventfd_write(s->poke, 1);
@@ -246,22 +249,25 @@ retry(struct sink *s)
 static void
 drop_poison(struct sink *s, const struct ctf_err *err)
 {
+	struct ctf_frame lost = { 0 };
 	struct qframe *f;
 
 	pthread_mutex_lock(&s->lock);
 	f = queue_drop_next(&s->queue);
-	if (f)
+	if (f) {
 		sink_lost(s, f);
+		ctf_count(s->poisoned, f->counted ? 0 : f->f.recs);
+		lost = f->f;
+		qframe_release(f);
+	}
 	s->progress++;
 	pthread_mutex_unlock(&s->lock);
 	if (!f)
 		return;
 	eventfd_write(s->poke, 1);
-	ctf_count(s->poisoned, f->counted ? 0 : f->f.recs);
 	log_msg_limit(&s->poison_log, CTF_ERROR,
 		      "%s:%s: frame %llu with %u flows cannot be delivered: %s", s->inst->id,
-		      plugin(s)->name, (unsigned long long)f->f.number, f->f.recs, err->msg);
-	free(f);
+		      plugin(s)->name, (unsigned long long)lost.number, lost.recs, err->msg);
 }
 
 static void
@@ -274,6 +280,7 @@ deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 	pthread_mutex_lock(&s->lock);
 	queue_taken(&s->queue, taken);
 	s->progress += taken;
+	sink_count_backlog(s, frames, taken);
 	s->state = taken || r == CTF_SENT ? SINK_UP : SINK_STALLED;
 	pthread_mutex_unlock(&s->lock);
 	sink_settle(s);
@@ -289,24 +296,6 @@ deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 		drop_poison(s, &err);
 }
 
-/* Claims what is to be delivered; with nothing, says whether to wait or end. */
-static unsigned
-next_frames(struct sink *s, const struct ctf_frame **frames, bool *ret_end, bool *ret_unsettled)
-{
-	unsigned n;
-	bool held;
-
-	pthread_mutex_lock(&s->lock);
-	held = s->left.owing && s->state != SINK_DOWN; /* the main thread makes the gap */
-	n = held || s->state == SINK_DOWN ? 0 : queue_claim(&s->queue, frames);
-	s->draining = s->stopping;
-	*ret_unsettled = s->queue.frames > 0;
-	*ret_end = s->aborted || (s->stopping && s->queue.frames == 0 && !s->lost_enc && !held);
-	s->waiting = !n && s->state != SINK_DOWN; /* a back-off ends by itself */
-	pthread_mutex_unlock(&s->lock);
-	return n;
-}
-
 /* At the end: what it knows of a frame begun, say. */
 static void
 hand_over(struct sink *s)
@@ -320,29 +309,43 @@ hand_over(struct sink *s)
 		handover_leave(handover_of(&s->ctx), &s->ctx);
 }
 
+/* Nothing can be delivered just now. */
+static void
+pass_time(struct sink *s, const struct sink_next *n)
+{
+	if (n->load) {
+		if (!spool_load(s))
+			wait_for(s, true, LOAD_MS);
+		return;
+	}
+	if (n->wait_ms > 0)
+		wait_for(s, true, n->wait_ms);
+	else
+		rest(s, n->unsettled);
+	if (n->unsettled && s->state != SINK_DOWN)
+		sink_settle(s);
+}
+
 static void *
 worker(void *arg)
 {
 	const struct ctf_frame *frames[GROUP];
 	struct sink *s = arg;
-	bool end = false, unsettled;
+	struct sink_next n;
 
 	first_open(s);
 	priv_drop_thread();
-	while (!end) {
-		unsigned n = next_frames(s, frames, &end, &unsettled);
-
-		if (end)
+	for (;;) {
+		sink_next(s, frames, &n);
+		if (n.end)
 			break;
 		do_reopen(s);
 		if (s->state == SINK_DOWN)
 			retry(s);
-		else if (n)
-			deliver(s, frames, n);
+		else if (n.n)
+			deliver(s, frames, n.n);
 		else
-			rest(s, unsettled);
-		if (!n && unsettled && s->state != SINK_DOWN)
-			sink_settle(s);
+			pass_time(s, &n);
 	}
 	hand_over(s);
 	if (s->state != SINK_DOWN)
@@ -374,9 +377,8 @@ sink_start(struct sink *s)
 	return -ret;
 }
 
-/* Waits on the condition until flag or the deadline; true: it came true. */
-static bool
-await(struct sink *s, const bool *flag, uint64_t deadline_ms)
+bool
+sink_await(struct sink *s, const bool *flag, uint64_t deadline_ms)
 {
 	bool ok;
 
@@ -397,7 +399,7 @@ sink_await_open(struct sink *s, uint64_t deadline_ms)
 {
 	bool refused;
 
-	await(s, &s->first_done, deadline_ms);
+	sink_await(s, &s->first_done, deadline_ms);
 	pthread_mutex_lock(&s->lock);
 	s->late = !s->first_done;
 	refused = s->refused;
@@ -411,6 +413,7 @@ request(struct sink *s, bool *flag)
 	pthread_mutex_lock(&s->lock);
 	*flag = true;
 	s->waiting = false;
+	spool_wake(s);
 	pthread_cond_broadcast(&s->cond);
 	pthread_mutex_unlock(&s->lock);
 	eventfd_write(s->kick, 1);
@@ -456,7 +459,7 @@ sink_join(struct sink *s, uint64_t deadline_ms)
 {
 	if (!s->running)
 		return true;
-	if (!await(s, &s->done, deadline_ms))
+	if (!sink_await(s, &s->done, deadline_ms))
 		return false;
 	pthread_join(s->thread, NULL);
 	s->running = false;

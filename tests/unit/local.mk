@@ -16,7 +16,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_SOURCES += tests/unit/ipfix_files.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
-libunit_a_SOURCES += tests/unit/spool_help.h
+libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
@@ -31,7 +31,12 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
 UNIT_TESTS += tests/unit/test_metrics tests/unit/test_several
 UNIT_TESTS += tests/unit/test_metrics
-UNIT_TESTS += tests/unit/test_segment
+UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \
+	tests/unit/test_spool_again
+SPOOL_WRAP = -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=pwrite
+tests_unit_test_segment_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
+tests_unit_test_spool_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
+tests_unit_test_spool_again_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic

@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,47 @@
 #include <unistd.h>
 
 #include "queue.h"
+
+/*
+ * Disks of test machines are slow, and shared: a test that includes this is linked
+ * with --wrap for these, and they do nothing but count, or fail when told to.
+ */
+struct disk {
+	_Atomic int syncs;
+	_Atomic int sync_errno, write_errno; /* what they fail with */
+	_Atomic int hang;                    /* writing takes for ever */
+};
+extern struct disk disk;
+int __wrap_fsync(int fd);
+int __wrap_fdatasync(int fd);
+ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
+#ifndef DISK_ELSEWHERE
+struct disk disk;
+
+int
+__wrap_fsync(int fd)
+{
+	disk.syncs++;
+	errno = disk.sync_errno;
+	return disk.sync_errno ? -1 : 0;
+}
+
+int
+__wrap_fdatasync(int fd)
+{
+	return __wrap_fsync(fd);
+}
+
+ssize_t
+__wrap_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	while (disk.hang)
+		usleep(1000);
+	errno = disk.write_errno;
+	return disk.write_errno ? -1 : __real_pwrite(fd, p, n, at);
+}
+#endif
 
 /* Empties the folder and what is below it, and removes it. */
 static inline void
@@ -53,7 +95,7 @@ a_frame(uint64_t number, unsigned layout)
 
 	ck_assert_ptr_nonnull(f);
 	for (unsigned i = 0; i < 1 + number % 200; i++)
-		ck_assert(ctf_frame_put(&f->f, &number, sizeof(number)));
+		ctf_frame_put(&f->f, &number, sizeof(number));
 	f->f.number = number;
 	f->f.recs = f->f.flows = (uint32_t)(1 + number % 7);
 	f->f.first_ns = number * 1000;
@@ -66,14 +108,16 @@ a_frame(uint64_t number, unsigned layout)
 static inline void
 is_a_frame(const struct ctf_frame *f, uint64_t number)
 {
+	unsigned wrong = 0;
 	uint64_t x;
 
 	ck_assert_uint_eq(f->number, number);
 	ck_assert_uint_eq(f->len, 8 * (1 + number % 200));
 	for (unsigned i = 0; i < f->len; i += 8) {
 		memcpy(&x, f->p + i, 8);
-		ck_assert_uint_eq(x, number);
+		wrong += x != number;
 	}
+	ck_assert_uint_eq(wrong, 0);
 	ck_assert_uint_eq(f->recs, 1 + number % 7);
 	ck_assert_uint_eq(f->flows, 1 + number % 7);
 	ck_assert_uint_eq(f->first_ns, number * 1000);

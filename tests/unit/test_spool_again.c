@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Runs that end in an outage, in order or not, and the next ones. */
+#define DIR_NAME "test_spool_again.d"
+#define SPOOL_DIR "test_spool_again.s"
+#include "spool_rig.h"
+
+/* ---- several ---- */
+
+static void
+killed_in_an_outage(struct rig *g)
+{
+	begin_away(g, "");
+	rig_feed(g, 20000);
+	all_on_disk(g);
+	rig_feed(g, 300); /* these are not: nobody turns the loop, and they are young */
+}
+
+static struct ctf_gap
+next_spooled(unsigned old, unsigned n, unsigned ngaps)
+{
+	struct rig g;
+
+	box_init(&g.box);
+	begin(&g, "");
+	rig_feed(&g, n);
+	rig_spin(&g, &g.box.nkept, old);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.nkept, old + n);
+	ck_assert_uint_eq(g.box.ngaps, ngaps);
+	for (unsigned i = 0; i < n; i++)
+		ck_assert_uint_eq(g.box.kept[old + i], i + 1);
+	return g.box.gaps[0];
+}
+
+START_TEST(killed)
+{
+	struct rig g;
+	uint64_t lost;
+
+	nothing_there();
+	die_after(killed_in_an_outage);
+	box_init(&g.box);
+	begin(&g, "");
+	rig_feed(&g, 50);
+	rig_spin(&g, &g.box.nkept, 20000);
+	deliver_all(&g);
+	rig_stop(&g);
+	/* What had reached the disk comes, in order, the rest is a gap, then the new. */
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	lost = g.box.gaps[0].count;
+	ck_assert_str_eq(g.box.gaps[0].cause, "restart");
+	ck_assert_uint_le(lost, 300);
+	ck_assert_uint_ge(lost, 300 % 64);
+	ck_assert_uint_eq(g.box.nkept + lost, 20350);
+	for (unsigned i = 0; i < g.box.nkept; i++)
+		ck_assert_uint_eq(g.box.kept[i],
+				  i < g.box.nkept - 50 ? i + 1 : i + 51 - g.box.nkept);
+	next_spooled(0, 10, 0);
+}
+END_TEST
+
+static void
+stopped_in_an_outage(struct rig *g)
+{
+	begin_away(g, "");
+	rig_feed(g, 5000);
+	rig_stop_in(g, 5000);
+}
+
+START_TEST(stopped)
+{
+	nothing_there();
+	die_after(stopped_in_an_outage);
+	next_spooled(5000, 70, 0);
+	next_spooled(0, 10, 0);
+}
+END_TEST
+
+START_TEST(three_in_a_row)
+{
+	nothing_there();
+	die_after(stopped_in_an_outage);
+	die_after(stopped_in_an_outage);
+	die_after(stopped_in_an_outage);
+	next_spooled(15000, 70, 0);
+	next_spooled(0, 10, 0);
+}
+END_TEST
+
+START_TEST(three_killed)
+{
+	struct rig g;
+
+	nothing_there();
+	die_after(killed_in_an_outage);
+	die_after(killed_in_an_outage);
+	die_after(killed_in_an_outage);
+	box_init(&g.box);
+	begin(&g, "");
+	rig_feed(&g, 50);
+	rig_spin(&g, &g.box.nkept, 60000);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_uint_eq(g.box.nkept + g.box.gaps[0].count, 3 * 20300 + 50);
+	next_spooled(0, 10, 0);
+}
+END_TEST
+
+static enum ctf_sent
+a_third(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *ret_taken)
+{
+	*ret_taken = 0;
+	if (b->nkept > 10000)
+		return CTF_AGAIN;
+	box_keep(b, f[0]);
+	*ret_taken = 1;
+	return CTF_SENT;
+}
+
+/* A third of the backlog was delivered when it died. */
+static void
+killed_while_it_catches_up(struct rig *g)
+{
+	begin_away(g, "");
+	g->box.deliver = a_third;
+	rig_feed(g, 30000);
+	all_on_disk(g);
+	come_back(g);
+	rig_spin(g, &g->box.nkept, 10000);
+	usleep(50000);
+}
+
+START_TEST(killed_in_the_middle)
+{
+	struct rig g;
+
+	nothing_there();
+	die_after(killed_while_it_catches_up);
+	box_init(&g.box);
+	begin(&g, "");
+	rig_spin(&g, &g.box.nkept, 100);
+	rig_feed(&g, 50);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	ck_assert_uint_lt(g.box.nkept, 20050 + 100);
+	for (unsigned i = 0; i < g.box.nkept - 50; i++)
+		ck_assert_uint_eq(g.box.kept[i], 30000 - (g.box.nkept - 50) + i + 1);
+}
+END_TEST
+
+/* The page is lost, too: nothing of the disk is, and that it is so is said. */
+START_TEST(without_a_page)
+{
+	struct rig g;
+
+	nothing_there();
+	die_after(killed_in_an_outage);
+	fresh();
+	box_init(&g.box);
+	begin(&g, "");
+	rig_feed(&g, 50);
+	rig_spin(&g, &g.box.nkept, 20000);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_int_eq(g.box.gaps[0].count_is, CTF_UNCOUNTED);
+	ck_assert_uint_ge(g.box.nkept, 20050);
+	for (unsigned i = 0; i < 20000; i++)
+		ck_assert_uint_eq(g.box.kept[i], i + 1);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+/* The name of the n-th segment file, from 0. */
+static bool
+file_name(unsigned n, char name[600])
+{
+	struct dirent **v;
+	int all = scandir(FOLDER, &v, NULL, alphasort);
+	bool found = false;
+
+	for (int i = 0; i < all; i++) {
+		if (strstr(v[i]->d_name, ".seg") && n-- == 0) {
+			snprintf(name, 600, FOLDER "/%.255s", v[i]->d_name);
+			found = true;
+		}
+		free(v[i]);
+	}
+	free(v);
+	return found;
+}
+
+static void
+stopped_with_many(struct rig *g)
+{
+	begin_away(g, "spool_max=1M");
+	for (int i = 0; i < 40; i++) {
+		rig_feed(g, 1000);
+		all_on_disk(g);
+	}
+	rig_stop_in(g, 5000);
+}
+
+START_TEST(damaged_in_the_middle)
+{
+	struct rig g;
+	char name[600];
+	int fd;
+
+	nothing_there();
+	die_after(stopped_with_many);
+	ck_assert(file_name(1, name));
+	fd = open(name, O_WRONLY);
+	ck_assert_int_eq(pwrite(fd, "damage", 6, 5000 + 20000 * (_i % 4)), 6);
+	if (_i == 4)
+		ck_assert_int_eq(ftruncate(fd, 30), 0);
+	close(fd);
+	if (_i == 5)
+		unlink(name);
+	box_init(&g.box);
+	begin(&g, "spool_max=1M");
+	rig_feed(&g, 64);
+	rig_spin(&g, &g.box.nkept, 20000);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_str_eq(g.box.gaps[0].cause, _i == 5 ? "restart" : "spool");
+	ck_assert_uint_eq(g.box.nkept + g.box.gaps[0].count, 40064);
+	next_spooled(0, 10, 0);
+}
+END_TEST
+
+static void
+add_tests(TCase *t)
+{
+	tcase_set_timeout(t, 60);
+	tcase_add_unchecked_fixture(t, nothing_there, nothing_there);
+	tcase_add_test(t, killed);
+	tcase_add_test(t, stopped);
+	tcase_add_test(t, three_in_a_row);
+	tcase_add_test(t, three_killed);
+	tcase_add_test(t, killed_in_the_middle);
+	tcase_add_test(t, without_a_page);
+	tcase_add_loop_test(t, damaged_in_the_middle, 0, 6);
+}
+
+int
+main(void)
+{
+	return unit_main("spool_again", add_tests);
+}
