@@ -378,6 +378,7 @@ spool_relieve(struct sink *s)
 	struct spool *sp = s->spool;
 	struct queue *q = &s->queue;
 	struct segment *oldest;
+	uint64_t lost;
 	bool enough;
 
 	if (!sp)
@@ -392,11 +393,11 @@ spool_relieve(struct sink *s)
 	/* A disk that hangs does not make room. */
 	enough = enough && q->bytes < q->limit + q->limit / 4;
 	pthread_cond_signal(&sp->cond);
+	lost = sp->drop_run;
 	pthread_mutex_unlock(&s->lock);
-	if (sp->drop_run)
+	if (lost)
 		log_msg_limit(&sp->drop_log, CTF_ERROR,
 			      "%s:%s: spool full, the oldest are dropped: %llu flows so far",
-			      s->inst->id, s->inst->plugin->name,
-			      (unsigned long long)sp->drop_run);
+			      s->inst->id, s->inst->plugin->name, (unsigned long long)lost);
 	return enough;
 }

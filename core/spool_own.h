@@ -24,8 +24,8 @@ struct spool {
 	struct spool_dir dir;
 	struct segment *list; /* ascending */
 	uint64_t bytes, max, segment_max, sync_ms;
-	uint64_t base; /* numbers up to there are of earlier runs; */
-	uint64_t upto; /* the account of those, up to where they were read */
+	uint64_t base;            /* numbers up to there are of earlier runs; */
+	uint64_t upto;            /* the account of those, up to where they were read */
 	uint64_t shift, shift_to; /* what this run wrote up to that number says that less */
 	uint64_t read_ns;
 	struct spool_missed missed;

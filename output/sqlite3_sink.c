@@ -45,9 +45,9 @@ progress_ready(struct sq_sink *s)
 {
 	char *sql =
 		sqlite3_mprintf("DELETE FROM progress WHERE substr(spool_id, 1, %d) = '%.*q'"
-				" AND at_ns < %lld - " KEEP_NS,
+				" AND at_ns < %lld - " KEEP_NS " AND spool_id <> '%q'",
 				(int)strlen(s->spool) - 16, (int)strlen(s->spool) - 16,
-				s->spool, (long long)ctf_now());
+				s->spool, (long long)ctf_now(), s->spool);
 	int rc = sql ? sqlite3_exec(s->db, progress_sql, NULL, NULL, NULL) : SQLITE_NOMEM;
 
 	if (rc == SQLITE_OK)

@@ -26,7 +26,7 @@ NETNS_TESTS = tests/netns/test_cli.py tests/netns/test_bad_input.py tests/netns/
 	tests/netns/test_settings.py \
 	tests/netns/test_open_flows.py tests/netns/test_privs.py tests/netns/test_reliable.py \
 	tests/netns/test_select.py tests/netns/test_stalled.py
-NETNS_TESTS += tests/netns/test_repeat.py
+NETNS_TESTS += tests/netns/test_repeat.py tests/netns/test_spool.py
 NETNS_TESTS += tests/netns/test_faults.py
 NETNS_TESTS += tests/netns/test_frozen.py
 NETNS_TESTS += tests/netns/test_metrics.py

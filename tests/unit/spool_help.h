@@ -19,7 +19,7 @@
  * with --wrap for these, and they do nothing but count, or fail when told to.
  */
 struct disk {
-	_Atomic int syncs;
+	_Atomic int syncs, reads;
 	_Atomic int sync_errno, write_errno; /* what they fail with */
 	_Atomic int hang;                    /* writing takes for ever */
 };
@@ -28,6 +28,8 @@ int __wrap_fsync(int fd);
 int __wrap_fdatasync(int fd);
 ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
 ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at);
+ssize_t __real_pread(int fd, void *p, size_t n, off_t at);
 #ifndef DISK_ELSEWHERE
 struct disk disk;
 
@@ -52,6 +54,13 @@ __wrap_pwrite(int fd, const void *p, size_t n, off_t at)
 		usleep(1000);
 	errno = disk.write_errno;
 	return disk.write_errno ? -1 : __real_pwrite(fd, p, n, at);
+}
+
+ssize_t
+__wrap_pread(int fd, void *p, size_t n, off_t at)
+{
+	disk.reads++;
+	return __real_pread(fd, p, n, at);
 }
 #endif
 

@@ -10,7 +10,7 @@
 #include "spool_help.h"
 
 #define FOLDER SPOOL_DIR "/k:KEEP"
-#define SPOOLED CONF "spool_dir=" SPOOL_DIR "\nqueue=64K\n"
+#define SPOOLED CONF "spool_dir=" SPOOL_DIR "\n"
 #define SOON "spool_sync=20ms\n"
 
 static inline void
@@ -27,6 +27,7 @@ begin(struct rig *g, const char *more)
 
 	strcpy(text, SPOOLED);
 	strcat(text, strstr(more, "spool_sync") ? "" : SOON);
+	strcat(text, strstr(more, "queue") ? "" : "queue=64K\n");
 	strcat(text, more);
 	strcat(text, "\n");
 	rig_start_kept(g, text, DIR_NAME, 0);
