@@ -144,6 +144,7 @@ queue_insert(struct queue *q, struct qframe *f)
 	if (next && next->f.number == f->f.number)
 		return false;
 	insert_after(q, pos, f);
+	window_fit(q);
 	return true;
 }
 
@@ -320,6 +321,7 @@ queue_settle(struct queue *q, uint64_t number, uint64_t needed)
 	while (q->window && q->head->f.number < needed)
 		window_pop(q);
 	stretches_forget(q, needed);
+	window_fit(q); /* nothing may be pushed before there is room */
 	return recs;
 }
 
