@@ -72,6 +72,9 @@ struct ct_shapes;
 
 struct ct_ident {
 	uint64_t seed[2][CT_IDENT_WORDS + 1]; /* random */
+	/* A table in which the key will be looked for is fetched in time; or NULL. */
+	const uint64_t *table;
+	uint64_t mask; /* of its size */
 
 	/* of the DESTROY decoded last */
 	uint64_t key;  /* 0: the kernel did not say when it began */

@@ -83,6 +83,8 @@ ct_ident(struct ct_ident *id, const struct ct_raw *w)
 		return;
 	id->key = hash(id, w, start);
 	id->key += id->key == 0;
+	if (id->table) /* it is rarely in the cache, and needed last */
+		__builtin_prefetch(&id->table[id->key & id->mask], 1);
 	id->stop = raw_num_or(w, R_STOP, start);
 	id->sent = raw_num_or(w, R_EVENT_NS, w->rx_ns);
 }

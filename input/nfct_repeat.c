@@ -275,6 +275,8 @@ nfct_repeat_start(struct nfct *s, uint32_t max)
 		if (getrandom(p->ident.seed, sizeof(p->ident.seed), 0) < 0 ||
 		    keyring_init(&p->latest, ring_size(p)) < 0)
 			return -ENOMEM;
+		p->ident.table = p->latest.table;
+		p->ident.mask = p->latest.size - 1;
 		s->in.ident = &p->ident;
 	}
 	nfct_repeat_look(s, now);
