@@ -84,13 +84,14 @@ def wrong_modes(ca, other):
     yield "stop", "no answer to the handshake within 10 s"
 
 
-def backs_off(sink):
-    """Attempts at the same thing, less and less often."""
+def backs_off(sink, daemon, words):
+    """Attempts at the same thing, less and less often, and said once."""
     until("attempts", lambda: len(sink.sessions) >= 5, step=0.02)
     at = [s.when for s in sink.sessions[:5]]
-    if at[4] - at[3] > 2 * (at[1] - at[0]):
-        return []
-    return [f"no back-off: attempts at {at}"]
+    problems = [] if at[4] - at[3] > 2 * (at[1] - at[0]) else [f"no back-off: {at}"]
+    if daemon.log().count(words) != 1:
+        problems.append(f"'{words}' is in the log {daemon.log().count(words)} times")
+    return problems
 
 
 def leaked(sink):
@@ -130,7 +131,7 @@ def wrong(lab, tmp, ca, other):
         if i:
             daemon.send(signal.SIGHUP)  # an attempt now
         else:
-            problems += backs_off(sink)
+            problems += backs_off(sink, daemon, words)
         daemon.wait_log(words)
     problems += leaked(sink)
     before = len(sink.sessions)

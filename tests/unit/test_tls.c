@@ -267,6 +267,32 @@ START_TEST(test_end_unread)
 }
 END_TEST
 
+/* Somebody meddles with the stream. */
+START_TEST(test_end_garbage)
+{
+	struct tls_server server = { .version = versions[_i],
+				     .read_max = 5000,
+				     .end = GARBAGE };
+	int end;
+
+	ck_assert_int_eq(see_end(&server, 5000, &end), -EPROTO);
+	ck_assert_int_eq(end, -EPROTO);
+}
+END_TEST
+
+/* It wants to begin anew: no. */
+START_TEST(test_renegotiation)
+{
+	struct tls_server server = { .version = TLS1_2_VERSION,
+				     .read_max = 5000,
+				     .end = RENEGOTIATE };
+	int end;
+
+	ck_assert_int_eq(see_end(&server, 5000, &end), -EPROTO);
+	ck_assert_int_lt(end, 0);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -279,6 +305,8 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, test_end_fin, 0, 2);
 	tcase_add_loop_test(t, test_end_reset, 0, 2);
 	tcase_add_loop_test(t, test_end_unread, 0, 2);
+	tcase_add_loop_test(t, test_end_garbage, 0, 2);
+	tcase_add_test(t, test_renegotiation);
 }
 
 int

@@ -168,6 +168,8 @@ ending(SSL *ssl, int fd)
 static void
 finish(struct tls_server *s, SSL *ssl, int fd)
 {
+	static const char garbage[30] = { 23, 3, 3, 0, 25 };
+
 	switch (s->end) {
 	case SAY_GOODBYE:
 		SSL_shutdown(ssl);
@@ -176,6 +178,16 @@ finish(struct tls_server *s, SSL *ssl, int fd)
 		break;
 	case ABORT:
 		reset(fd);
+		break;
+	case GARBAGE: /* looks like a record, and is none */
+		ck_assert_int_eq(write(fd, garbage, sizeof(garbage)), sizeof(garbage));
+		drain(s, fd);
+		break;
+	case RENEGOTIATE: /* TLS 1.2 */
+		SSL_renegotiate(ssl);
+		SSL_do_handshake(ssl);
+		while (SSL_read(ssl, s->bytes + s->len, 1) > 0)
+			;
 		break;
 	case NOTIFY_UNREAD: /* close() with unread input is a reset */
 		SSL_shutdown(ssl);

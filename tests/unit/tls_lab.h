@@ -45,7 +45,7 @@ struct tls_server {
 	enum behaviour behaviour;
 	size_t read_max; /* plain bytes, then it ends; */
 	int quiet_ms;    /* or when nothing has come for so long: */
-	enum { SAY_GOODBYE, JUST_CLOSE, ABORT, NOTIFY_UNREAD } end;
+	enum { SAY_GOODBYE, JUST_CLOSE, ABORT, NOTIFY_UNREAD, GARBAGE, RENEGOTIATE } end;
 	unsigned pause_us; /* before each read */
 	bool new_keys;     /* asks for new keys after each read */
 	bool chatter;      /* talks after each read */
