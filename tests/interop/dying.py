@@ -35,10 +35,10 @@ class Load(threading.Thread):
 class Collectors:
     """One after the other on the same port, each with a folder of its own.
 
-    program: of slow_collector.py's kind, with its arguments but for the last.
+    program: of slow_collector.py's kind, and its first arguments if it has others.
     """
 
-    def __init__(self, lab, ns, port, directory, program=f"{HERE}/slow_collector.py"):
+    def __init__(self, lab, ns, port, directory, program=(f"{HERE}/slow_collector.py",)):
         self.lab, self.ns, self.port, self.dir = lab, ns, port, directory
         self.program, self.child, self.number = program, None, 0
 
@@ -47,7 +47,7 @@ class Collectors:
         self.number += 1
         os.makedirs(where)
         self.child = self.lab.popen(self.ns, [
-            sys.executable, "-B", self.program, str(self.port), where, str(chunk), str(pause),
+            sys.executable, "-B", *self.program, str(self.port), where, str(chunk), str(pause),
             str(RCVBUF)])
         until("a session", lambda: os.listdir(where))
 

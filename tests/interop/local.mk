@@ -24,7 +24,8 @@ INTEROP_TESTS += tests/interop/test_killed.py tests/interop/test_slow.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
 endif
-dist_check_SCRIPTS += $(INTEROP_TESTS) tests/interop/slow_collector.py
+dist_check_SCRIPTS += $(INTEROP_TESTS) tests/interop/slow_collector.py \
+	tests/interop/slow_tls_collector.py
 EXTRA_DIST += tests/interop/dying.py
 EXTRA_DIST += tests/interop/collectors.py tests/interop/tls_collector.py
 

@@ -24,6 +24,7 @@ import lab as labs  # noqa: E402
 import scene  # noqa: E402
 from daemon import Daemon, configuration  # noqa: E402
 from dying import RCVBUF, Collectors, Load, checked, identity, whole  # noqa: E402
+from tls_collector import Authority  # noqa: E402
 
 NS, PORT = "killed", 4739
 KILLS = int(os.environ.get("CTF_KILLS", "5"))
@@ -38,7 +39,7 @@ class Tcp:
     name, kills = "tcp", KILLS
     stack = "ct1:NFCT,out1:IPFIX"
     options = f"oid=7\nmtu={MESSAGE}\nproto=tcp\n"
-    collector = f"{HERE}/slow_collector.py"
+    collector = (f"{HERE}/slow_collector.py",)
     frame = MESSAGE  # bytes of the largest
 
     @staticmethod
@@ -46,6 +47,17 @@ class Tcp:
         """Flows of a session, their bytes, and what is wrong with it."""
         data = whole(path)
         return identity(formats.ipfix(data)), len(data), checked(path)
+
+
+class Tls(Tcp):
+    """The collector ends in order when it says so in TLS, not by FIN alone."""
+    name = "tls"
+
+    def __init__(self, tmp):
+        ca = Authority(tmp, "ca")
+        pair = ca.sign("collector", "IP:127.0.0.1")
+        self.options = f'oid=7\nmtu={MESSAGE}\nproto=tls\ntls_ca="{ca.ca}"\n'
+        self.collector = (f"{HERE}/slow_tls_collector.py", *pair)
 
 
 class Json:
@@ -121,7 +133,7 @@ def killed(lab, tmp, way):
 def test(lab, tmp):
     print(f"CTF_SEED={SEED}", flush=True)
     labs.flood_ns(lab, NS)
-    return [p for way in (Tcp, Json) for p in killed(lab, tmp, way)]
+    return [p for way in (Tcp, Tls(tmp), Json) for p in killed(lab, tmp, way)]
 
 
 if __name__ == "__main__":
