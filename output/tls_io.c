@@ -365,15 +365,16 @@ tls_goodbye(struct tls *t, int wait_ms)
 int
 tls_end(struct tls *t, int wait_ms)
 {
+	uint64_t now = ctf_mono_ms(), end = now + (unsigned)wait_ms;
 	int r;
 
 	if (t->failed && t->failed != -EPIPE)
 		return t->failed;
 	if (t->failed) { /* to one that has gone altogether a goodbye would bring a reset */
-		r = await_end(t, ctf_mono_ms() + BEHIND_MS);
+		r = await_end(t, now + BEHIND_MS);
 		if (r != -ETIMEDOUT)
 			return r;
 	}
 	r = tls_goodbye(t, wait_ms);
-	return r ? r : await_end(t, ctf_mono_ms() + (unsigned)wait_ms);
+	return r ? r : await_end(t, end);
 }
