@@ -83,6 +83,24 @@ ctf_interim_wanted(const struct ctf_ctx *ctx, bool all)
 }
 
 void
+ctf_want_events(struct ctf_ctx *ctx, unsigned events)
+{
+	ctx->enc->events = events;
+}
+
+unsigned
+ctf_events_wanted(const struct ctf_ctx *ctx)
+{
+	const struct input *in = ctx->input;
+	unsigned wanted = 0;
+
+	for (unsigned i = 0; i < in->nstacks; i++)
+		if (!in->stacks[i]->dead)
+			wanted |= in->stacks[i]->enc->events;
+	return wanted;
+}
+
+void
 ctf_frames(struct ctf_ctx *ctx, uint32_t limit, bool sync)
 {
 	ctx->enc->limit = limit;

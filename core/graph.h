@@ -113,6 +113,7 @@ struct encoder {
 	uint32_t limit;
 	bool sync;
 	enum ctf_interim interim;
+	unsigned events; /* wanted besides what the input gives to all */
 	struct open_frame open[STREAM_MAX];
 	unsigned nopen, last;
 	uint64_t n_records, n_flows, n_skipped; /* of this batch */

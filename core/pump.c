@@ -66,6 +66,13 @@ frame_for(struct encoder *e, uint32_t stream)
 	return open_frame(e, stream);
 }
 
+/* What sweeps say of flows that live on is not missed if it is lost. */
+static bool
+happened(const struct ctf_rec *r)
+{
+	return r->kind == CTF_EVENT || r->kind == CTF_EXTRA;
+}
+
 /* A frame that is lost is a gap, and its place is where the flows ended. */
 static void
 count_in(struct ctf_frame *f, const struct ctf_rec *r)
@@ -79,7 +86,7 @@ count_in(struct ctf_frame *f, const struct ctf_rec *r)
 	else if (ns > f->last_ns)
 		f->last_ns = ns;
 	f->recs++;
-	f->flows += r->kind == CTF_EVENT;
+	f->flows += happened(r);
 }
 
 static void
@@ -103,7 +110,7 @@ encode(struct encoder *e, const struct ctf_rec *r)
 		if (put == CTF_OK) {
 			count_in(f, r);
 			e->n_records++;
-			e->n_flows += r->kind == CTF_EVENT;
+			e->n_flows += happened(r);
 			return;
 		}
 		if (f)
@@ -168,13 +175,15 @@ sort_kinds(const struct ctf_batch *b, uint64_t mask[CTF_KINDS])
 static uint64_t
 meant_for(const struct encoder *e, const uint64_t mask[CTF_KINDS])
 {
+	uint64_t events = mask[CTF_EVENT] | (e->events ? mask[CTF_EXTRA] : 0);
+
 	switch (e->interim) {
 	case CTF_INTERIM_PRESENCE:
-		return mask[CTF_EVENT] | mask[CTF_PRESENCE];
+		return events | mask[CTF_PRESENCE];
 	case CTF_INTERIM_COUNTERS:
-		return mask[CTF_EVENT] | mask[CTF_COUNTERS] | mask[CTF_DELTA];
+		return events | mask[CTF_COUNTERS] | mask[CTF_DELTA];
 	default:
-		return mask[CTF_EVENT];
+		return events;
 	}
 }
 

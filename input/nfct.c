@@ -84,6 +84,29 @@ static const struct ctf_opt opts[] = {
 
 /* ---- setup ----------------------------------------------------------------- */
 
+/*
+ * What an output wants besides: with hash_enable the others go on to have one
+ * record a flow.  event_mask has the last word.
+ */
+static void
+choose_extra(struct nfct *s)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	unsigned wanted = ctf_events_wanted(nfct_ctx(s)), missing = wanted & ~s->mask;
+
+	s->extra = missing & (unsigned)c->event_mask;
+	s->mask |= s->extra;
+	missing &= ~s->extra;
+	if (missing)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"an output wants %s events, and event_mask = %u leaves them out: none "
+			"will come; add %u",
+			missing == CTF_NEW      ? "NEW"
+			: missing == CTF_UPDATE ? "UPDATE"
+						: "NEW and UPDATE",
+			(unsigned)c->event_mask, missing);
+}
+
 static int
 choose_groups(struct nfct *s, struct ctf_err *err)
 {
@@ -102,6 +125,7 @@ choose_groups(struct nfct *s, struct ctf_err *err)
 					    ? "add 4 (DESTROY) or set hash_enable=0"
 					    : "it is 1 (NEW) + 2 (UPDATE) + 4 (DESTROY)");
 	s->mask = mask;
+	choose_extra(s);
 	return 0;
 }
 
@@ -260,6 +284,8 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 			t->own_no_start |= nsid < 0;
 		}
 	}
+	if (rec->event & s->extra)
+		rec->kind = CTF_EXTRA;
 	if (nsid >= 0)
 		nfct_ns_name_record(s, rec);
 	return 1;

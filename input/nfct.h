@@ -48,7 +48,8 @@ struct nfct {
 	struct ct_input in;
 
 	/* what the options come to */
-	unsigned mask; /* groups to join, as CTF_NEW ... */
+	unsigned mask;  /* groups to join, as CTF_NEW ... */
+	unsigned extra; /* of them, for outputs that asked (CTF_EXTRA) */
 	struct nfct_select select;
 	ctf_counter *events, *ignored, *malformed, *no_counters, *no_start;
 	ctf_counter *lost, *retries, *unreported, *valve_opened, *guard_released;

@@ -74,7 +74,13 @@ static int
 replay_setup(void *self, struct ctf_err *err)
 {
 	struct replay *r = self;
+	const struct conf *c = r->in.obj.conf;
+	unsigned missing = ctf_events_wanted(r->in.obj.ctx) & ~(unsigned)c->event_mask;
 
+	if (missing)
+		ctf_log(r->in.obj.ctx, CTF_WARNING,
+			"an output wants events (%u) that event_mask = %u leaves out", missing,
+			(unsigned)c->event_mask);
 	r->timer = -1;
 	ct_times_default(&r->in.t);
 	r->events = ctf_metric_new(r->in.obj.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE,

@@ -235,6 +235,12 @@ ctf_interim_wanted(const struct ctf_ctx *ctx, bool all)
 	return ctx->interim;
 }
 
+unsigned
+ctf_events_wanted(const struct ctf_ctx *ctx)
+{
+	return 0;
+}
+
 struct live *live_now;
 
 /* ---- the input ------------------------------------------------------------------ */

@@ -104,7 +104,6 @@ feed_fd(void *self)
 static int
 feed_read(void *self, struct ctf_batch *b)
 {
-	struct feed *f = self;
 	struct box *box = box_of(self);
 	struct ctf_rec *r;
 
@@ -112,7 +111,7 @@ feed_read(void *self, struct ctf_batch *b)
 		r = ctf_batch_add(b);
 		if (!r)
 			return CTF_READ_MORE;
-		feed_put(f, box, r);
+		feed_put(self, box, r);
 	}
 	if (box->feed_end == CTF_READ_IDLE) {
 		eventfd_t n;
@@ -220,21 +219,25 @@ keep_setup(void *enc, struct ctf_err *err)
 	return 0;
 }
 
-/* A database: it takes the counters of what lives, unless told otherwise. */
+/* A database takes the counters of what lives, unless told otherwise. */
 static int
 native_setup(void *enc, struct ctf_err *err)
 {
-	struct keep *k = enc;
+	ctf_interim(((struct keep *)enc)->obj.ctx, CTF_INTERIM_COUNTERS);
+	return keep_setup(enc, err);
+}
 
-	ctf_interim(k->obj.ctx, CTF_INTERIM_COUNTERS);
+static int
+events_setup(void *enc, struct ctf_err *err)
+{
+	ctf_want_events(((struct keep *)enc)->obj.ctx, CTF_NEW);
 	return keep_setup(enc, err);
 }
 
 static enum ctf_put
 keep_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
-	struct keep *k = enc;
-	uint64_t id = ctf_num_or(r, k->id, 0);
+	uint64_t id = ctf_num_or(r, ((struct keep *)enc)->id, 0);
 
 	return ctf_frame_put(f, &id, sizeof(id)) ? CTF_OK : CTF_FULL;
 }
@@ -409,6 +412,7 @@ keep_needed(void *sink)
 	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
 	.sink_size = sizeof(struct keep_sink), .preamble = keep_preamble, .open = keep_open, \
 	.deliver = keep_deliver, .reopen = box_reopen, .close = box_close
+#define KEEPS SINK_CALLS, .reads = keep_reads, .encode = keep_encode
 
 static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "FEED", .start = feed_start },
@@ -417,23 +421,19 @@ static const struct ctf_plugin fakes[] = {
 	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
 	{ CONF, FILT, .name = "TAG", .apply = tag_apply, .writes = tag_writes, .pure = true },
 	{ CONF, FILT, .name = "TAG2", .apply = tag_apply, .writes = tag_writes, .pure = true },
-	{ CONF, SINK_CALLS, .name = "KEEP", .setup = keep_setup, .reads = keep_reads,
-	  .encode = keep_encode, .gap = keep_gap, .coverage = keep_coverage,
-	  .sweep = keep_sweep },
-	{ CONF, SINK_CALLS, .name = "NATIVE", .reads = keep_reads, .encode = keep_encode,
-	  .setup = native_setup },
-	{ CONF, SINK_CALLS, .name = "SETTLE", .setup = keep_setup, .reads = keep_reads,
-	  .encode = keep_encode, .gap = keep_gap, .settled = keep_settled,
-	  .needed = keep_needed },
+	{ CONF, KEEPS, .name = "KEEP", .setup = keep_setup, .gap = keep_gap,
+	  .coverage = keep_coverage, .sweep = keep_sweep },
+	{ CONF, KEEPS, .name = "NATIVE", .setup = native_setup },
+	{ CONF, KEEPS, .name = "EVENTS", .setup = events_setup },
+	{ CONF, KEEPS, .name = "SETTLE", .setup = keep_setup, .gap = keep_gap,
+	  .settled = keep_settled, .needed = keep_needed },
 	{ CONF, SINK_CALLS, .name = "PRINT", .setup = keep_setup, .reads = print_reads,
 	  .encode = print_encode },
-	{ CONF, SINK_CALLS, .name = "STREAMS", .setup = keep_setup, .reads = keep_reads,
-	  .encode = keep_encode, .stream = streams_stream },
+	{ CONF, KEEPS, .name = "STREAMS", .setup = keep_setup, .stream = streams_stream },
 	{ CONF, .role = CTF_OUTPUT, .size = sizeof(struct keep), .reads = keep_reads,
 	  .sink_size = sizeof(struct keep_sink), .name = "MANY", .setup = keep_setup,
 	  .encode = keep_encode, .gap = keep_gap, .sinks = box_sinks, .deliver = box_many },
-	{ CONF, SINK_CALLS, .name = "PLAIN", .setup = keep_setup, .reads = keep_reads,
-	  .encode = keep_encode },
+	{ CONF, KEEPS, .name = "PLAIN", .setup = keep_setup },
 };
 
 void

@@ -11,19 +11,21 @@
 
 #define SWEEP (UINT64_MAX - 1)
 
-/* Eight records: ids 1 5 are events, 2 6 presence, 3 7 counters, 4 8 deltas. */
+/* Ten records: ids 1 6 are events, 2 7 presence, 3 8 counters, 4 9 deltas, 5 10 extra. */
 static const struct {
 	const char *output, *options;
 	unsigned n;
 	uint64_t ids[6];
 	unsigned wanted;
 } choices[] = {
-	{ "KEEP", "", 4, { 1, 2, 5, 6 }, 1u << CTF_INTERIM_PRESENCE },
-	{ "KEEP", "interim=none", 2, { 1, 5 }, 1u << CTF_INTERIM_NONE },
-	{ "KEEP", "interim=presence", 4, { 1, 2, 5, 6 }, 1u << CTF_INTERIM_PRESENCE },
-	{ "KEEP", "interim=counters", 6, { 1, 3, 4, 5, 7, 8 }, 1u << CTF_INTERIM_COUNTERS },
-	{ "NATIVE", "interim=auto", 6, { 1, 3, 4, 5, 7, 8 }, 1u << CTF_INTERIM_COUNTERS },
-	{ "NATIVE", "interim=none", 2, { 1, 5 }, 1u << CTF_INTERIM_NONE },
+	{ "KEEP", "", 4, { 1, 2, 6, 7 }, 1u << CTF_INTERIM_PRESENCE },
+	{ "KEEP", "interim=none", 2, { 1, 6 }, 1u << CTF_INTERIM_NONE },
+	{ "KEEP", "interim=presence", 4, { 1, 2, 6, 7 }, 1u << CTF_INTERIM_PRESENCE },
+	{ "KEEP", "interim=counters", 6, { 1, 3, 4, 6, 8, 9 }, 1u << CTF_INTERIM_COUNTERS },
+	{ "NATIVE", "interim=auto", 6, { 1, 3, 4, 6, 8, 9 }, 1u << CTF_INTERIM_COUNTERS },
+	{ "NATIVE", "interim=none", 2, { 1, 6 }, 1u << CTF_INTERIM_NONE },
+	{ "EVENTS", "interim=none", 4, { 1, 5, 6, 10 }, 1u << CTF_INTERIM_NONE },
+	{ "EVENTS", "", 6, { 1, 2, 5, 6, 7, 10 }, 1u << CTF_INTERIM_PRESENCE },
 };
 
 START_TEST(test_choice)
@@ -36,7 +38,7 @@ START_TEST(test_choice)
 	box_init(&g.box);
 	g.box.kinds = true;
 	rig_start(&g, text, 0);
-	rig_feed(&g, 8);
+	rig_feed(&g, 10);
 	ck_assert_uint_eq(g.box.wanted, choices[_i].wanted);
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.nkept, choices[_i].n);
@@ -67,6 +69,43 @@ START_TEST(test_wanted)
 	diag_free(&diag);
 	setup_free(&setup);
 	box_free(&box);
+}
+END_TEST
+
+/* Events are asked for input by input. */
+START_TEST(test_events)
+{
+	struct diag diag = { 0 };
+	struct setup setup;
+	struct box box;
+	const struct input *in;
+
+	box_init(&box);
+	ck_assert_int_eq(fakes_setup(&setup,
+				     "[global]\nstack=a:FEED,k:KEEP\nstack=a:FEED,e:EVENTS\n"
+				     "stack=b:LIVE,m:KEEP\n",
+				     &box, &diag),
+			 0);
+	in = setup.graph.inputs;
+	ck_assert_uint_eq(ctf_events_wanted(&in->ctx), CTF_NEW);
+	ck_assert_uint_eq(ctf_events_wanted(&in->next->ctx), 0);
+	diag_free(&diag);
+	setup_free(&setup);
+	box_free(&box);
+}
+END_TEST
+
+/* What was asked for is missed when it is lost; what sweeps say is not. */
+START_TEST(test_extra_counts)
+{
+	struct rig g;
+
+	box_init(&g.box);
+	g.box.kinds = true;
+	rig_start(&g, "[global]\nstack=a:FEED,k:EVENTS\n[a]\n%B\n[k]\n%B\nsync=1\n", 0);
+	rig_feed(&g, 10);
+	ck_assert_uint_eq(g.s.graph.sinks->queue.upto, 4);
+	rig_stop(&g);
 }
 END_TEST
 
@@ -180,6 +219,8 @@ add_tests(TCase *t)
 {
 	tcase_add_loop_test(t, test_choice, 0, COUNT(choices));
 	tcase_add_test(t, test_wanted);
+	tcase_add_test(t, test_events);
+	tcase_add_test(t, test_extra_counts);
 	tcase_add_test(t, test_sweep);
 	tcase_add_test(t, test_watch);
 	tcase_add_loop_test(t, test_watch_ends, 0, 2);

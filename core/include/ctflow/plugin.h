@@ -186,6 +186,15 @@ CTF_API enum ctf_interim ctf_interim(struct ctf_ctx *, enum ctf_interim automati
  */
 CTF_API unsigned ctf_interim_wanted(const struct ctf_ctx *, bool all);
 
+/*
+ * During setup() of an encoder: it wants records of these events, CTF_NEW |
+ * CTF_UPDATE, though the input may have been told to combine all of a flow into
+ * one.  Other outputs do not see such records (CTF_EXTRA).
+ */
+CTF_API void ctf_want_events(struct ctf_ctx *, unsigned events);
+/* Input, from setup() on: the events that some output fed by it wants. */
+CTF_API unsigned ctf_events_wanted(const struct ctf_ctx *);
+
 /* Input, in read(): the next record, nothing set; NULL when the batch is full. */
 CTF_API struct ctf_rec *ctf_batch_add(struct ctf_batch *);
 /* Takes the record added last back. */

@@ -57,6 +57,7 @@ enum ctf_kind {
 	CTF_PRESENCE, /* it lives; without counters, as consumers add them up */
 	CTF_COUNTERS, /* it lives, and has counted so much since it began */
 	CTF_DELTA,    /* the same since the sweep before; DESTROY has the remainder */
+	CTF_EXTRA,    /* as CTF_EVENT, for outputs alone that called ctf_want_events() */
 	CTF_KINDS
 };
 
