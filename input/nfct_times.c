@@ -135,6 +135,8 @@ nfct_times_now(struct nfct *s, uint64_t now)
 {
 	struct nfct_times *t = &s->times;
 
+	if (!t->kept) /* not open */
+		return;
 	t->look_ns = now;
 	if (t->watch < 0 || was_written(t->watch) ||
 	    now - t->read_ns >= NFCT_HEARTBEAT * NFCT_SEC)
