@@ -5,6 +5,8 @@
 
 #include "live.h"
 
+#define TIMEOUT 300u /* of the guard, ms */
+
 /* Marks are 1 % of the table, so that the host's own maximum can stay as it is. */
 unsigned guard_mark(void);
 unsigned guard_entries(void);
@@ -22,6 +24,10 @@ void until_drained(void); /* nothing is kept any more */
 void ck_lost(const struct live *l, const char *cause, uint64_t begin, unsigned made,
 	     enum ctf_count_is is);
 
+/* It has become what it is, and waits for something to happen. */
+void at_work(pid_t pid);
+
 void guard_dead_tests(TCase *t);
+void guard_proc_tests(TCase *t);
 
 #endif

@@ -45,12 +45,6 @@ ck_all_ports(const struct live *l, enum ctf_kind kind, unsigned first, unsigned 
 	ck_assert_uint_eq(records, n);
 }
 
-static void
-forget_records(struct live *l)
-{
-	l->n = 0;
-}
-
 /* Flows that live already are counted, and told only to who wants counters. */
 START_TEST(census)
 {
@@ -113,11 +107,55 @@ ck_interim(const struct live *l, const struct ctf_rec *r)
 	ck_assert_uint_eq(ctf_num(r, f->event), CTF_UPDATE);
 }
 
+/* Flows with a record of that kind in one sweep; none has two. */
+static unsigned
+of_sweep(const struct live *l, unsigned sweep, enum ctf_kind kind)
+{
+	const struct ctf_sweep *w = &l->ctx.sweep[sweep];
+	uint64_t until = sweep + 1 < l->ctx.nsweeps ? w[1].at_ns : UINT64_MAX;
+	uint8_t seen[65536] = { 0 };
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+
+		if (r->kind != kind || r->rx_ns < w->at_ns || r->rx_ns >= until)
+			continue;
+		ck_interim(l, r);
+		ck_assert_uint_le(ctf_num(r, l->self.in.f.start_ns) + w->min_age_ns, w->at_ns);
+		ck_assert(!seen[ctf_num(r, l->self.in.f.orig_dport)]++);
+		n++;
+	}
+	return n;
+}
+
+/* By the ends: how many flows lived then, of those as old as that. */
+static unsigned
+as_old(const struct live *l, uint64_t at_ns, uint64_t min_age_ns)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+
+		n += r->event == CTF_DESTROY &&
+		     ctf_num(r, l->self.in.f.start_ns) + min_age_ns <= at_ns;
+	}
+	return n;
+}
+
+static unsigned
+ends(const struct live *l)
+{
+	return as_old(l, UINT64_MAX, 0);
+}
+
 /* Each old flow once per sweep and kind, no young one, nothing zeroed. */
 START_TEST(sweep)
 {
 	struct live *l = live_enter();
-	const struct ctf_sweep *w = &l->ctx.sweep[0];
+	const struct ctf_sweep *w = l->ctx.sweep;
+	unsigned old = 0, young = 0;
 
 	l->ctx.interim = WANTS(PRESENCE) | WANTS(COUNTERS);
 	l->conf.active_timeout = 600;
@@ -125,28 +163,36 @@ START_TEST(sweep)
 	lab_udp_flows(FLOWS, 4000, 10000);
 	while (l->ctx.nsweeps < 2)
 		live_read(l, 20);
-	ck_assert_uint_eq(l->n, 0); /* none had lived for so long */
 	lab_udp_flows(10, 4001, 30000);
-	while (l->ctx.nsweeps < 3)
-		live_read(l, 20);
-	ck_all_ports(l, CTF_PRESENCE, 10000, FLOWS);
-	ck_all_ports(l, CTF_COUNTERS, 10000, FLOWS);
-	for (unsigned i = 0; i < l->n; i++)
-		ck_interim(l, live_rec(l, i));
-	ck_assert(w[0].complete && w[1].complete && w[2].complete && !w[2].delta);
-	ck_assert_uint_eq(w[2].previous_ns, w[1].at_ns);
-	ck_assert_uint_eq(w[2].min_age_ns, 600 * MSEC);
-	forget_records(l);
 	while (l->ctx.nsweeps < 4)
 		live_read(l, 20);
-	ck_assert_uint_eq(l->n, 2 * (FLOWS + 10));
 	lab_flush();
-	forget_records(l);
-	live_read(l, 100);
-	ck_assert_uint_eq(l->n, FLOWS + 10);
-	ck_counters(l, live_rec(l, 0), true);
-	ck_assert_uint_eq(ctf_num(live_rec(l, 0), l->self.in.f.slice_ns),
-			  ctf_num(live_rec(l, 0), l->self.in.f.start_ns));
+	for (unsigned i = 0; i < 50 && ends(l) < FLOWS + 10; i++)
+		live_read(l, 100);
+	ck_assert_uint_eq(ends(l), FLOWS + 10);
+	for (unsigned i = 1; i < l->ctx.nsweeps && w[i].complete; i++) {
+		unsigned n = as_old(l, w[i].at_ns, w[i].min_age_ns);
+
+		ck_assert_uint_eq(w[i].min_age_ns, 600 * MSEC);
+		ck_assert_uint_eq(w[i].previous_ns, w[i - 1].at_ns);
+		ck_assert(!w[i].delta);
+		ck_assert_uint_eq(of_sweep(l, i, CTF_PRESENCE), n);
+		ck_assert_uint_eq(of_sweep(l, i, CTF_COUNTERS), n);
+		old += n;
+		young += as_old(l, w[i].at_ns, 0) - n;
+	}
+	ck_assert(w[0].complete && w[1].complete && w[2].complete && w[3].complete);
+	ck_assert_uint_ge(old, FLOWS);
+	ck_assert_uint_gt(young, 0);
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct ctf_rec *r = live_rec(l, i);
+
+		if (r->event != CTF_DESTROY)
+			continue;
+		ck_counters(l, r, true);
+		ck_assert_uint_eq(ctf_num(r, l->self.in.f.slice_ns),
+				  ctf_num(r, l->self.in.f.start_ns));
+	}
 	ck_assert_uint_eq(l->ctx.zero_requests, 0);
 	live_free(l);
 }

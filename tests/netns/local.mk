@@ -13,7 +13,7 @@ tests_netns_test_nfct_live_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendto
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/netns/test_nfct_guard
 tests_netns_test_nfct_guard_SOURCES = tests/netns/test_nfct_guard.c tests/netns/live.c \
-	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_guard_dead.c \
+	tests/netns/live.h tests/netns/live_lab.c tests/netns/live_guard_dead.c tests/netns/live_guard_proc.c \
 	tests/netns/live_guard.h
 tests_netns_test_nfct_guard_LDADD = $(tests_netns_test_nfct_live_LDADD)
 TESTS += tests/netns/test_nfct_live tests/netns/test_nfct_guard

@@ -214,7 +214,7 @@ def two_packets(lab, seconds):
                 port += 1
             for flow in [w for w in waiting if w[0] <= now]:
                 waiting.remove(flow)
-                before = time.time_ns()
+                before = kernel_time()
                 s.sendto(b"x", ("10.66.1.1", flow[1]))
                 last[flow[1]] = (before, time.time_ns())
             time.sleep(0.02)
