@@ -128,7 +128,8 @@ START_TEST(one_section_for_two_plugins)
 	ck_assert_ptr_nonnull(sec);
 	ck_assert_ptr_null(strstr(sec + 1, "\n[x]\n"));
 	has(text, "\n[x]\nbox=0\nframe=77\nsync=0\nqueue=3M\noverflow=auto\nreconnect=1\n"
-		  "gaps=1\ninterim=auto\n\n[y]\n");
+		  "gaps=1\ninterim=auto\nspool_dir=\"\"\nspool_max=1G\nspool_sync=1\n"
+		  "replay_rate=0\n\n[y]\n");
 	free(text);
 }
 END_TEST
