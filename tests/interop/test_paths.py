@@ -341,6 +341,34 @@ def failover_mode(lab, tmp, flood):
     return problems
 
 
+def spooled(lab, tmp, flood):
+    """One collector is away until after a kill -9: its spool is its own."""
+    folder = f"{tmp}/spooled"
+    os.makedirs(f"{folder}/spool")
+    second = TcpSink(lab, "flows", 4753)
+    daemon = Daemon(lab, "flows", folder, configuration(folder, ["ct1:NFCT,out1:IPFIX"], {
+        "out1": 'oid=7\nhost="127.0.0.1:4752, 127.0.0.1:4753"\nreconnect=100ms\n'
+                f'spool_dir="{folder}/spool"\nspool_sync=0\n'}))
+    daemon.start()
+    bursts(lab, flood, 1)
+    until("the second's flows", lambda: len(identity(whole(b"".join(second.sessions)))) == BURST,
+          step=0.2)
+    until("the first's spool", lambda: sum(map(os.path.getsize, glob.glob(
+        f"{folder}/spool/out1:IPFIX/*"))) > 79 * BURST, step=0.2)
+    daemon.send(9)
+    daemon.wait()
+    first = TcpSink(lab, "flows", 4752)
+    daemon.start()
+    until("the first's flows", lambda: len(identity(whole(b"".join(first.sessions)))) == BURST,
+          step=0.2)
+    daemon.stop()
+    first.close()
+    second.close()
+    again = len(list(formats.ipfix(whole(b"".join(second.sessions[1:])))))
+    print(f"spooled: {BURST} flows at each, {again} came again to the second")
+    return []
+
+
 def test(lab, tmp):
     build(lab)
     labs.flood_ns(lab, "flows")
@@ -357,6 +385,7 @@ def test(lab, tmp):
         problems += small_path(lab, tmp, family)
     problems += all_mode(lab, tmp, flood)
     problems += failover_mode(lab, tmp, flood)
+    problems += spooled(lab, tmp, flood)
     return problems
 
 
