@@ -70,6 +70,8 @@ look_for_frames(struct sink *s, const struct ctf_frame **frames, struct sink_nex
 	bool disk = spool_next(s), limited;
 	uint64_t number = disk ? s->queue.on_disk : next ? next->f.number : UINT64_MAX;
 
+	if (disk && s->stopping && spool_safe(s))
+		return; /* it is where it should be */
 	limited = s->inst->out.replay_rate && number <= s->backlog_to && !s->stopping;
 	if (limited && (n->wait_ms = rate_wait(s)) > 0)
 		return;
@@ -87,7 +89,10 @@ may_leave(const struct sink *s, bool held)
 {
 	if (s->queue.frames == 0 && !s->queue.on_disk)
 		return !s->lost_enc && !held;
-	return spool_safe(s) && (s->state == SINK_DOWN || spool_next(s));
+	/* what was sent is awaited, so that it need not come again */
+	return spool_safe(s) &&
+	       (s->state == SINK_DOWN ||
+		(spool_next(s) && queue_unsettled(&s->queue) == s->queue.next));
 }
 
 void

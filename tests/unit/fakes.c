@@ -257,11 +257,9 @@ print_encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 static enum ctf_put
 keep_gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 {
-	uint64_t zero = 0;
+	bool ok = ctf_frame_put(f, &(uint64_t){ 0 }, 8) && ctf_frame_put(f, g, GAP_BYTES);
 
-	return ctf_frame_put(f, &zero, sizeof(zero)) && ctf_frame_put(f, g, GAP_BYTES)
-		       ? CTF_OK
-		       : CTF_SKIP;
+	return ok ? CTF_OK : CTF_SKIP;
 }
 
 static enum ctf_put
@@ -283,7 +281,9 @@ keep_sweep(void *enc, const struct ctf_sweep *w, struct ctf_frame *f)
 static enum ctf_put
 keep_preamble(void *enc, struct ctf_frame *f)
 {
-	return ctf_frame_put(f, "ids", 3) ? CTF_OK : CTF_FULL;
+	const struct conf_box *c = ((struct keep *)enc)->obj.conf;
+
+	return ctf_frame_put(f, &c->frame, sizeof(c->frame)) ? CTF_OK : CTF_FULL;
 }
 
 static uint32_t

@@ -207,6 +207,41 @@ START_TEST(the_page_knows)
 }
 END_TEST
 
+/* What waits goes through the spool, which the next process has as well: none twice. */
+START_TEST(with_a_spool)
+{
+	static const char *const queue[] = { "", "queue=64K\nframe=64\n" };
+	char text[400] = STACK, path[64];
+	unsigned before;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "spool_dir=%s\nspool_sync=50ms\n", dir);
+	strcat(text, path);
+	strcat(text, queue[_i]);
+	begin(text, dir, 0);
+	rig_feed(&rig, 100);
+	rig_spin(&rig, &rig.box.nkept, 80);
+	block(true);
+	rig_feed(&rig, 3000);
+	usleep(100000);
+	rig_feed(&rig, 30);
+	end(true);
+	before = rig.box.nkept;
+	for (unsigned n = 3130; n < 3530; n += 200) {
+		begin(text, dir, n);
+		block(n == 3130); /* a second one that delivers nothing */
+		rig_feed(&rig, 200);
+		if (n > 3130)
+			rig_spin(&rig, &rig.box.nkept, 3500 - before);
+		end(true);
+	}
+	ck_assert_uint_eq(rig.box.ngaps, 0);
+	ck_assert_uint_eq(rig.box.nkept, 3530 - before);
+	for (unsigned i = 0; i < rig.box.nkept; i++)
+		ck_assert_uint_eq(rig.box.kept[i], before + i + 1);
+}
+END_TEST
+
 /* All outputs refused: the next start finds everything as it was. */
 START_TEST(a_start_that_fails_takes_nothing)
 {
@@ -403,6 +438,7 @@ add_tests(TCase *tc)
 	tcase_add_test(tc, an_input_that_cannot_is_drained);
 	tcase_add_test(tc, gaps_come_too);
 	tcase_add_loop_test(tc, the_page_knows, 0, 2);
+	tcase_add_loop_test(tc, with_a_spool, 0, 2);
 	tcase_add_test(tc, a_start_that_fails_takes_nothing);
 	tcase_add_test(tc, an_output_that_is_no_more);
 	tcase_add_test(tc, descriptors_nobody_wants);

@@ -4,6 +4,8 @@
 #define SPOOL_DIR "test_spool.s"
 #include "spool_rig.h"
 
+#include <sys/eventfd.h>
+
 /* ---- one run ---- */
 
 START_TEST(an_outage)
@@ -99,6 +101,36 @@ START_TEST(written_before_it_is_delivered)
 	ck_assert_uint_ge(number_of(&g, "spool_frames"), 50);
 	rig_stop(&g);
 	rig_check_kept(&g.box, 5000);
+}
+END_TEST
+
+/* A replay waits when all is full, and loses nothing. */
+START_TEST(a_replay)
+{
+	struct rig g;
+
+	nothing_there();
+	box_init(&g.box);
+	g.box.open_errno = ECONNREFUSED;
+	g.box.fail_opens = UINT32_MAX;
+	rig_start_kept(&g,
+		       "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\nframe=512\n"
+		       "reconnect=10ms\nqueue=64K\nspool_sync=20ms\nspool_max=1M\n"
+		       "spool_dir=" SPOOL_DIR "\n",
+		       DIR_NAME, 0);
+	g.box.feed = 200000;
+	eventfd_write(g.box.event_fd, 1);
+	for (int i = 0; i < 1000 && number_of(&g, "spool") < 900000; i++)
+		loop_once(g.run.loop, 10);
+	ck_assert_uint_lt(g.box.fed, 200000);
+	come_back(&g);
+	for (int i = 0; i < 1000 && number_of(&g, "delivered") < 199936; i++)
+		loop_once(g.run.loop, 10);
+	deliver_all(&g);
+	ck_assert_uint_eq(number_of(&g, "delivered"), 200000);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	rig_check_kept(&g.box, KEPT);
 }
 END_TEST
 
@@ -216,6 +248,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, no_outage);
 	tcase_add_test(t, segments_go);
 	tcase_add_test(t, written_before_it_is_delivered);
+	tcase_add_test(t, a_replay);
 	tcase_add_test(t, the_oldest_are_dropped);
 	tcase_add_test(t, not_flooded);
 	tcase_add_test(t, another_has_the_folder);

@@ -173,6 +173,49 @@ START_TEST(without_a_page)
 }
 END_TEST
 
+/* ---- another configuration ---- */
+
+static unsigned of_512, of_256;
+
+/* Each frame has the layout it was made with: KEEP puts its option there. */
+static enum ctf_sent
+by_layout(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *ret_taken)
+{
+	uint64_t frame;
+
+	for (unsigned i = 0; i < n; i++) {
+		ck_assert_uint_eq(f[i]->layout->len, sizeof(frame));
+		memcpy(&frame, f[i]->layout->p, sizeof(frame));
+		of_512 += frame == 512;
+		of_256 += frame == 256;
+		ck_assert_int_eq(frame == 512, of_256 == 0);
+		box_keep(b, f[i]);
+	}
+	*ret_taken = n;
+	return CTF_SENT;
+}
+
+START_TEST(options_changed_meanwhile)
+{
+	char text[1024];
+	struct rig g;
+
+	nothing_there();
+	die_after(stopped_in_an_outage);
+	box_init(&g.box);
+	g.box.deliver = by_layout;
+	strcpy(text, SPOOLED SOON "queue=64K\n");
+	memcpy(strstr(text, "frame=512"), "frame=256", 9);
+	rig_start_kept(&g, text, DIR_NAME, 0);
+	rig_feed(&g, 320);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.nkept, 5320);
+	ck_assert_uint_ge(of_512, 5000 / 64);
+	ck_assert_uint_eq(of_256, 320 / 32);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 /* The name of the n-th segment file, from 0. */
@@ -245,6 +288,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, three_killed);
 	tcase_add_test(t, killed_in_the_middle);
 	tcase_add_test(t, without_a_page);
+	tcase_add_test(t, options_changed_meanwhile);
 	tcase_add_loop_test(t, damaged_in_the_middle, 0, 6);
 }
 
