@@ -10,6 +10,7 @@ import ctypes
 import glob
 import json
 import os
+import pwd
 import signal
 import sqlite3
 import subprocess
@@ -69,8 +70,8 @@ class Away:
             "json1": f"{TO_SERVER}spool_dir={self.spool}\nspool_sync=200ms\n"
                      f"queue={queue}\n"}))
 
-    def start(self):
-        self.daemon.start()
+    def start(self, *args):
+        self.daemon.start(*args)
         self.daemon.wait_log("entering main loop")
 
     def kill(self):
@@ -123,17 +124,38 @@ def killed(lab, tmp):
         yield f"killed: {spool_bytes(a.spool)} bytes are left"
 
 
+def leftover(lab, tmp, spool):
+    """The output has another name now: its folder is named at the start."""
+    folder = os.path.join(tmp, "renamed")
+    os.mkdir(folder)
+    daemon = Daemon(lab, NS, folder, configuration(folder, [JSON.replace("json1", "json2")], {
+        "json2": f"{TO_SERVER}spool_dir={spool}\n"}))
+    daemon.start()
+    daemon.wait_log("entering main loop")
+    daemon.stop()
+    if f"{spool}/json1:JSON holds at least 1000 flows" not in daemon.log():
+        yield f"leftover: {daemon.words()}"
+
+
 def stopped(lab, tmp):
     """A planned stop, twice, leaves it on disk; nothing is a gap."""
     a = Away(lab, tmp, "stopped")
-    for _ in range(2):
-        a.start()
-        burst(lab, 1000)
-        until("some on disk", lambda: spool_bytes(a.spool))
-        a.daemon.stop()
+    a.start()
+    burst(lab, 1000)
+    until("some on disk", lambda: spool_bytes(a.spool))
+    a.daemon.stop()
+    yield from leftover(lab, tmp, a.spool)
+    a.start("-u", "nobody")
+    burst(lab, 1000)
+    until("more on disk", lambda: len(glob.glob(f"{a.spool}/*/*")) > 2)
+    a.daemon.stop()
+    owners = {os.stat(p).st_uid for p in glob.glob(f"{a.spool}/json1*/*") + glob.glob(
+        f"{a.spool}/json1*")}
+    if owners != {pwd.getpwnam("nobody").pw_uid}:
+        yield f"stopped: the spool is owned by {owners}"
     sink = TcpSink(lab, NS, 9000)
     a.start()
-    until("all of it", lambda: accounted(sink)[0] >= 2000)
+    until("all of it", lambda: total(sink) >= 2000)
     a.daemon.stop()
     sink.close()
     flows, gaps = accounted(sink)
@@ -185,6 +207,7 @@ def database(lab, tmp):
             return db.execute("SELECT (SELECT count(*) FROM flows), "
                               "(SELECT coalesce(sum(count), 0) FROM gaps)").fetchone()
     daemon.start()
+    daemon.wait_log("entering main loop")
     burst(lab, 10)
     until("the first rows", lambda: rows()[0] == 10)
     lock = sqlite3.connect(path, isolation_level=None, timeout=10)
