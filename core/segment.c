@@ -124,11 +124,13 @@ put_layout(struct segment_writer *w, const struct ctf_layout *l)
 int
 segment_put(struct segment_writer *w, const struct qframe *f, uint64_t *ret_at)
 {
-	size_t before = w->len, n = block_frame_size(f);
+	size_t before = w->len, n;
 	unsigned layouts = w->nlayouts;
 	uint8_t *p = NULL;
-	int ret = n ? 0 : -EMSGSIZE;
+	int ret;
 
+	n = block_frame_size(f);
+	ret = n ? 0 : -EMSGSIZE;
 	*ret_at = w->seg->bytes + w->len;
 	if (!ret && w->seg->bytes + w->len == 0)
 		ret = put_head(w);

@@ -118,7 +118,7 @@ writer(void *arg)
 {
 	struct spool *sp = arg;
 	struct sink *s = sp->sink;
-	uint64_t ms;
+	uint64_t ms, settled;
 	bool clean;
 
 	pthread_mutex_lock(&s->lock);
@@ -139,10 +139,12 @@ writer(void *arg)
 			break;
 	}
 	clean = !sp->failing;
+	settled = s->queue.settled_number > sp->dir.settled ? s->queue.settled_number
+							    : sp->dir.settled;
 	pthread_mutex_unlock(&s->lock);
 	segment_close(&sp->w);
 	if (clean)
-		spool_dir_end(&sp->dir);
+		spool_dir_end(&sp->dir, settled);
 	pthread_mutex_lock(&s->lock);
 	sp->done = true;
 	pthread_cond_broadcast(&s->cond);

@@ -158,6 +158,8 @@ begin(struct spool *sp, const struct priv *priv)
 	d.base = sp->base;
 	d.id = sp->dir.owner.spool;
 	settled = kept_spool_settled(s, &d);
+	if (sp->dir.clean && sp->dir.settled > settled)
+		settled = sp->dir.settled;
 	look_over(sp, settled, &d);
 	sp->upto = kept_spool(s, &d);
 	s->spool_id = d.id;

@@ -14,7 +14,7 @@
 #include "spool_head.h"
 
 #define META "spool"
-#define META_SIZE 40u
+#define META_SIZE 48u
 #define META_SLOT 512u /* two of them, written in turn: a torn one leaves the other */
 #define EPOCH_MAX 0x7fffffffu
 #define NAME_LONG 200u
@@ -78,6 +78,7 @@ meta_write(struct spool_dir *d, bool clean)
 	p = put(p, d->owner.spool, 8);
 	p = put(p, d->seq, 8);
 	p = put(p, clean, 4);
+	p = put(p, d->settled, 8);
 	put(p, crc32c(0, bytes, META_SIZE - 4), 4);
 	at = (off_t)(d->seq & 1) * META_SLOT;
 	if (pwrite(d->meta, bytes, sizeof(bytes), at) != sizeof(bytes))
@@ -97,6 +98,7 @@ meta_slot(struct spool_dir *d, const uint8_t *p)
 	d->owner.spool = get(p + 16, 8);
 	d->seq = get(p + 24, 8);
 	d->clean = get(p + 32, 4) == 1;
+	d->settled = get(p + 36, 8);
 }
 
 static void
@@ -383,7 +385,8 @@ spool_dir_begin(struct spool_dir *d, const struct segment *list, uint64_t above)
 }
 
 int
-spool_dir_end(struct spool_dir *d)
+spool_dir_end(struct spool_dir *d, uint64_t settled)
 {
+	d->settled = settled;
 	return meta_write(d, true);
 }

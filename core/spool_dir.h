@@ -19,8 +19,9 @@ struct spool_dir {
 	int meta; /* locked while it is open */
 	uint64_t seq;
 	uint32_t epoch;
-	bool known; /* it was there before, and readable */
-	bool clean; /* and the run before had ended in order */
+	uint64_t settled; /* number of the last one, when a run ended in order */
+	bool known;       /* it was there before, and readable */
+	bool clean;       /* and the run before had ended in order */
 };
 
 /* The name of the folder below spool_dir. */
@@ -40,8 +41,8 @@ void spool_list_free(struct segment *);
  * a lost id is taken from the list, or is new.
  */
 int spool_dir_begin(struct spool_dir *, const struct segment *list, uint64_t above);
-/* All that was given to it is on disk. */
-int spool_dir_end(struct spool_dir *);
+/* All that was given to it and not settled is on disk. */
+int spool_dir_end(struct spool_dir *, uint64_t settled);
 
 /* The first number of the epoch, less one: a multiple of GROUP. */
 static inline uint64_t

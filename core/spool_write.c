@@ -51,7 +51,10 @@ pick(struct spool *sp, struct batch *b)
 			break;
 		f->pinned = true;
 		b->frame[b->n] = f;
-		b->copy[b->n++] = *f;
+		b->copy[b->n] = *f;
+		if (f->is_gap && strlen(f->gap.instance) > BLOCK_TEXT)
+			b->copy[b->n].gap.instance = "";
+		b->n++;
 		b->bytes += bytes;
 	}
 }

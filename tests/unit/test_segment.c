@@ -312,10 +312,11 @@ START_TEST(epochs)
 	id = f.dir.owner.spool;
 	ck_assert_uint_eq(f.dir.epoch, 1);
 	ck_assert(!f.dir.known);
-	ck_assert_int_eq(spool_dir_end(&f.dir), 0);
+	ck_assert_int_eq(spool_dir_end(&f.dir, 77), 0);
 	close_files(&f);
 	open_files(&f);
 	ck_assert(f.dir.known && f.dir.clean);
+	ck_assert_uint_eq(f.dir.settled, 77);
 	ck_assert_int_eq(spool_dir_begin(&f.dir, NULL, 0), 0);
 	ck_assert_uint_eq(f.dir.epoch, 2);
 	ck_assert_uint_eq(f.dir.owner.spool, id);
@@ -343,7 +344,7 @@ START_TEST(a_torn_meta_file)
 	fresh(&f);
 	id = f.dir.owner.spool;
 	write_segment(&f, spool_base(&f.dir) + 1, spool_base(&f.dir) + 9, true);
-	ck_assert_int_eq(spool_dir_end(&f.dir), 0); /* in the other place */
+	ck_assert_int_eq(spool_dir_end(&f.dir, 77), 0); /* in the other place */
 	ck_assert_int_eq(pwrite(f.dir.meta, "x", 1, 512 * (off_t)(f.dir.seq & 1) + 20), 1);
 	close_files(&f);
 	open_files(&f);

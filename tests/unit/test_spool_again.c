@@ -173,6 +173,37 @@ START_TEST(without_a_page)
 }
 END_TEST
 
+static void
+stopped_while_it_catches_up(struct rig *g)
+{
+	begin_away(g, "");
+	g->box.deliver = a_third;
+	rig_feed(g, 30000);
+	all_on_disk(g);
+	come_back(g);
+	rig_spin(g, &g->box.nkept, 10000);
+	rig_stop_in(g, 5000);
+}
+
+/* In order, the folder itself knows what was delivered. */
+START_TEST(stopped_without_a_page)
+{
+	struct rig g;
+
+	nothing_there();
+	die_after(stopped_while_it_catches_up);
+	fresh();
+	box_init(&g.box);
+	begin(&g, "");
+	rig_feed(&g, 64);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	ck_assert_uint_lt(g.box.nkept, 20064);
+	ck_assert_uint_gt(g.box.kept[0], 10000);
+}
+END_TEST
+
 /* ---- another configuration ---- */
 
 static unsigned of_512, of_256;
@@ -288,6 +319,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, three_killed);
 	tcase_add_test(t, killed_in_the_middle);
 	tcase_add_test(t, without_a_page);
+	tcase_add_test(t, stopped_without_a_page);
 	tcase_add_test(t, options_changed_meanwhile);
 	tcase_add_loop_test(t, damaged_in_the_middle, 0, 6);
 }
