@@ -431,6 +431,7 @@ END_TEST
 static void
 add_tests(TCase *tc)
 {
+	tcase_set_timeout(tc, 60); /* a disk may be slow */
 	tcase_add_checked_fixture(tc, manager_start, tear_down);
 	tcase_add_test(tc, frames_come_first_and_once);
 	tcase_add_test(tc, what_an_input_leaves);
