@@ -390,13 +390,23 @@ remove_after(struct queue *q, struct qframe *pos)
 	return f;
 }
 
-/* The frame after which those begin that may be dropped; what is on disk stays. */
+/*
+ * What is on disk stays, and so does a gap in front of that: in another gap it
+ * would stand elsewhere.
+ */
+static bool
+may_drop(const struct queue *q, const struct qframe *f)
+{
+	return !f->written && !f->pinned && !(f->is_gap && f->f.number < q->on_disk);
+}
+
+/* The frame after which those begin that may be dropped. */
 static struct qframe *
 before_droppable(const struct queue *q)
 {
 	struct qframe *pos = last_protected(q), *f = pos ? pos->next : q->head;
 
-	for (; f && (f->written || f->pinned); f = f->next)
+	for (; f && !may_drop(q, f); f = f->next)
 		pos = f;
 	return pos;
 }

@@ -338,7 +338,7 @@ sink_drop(struct sink *s)
 		mark->f.number = last->f.number;
 		mark->f.upto = last->f.upto;
 		mark->since_ms = last->since_ms;
-		queue_unshift(&s->queue, mark);
+		queue_insert(&s->queue, mark);
 	}
 	again -= s->queue.again;
 	pthread_mutex_unlock(&s->lock);
