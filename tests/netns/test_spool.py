@@ -19,6 +19,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 
+import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
@@ -27,6 +28,7 @@ from sinks import TcpSink  # noqa: E402
 NS = "spool"
 CLONE_NEWNS = 0x00020000
 MANY = 12000
+PEN = 56789
 BATCH = 64  # events that may have been read and not counted when it is killed
 JSON = "ct1:NFCT,ip1:IP2STR,json1:JSON"
 TO_SERVER = "mode=tcp\nhost=127.0.0.1\nport=9000\nreconnect=100ms\n"
@@ -65,14 +67,17 @@ class Away:
     def __init__(self, lab, tmp, name, queue="16M", spool=None):
         self.lab, self.dir = lab, os.path.join(tmp, name)
         os.mkdir(self.dir)
+        self.starts = 0
         self.spool = spool or f"{self.dir}/spool"
         self.daemon = Daemon(lab, NS, self.dir, configuration(self.dir, [JSON], {
             "json1": f"{TO_SERVER}spool_dir={self.spool}\nspool_sync=200ms\n"
                      f"queue={queue}\n"}))
 
     def start(self, *args):
+        self.starts += 1
         self.daemon.start(*args)
-        self.daemon.wait_log("entering main loop")
+        until("it to work",
+              lambda: self.daemon.log().count("entering main loop") >= self.starts)
 
     def kill(self):
         self.daemon.send(signal.SIGKILL)
@@ -226,6 +231,54 @@ def database(lab, tmp):
         yield f"database: {rows()[0]} rows, {rows()[1]} in gaps, 3010 made"
 
 
+def ipfix_flows(sink):
+    """{flow of flood: (octets or None, ctStatus is there)}, all sessions, each once."""
+    seen = {}
+    for session in sink.sessions:
+        reader = ipfix_wire.Reader()
+        for message in ipfix_wire.messages(bytes(session)):
+            for _, v in reader.records(message):
+                flow = int.from_bytes(v[0, 11], "big") - 1024
+                octets = int.from_bytes(v[0, 1], "big") if (0, 1) in v else None
+                seen.setdefault(flow, []).append((octets, (PEN, 1001) in v))
+    return seen
+
+
+def changed(lab, tmp):
+    """Options and settings change in an outage: each record is what it was made as."""
+    folder = os.path.join(tmp, "changed")
+    os.mkdir(folder)
+    acct = "net.netfilter.nf_conntrack_acct"
+    for i, (pen, counts) in enumerate(((0, 1), (PEN, 1), (PEN, 0))):
+        daemon = Daemon(lab, NS, folder, configuration(folder, ["ct1:NFCT,ipfix1:IPFIX"], {
+            "ct1": "sysctl=warn\n",
+            "ipfix1": f"host=127.0.0.1\nport=9001\nproto=tcp\noid=1\npen={pen}\nreconnect=100ms\n"
+                      f"spool_dir={folder}/spool\nspool_sync=100ms\n"}))
+        lab.run(NS, "sysctl", "-qw", f"{acct}={counts}")
+        daemon.start()
+        until("this one to listen", lambda: daemon.log().count("entering main loop") > i)
+        lab.run(NS, burst.flood, "500", "0", str(500 * i), timeout=60)
+        lab.run(NS, "conntrack", "-F", timeout=60)
+        settled_bytes(f"{folder}/spool")
+        if i < 2:
+            daemon.send(signal.SIGKILL if i else signal.SIGTERM)
+            daemon.child.wait()
+    lab.run(NS, "sysctl", "-qw", f"{acct}=1")
+    sink = TcpSink(lab, NS, 9001)
+    until("all of it", lambda: len(ipfix_flows(sink)) >= 1500)
+    daemon.stop()
+    sink.close()
+    seen = ipfix_flows(sink)
+    print(f"changed: {len(seen)} flows in {len(sink.sessions)} sessions")
+    want = {i: [(None if i >= 1000 else 29 + i % 64, i >= 500)] for i in range(1500)}
+    bad = [i for i in range(1500) if seen.get(i) != want[i]]
+    if bad or len(seen) != 1500:
+        yield f"changed: {len(bad)} flows are not what they were, " \
+              f"{[(i, seen.get(i), want[i]) for i in bad[:3]]}"
+    if len(sink.sessions) < 2:
+        yield f"changed: templates of both in {len(sink.sessions)} session"
+
+
 def own_mounts():
     if ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0 or subprocess.run(
             ["mount", "--make-rprivate", "/"], check=False).returncode:
@@ -237,7 +290,7 @@ def test(lab, tmp):
     labs.flood_ns(lab, NS)
     burst.flood = labs.helper("flood", tmp)
     problems = []
-    for play in killed, stopped, full, database:
+    for play in killed, stopped, full, database, changed:
         problems += play(lab, tmp)
     return problems
 
