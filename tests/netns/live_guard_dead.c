@@ -173,6 +173,43 @@ START_TEST(is_killed_and_slow)
 }
 END_TEST
 
+/* Flows that live keep the table full: outputs do not wait for that to end. */
+START_TEST(is_killed_and_full)
+{
+	struct live *l = guarded();
+	struct nfct_page *page = shared(sizeof(*page));
+	unsigned more = guard_mark() + 1000;
+	const struct ctf_gap *g = l->ctx.gap;
+
+	killed(l, page, READ, WAITING, false);
+	until_drained();
+	follows(l, page);
+	live_start(l);
+	end_flows(more);
+	ck_assert_uint_lt(until_released(l, 3000), 3000);
+	until_drained();
+	lab_udp_flows(more, 4000, 10000);
+	for (int i = 0; i < 5; i++) {
+		l->ctx.tick(&l->self);
+		live_read(l, 10);
+	}
+	ck_assert_uint_eq(l->ctx.ngaps, 0);
+	l->self.outage.since_ms -= 5000;
+	l->ctx.tick(&l->self);
+	ck_assert_uint_eq(l->ctx.ngaps, 1);
+	ck_assert(l->self.valve.open && !l->ctx.outage);
+	lab_flush();
+	wake(l);
+	ck_assert_uint_eq(l->ctx.ngaps, 2);
+	ck_assert_str_eq(g[0].cause, "restart");
+	ck_assert_str_eq(g[1].cause, "guard");
+	ck_assert(g[0].count_is == CTF_EXACT && g[1].count_is == CTF_EXACT);
+	ck_assert_uint_le(g[0].to_ns, g[1].from_ns);
+	ck_assert_uint_eq(l->n + g[0].count + g[1].count, WAITING + 2 * more);
+	live_free(l);
+}
+END_TEST
+
 /* Nothing ended meanwhile: the watch was never interrupted. */
 START_TEST(is_killed_in_peace)
 {
@@ -421,6 +458,7 @@ guard_dead_tests(TCase *t)
 {
 	tcase_add_loop_test(t, is_killed, 0, 2);
 	tcase_add_loop_test(t, is_killed_and_slow, 0, 2);
+	tcase_add_test(t, is_killed_and_full);
 	tcase_add_test(t, is_killed_in_peace);
 	tcase_add_test(t, is_killed_in_a_crowd);
 	tcase_add_test(t, nobody_comes);
