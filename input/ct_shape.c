@@ -39,17 +39,17 @@ const struct ct_shape *
 ct_shape_find(struct ct_shapes *all, const uint8_t *msg, size_t len)
 {
 	struct ct_shape *s = place(all, len);
-	uint64_t x, diff = 0;
+	ct_block x, diff = { 0, 0 };
 
 	if (s->len != len)
 		return NULL;
-	for (unsigned i = 0; i < s->words; i++) {
-		memcpy(&x, msg + 8 * i, 8);
+	for (unsigned i = 0; i < s->blocks; i++) {
+		memcpy(&x, msg + sizeof(x) * i, sizeof(x));
 		diff |= (x ^ s->want[i]) & s->mask[i];
 	}
-	memcpy(&x, msg + len - 8, 8);
-	diff |= (x ^ s->want[s->words]) & s->mask[s->words];
-	if (diff)
+	memcpy(&x, msg + len - sizeof(x), sizeof(x));
+	diff |= (x ^ s->want[s->blocks]) & s->mask[s->blocks];
+	if (diff[0] | diff[1])
 		return NULL;
 	s->misses = 0;
 	return s;
@@ -104,7 +104,7 @@ ct_shape_read(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w,
 struct learner {
 	const uint8_t *msg;
 	struct ct_shape s;
-	uint8_t mask[8 * CT_SHAPE_WORDS]; /* 0xff: structure */
+	uint8_t mask[sizeof(ct_block) * CT_SHAPE_BLOCKS]; /* 0xff: structure */
 };
 
 static bool
@@ -263,16 +263,16 @@ sort_nums(struct ct_shape *s)
 }
 
 static void
-learn_words(struct learner *l)
+learn_blocks(struct learner *l)
 {
 	struct ct_shape *s = &l->s;
 
-	s->words = (uint16_t)((s->len - 1) / 8);
-	for (unsigned i = 0; i <= s->words; i++) {
-		size_t at = i < s->words ? 8 * i : s->len - 8;
+	s->blocks = (uint16_t)((s->len - 1) / sizeof(ct_block));
+	for (unsigned i = 0; i <= s->blocks; i++) {
+		size_t at = i < s->blocks ? i * sizeof(ct_block) : s->len - sizeof(ct_block);
 
-		memcpy(&s->mask[i], l->mask + at, 8);
-		memcpy(&s->want[i], l->msg + at, 8);
+		memcpy(&s->mask[i], l->mask + at, sizeof(ct_block));
+		memcpy(&s->want[i], l->msg + at, sizeof(ct_block));
 	}
 }
 
@@ -296,6 +296,6 @@ ct_shape_learn(const struct ct_input *in, const uint8_t *msg, size_t len,
 	    l.s.have != (w->have & ~FROM_HEADER) || !learn_slots(&l.s, &in->plan, class))
 		return;
 	sort_nums(&l.s);
-	learn_words(&l);
+	learn_blocks(&l);
 	*old = l.s;
 }

@@ -17,20 +17,23 @@
 #include "ct_raw.h"
 
 #define CT_SHAPES 32u
-#define CT_SHAPE_WORDS 48u /* of 8 octets; longer messages are walked */
+#define CT_SHAPE_BLOCKS 24u /* of 16 octets; longer messages are walked */
 #define CT_SHAPE_NUMS 48u
 #define CT_SHAPE_ADDRS 8u
 #define CT_SHAPE_PUTS 8u
 
+/* The compiler knows how to work on two words at once. */
+typedef uint64_t ct_block __attribute__((vector_size(16)));
+
 struct ct_shape {
-	uint32_t len;   /* of the messages; 0: nothing learnt yet */
-	uint16_t words; /* but for the last one, which ends with the message */
+	uint32_t len;    /* of the messages; 0: nothing learnt yet */
+	uint16_t blocks; /* but for the last one, which ends with the message */
 	uint16_t misses;
 	uint8_t event, family;
 	uint8_t slots, nums; /* numbers that go to a slot come first */
 	uint8_t addrs, puts;
 	uint64_t have, set[2];
-	uint64_t mask[CT_SHAPE_WORDS + 1], want[CT_SHAPE_WORDS + 1];
+	ct_block mask[CT_SHAPE_BLOCKS + 1], want[CT_SHAPE_BLOCKS + 1];
 	struct ct_shape_num {
 		uint64_t mask;
 		uint16_t at; /* the 8 octets that end with it */
