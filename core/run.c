@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,8 +12,9 @@
 
 #define SEAL_MS 900u /* so that a line is in the file within a second */
 #define PAUSE_MS 20u
-#define BATCHES 16 /* of one input, before the loop is looked at again */
+#define BATCHES 32 /* of one input, before the loop is looked at again */
 #define FIRST_OPEN_MS 2000u
+#define SPARE (4 << 20) /* bytes of free memory that need not go back at once */
 
 static const struct ctf_plugin *
 plugin(const struct input *in)
@@ -396,6 +398,19 @@ input_alive(const struct input *in)
 	return false;
 }
 
+/*
+ * Frames are made and freed all the time.  By default the C library gives their
+ * memory back and asks for it again; workers give back what is left of them in a
+ * quiet moment (worker.c).
+ */
+static void
+keep_memory(void)
+{
+#if defined(HAVE_MALLOC_TRIM) && !defined(__SANITIZE_ADDRESS__)
+	mallopt(M_TRIM_THRESHOLD, SPARE);
+#endif
+}
+
 int
 run_start(struct run *r)
 {
@@ -407,6 +422,7 @@ run_start(struct run *r)
 	if (ret)
 		return ret;
 	g->run = r;
+	keep_memory();
 	ret = kept_start(g);
 	if (ret)
 		return ret;
