@@ -16,6 +16,8 @@ TAIL = {
     "SQLITE3": ("out:SQLITE3", 'db="{dir}/out.db"\ntable="{table}"\n'),
     "IPFIX": ("out:IPFIX", 'oid=1\nhost="127.0.0.1"\nport=4739\nproto="tcp"\n{ipfix}'),
 }
+# Little memory, so that the spool is not only written but read as well.
+TAIL["SPOOL"] = (TAIL["IPFIX"][0], TAIL["IPFIX"][1] + 'queue=2M\nspool_dir="{dir}/spool"\n')
 
 PEN = 32473  # reserved for examples; with one the templates are full
 NAT_TEMPLATE = 257  # all elements of an IPv4 flow and what it became
@@ -83,7 +85,7 @@ class Setup:
         self._wait_listening()
 
     def _start_daemon(self, log):
-        if self.kind == "IPFIX":
+        if self.kind in ("IPFIX", "SPOOL"):
             self.sink = TcpSink(self.lab, self.ns, os.path.join(self.dir, "out"), self.ours)
         if self.kind == "SQLITE3" and not self.ours:
             with sqlite3.connect(os.path.join(self.dir, "out.db")) as db:
@@ -143,6 +145,12 @@ class Setup:
         """User and system time of the whole process in ns."""
         return time.clock_gettime_ns((~self.child.pid << 3) | 2)
 
+    def spooled(self):
+        """Bytes its spool holds."""
+        top = os.path.join(self.dir, "spool")
+        return sum(os.path.getsize(os.path.join(where, name))
+                   for where, _, names in os.walk(top) for name in names)
+
     def delivered(self):
         """Records that have reached the output since the last call."""
         path = os.path.join(self.dir, "out")
@@ -154,7 +162,7 @@ class Setup:
                 total = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
             new, self.seen = total - self.seen, total
             return new
-        if self.kind == "IPFIX":
+        if self.sink:
             return self.sink.records()
         with open(path, "rb") as f:
             new = sum(chunk.count(b"\n") for chunk in iter(lambda: f.read(1 << 20), b""))
@@ -165,23 +173,43 @@ class Setup:
 class TcpSink:
     """A collector of its own process: it only writes down what it reads."""
 
+    CODE = ("import socket,sys\n"
+            "s=socket.create_server(('127.0.0.1',4739))\n"
+            "print('up',flush=True)\nf=open(sys.argv[1],'wb',0)\n"
+            "while 1:\n c=s.accept()[0]\n while 1:\n"
+            "  b=c.recv(1<<20)\n  if not b: break\n  f.write(b)\n")
+
     def __init__(self, lab, ns, path, full):
-        self.path, self.full = path, full
-        code = ("import socket,sys\ns=socket.create_server(('127.0.0.1',4739))\n"
-                "print('up',flush=True)\nf=open(sys.argv[1],'wb',0)\n"
-                "while 1:\n c=s.accept()[0]\n while 1:\n"
-                "  b=c.recv(1<<20)\n  if not b: break\n  f.write(b)\n")
-        child = lab.popen(ns, ["python3", "-c", code, path], stdout=subprocess.PIPE)
-        child.stdout.readline()
-        self.at = 0
+        self.lab, self.ns, self.path, self.full = lab, ns, path, full
+        self.begin()
+
+    def begin(self):
+        """Listens; its session begins with templates."""
+        self.child = self.lab.popen(self.ns, ["python3", "-c", self.CODE, self.path],
+                                    stdout=subprocess.PIPE)
+        self.child.stdout.readline()
+        self.at, self.rest = 0, b""
         self.reader = Reader()
 
+    def end(self):
+        """Goes away; it has read all there was, so its end is a FIN."""
+        self.child.kill()
+        self.child.wait()
+
     def records(self):
+        """Flow records that have come since the last call, in whole messages."""
         with open(self.path, "rb") as f:
             f.seek(self.at)
-            new = f.read()
-        self.at += len(new)
-        total = sum(self.reader.count(m) for m in messages(new))
-        if self.full and set(self.reader.seen) != {NAT_TEMPLATE}:
+            new = self.rest + f.read()
+            self.at = f.tell()
+        whole = 0
+        while len(new) - whole >= 4:
+            length = int.from_bytes(new[whole + 2:whole + 4], "big")
+            if length > len(new) - whole:
+                break
+            whole += length
+        self.rest = new[whole:]
+        total = sum(self.reader.count(m) for m in messages(new[:whole]))
+        if self.full and set(self.reader.seen) - {NAT_TEMPLATE}:
             raise RuntimeError(f"flows in other than the NAT template: {self.reader.seen}")
         return total
