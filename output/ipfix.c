@@ -71,10 +71,25 @@ static const struct ctf_opt opts[] = {
 	  "udp: templates are sent again after this time" },
 	{ "template_refresh_packets", CTF_OUINT, CONF(refresh_packets), 0, UINT32_MAX, "0",
 	  NULL, "udp: and after that many messages of a domain; 0 = after the time alone" },
+	{ "options_interval", CTF_OMSEC, CONF(options_interval), 0, 86400000, "600", NULL,
+	  "statistics of what was exported are sent with the flows at most so often, and at "
+	  "the end of a session; 0: none, nor flow keys and names" },
 	{ "pen", CTF_OUINT, CONF(pen), 0, UINT32_MAX, "0", NULL,
 	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006, ctEventsLost "
-	  "1010, "
-	  "ctLossKind 1011, ctLossCause 1012, ctCoverage 1013; 0 = without" },
+	  "1010, ctLossKind 1011, ctLossCause 1012, ctCoverage 1013, ctEventsLostTotal 1014; "
+	  "0 = without" },
+	{ "flows", CTF_OBOOL, CONF(flows), 0, 0, "yes", NULL,
+	  "a record of each finished flow; no = events alone" },
+	{ "nat_events", CTF_OENUM, CONF(nat_events), 0, 0, "no", "no|yes|destinations",
+	  "a record when a translated IPv4 flow begins and one when it ends (RFC 8158); with "
+	  "where it goes to, or without" },
+	{ "flow_events", CTF_OENUM, CONF(flow_events), 0, 0, "no", "no|new|update",
+	  "a record when a flow begins; with update also at each change of it, if event_mask "
+	  "has those" },
+	{ "timestamps", CTF_OENUM, CONF(timestamps), 0, 0, "ms", "ms|ns",
+	  "times in milliseconds, or in nanoseconds, which few collectors can read" },
+	{ "uniflow", CTF_OBOOL, CONF(uniflow), 0, 0, "no", NULL,
+	  "each direction is a record of its own; that of the replies only if there were any" },
 	{ NULL },
 };
 
@@ -82,11 +97,11 @@ static const struct ctf_opt opts[] = {
  * What the collectors need, by trial (tests/interop).
  *
  * nfdump 1.7.1: UDP only; counts each record as a flow, so none of flows that
- * live, and each options record as a message that was lost, so no gaps.
+ * live, and each options record as a message that was lost, so none of those.
  */
 static const char *const presets[] = {
 	"",
-	"proto=udp port=9995 mtu=1420 interim=none gaps=no",
+	"proto=udp port=9995 mtu=1420 interim=none gaps=no options_interval=0",
 };
 
 static const struct ctf_port reads[] = {
@@ -132,11 +147,14 @@ udp_room(uint32_t packet)
 uint32_t
 ipfix_limit(const struct ipfix_conf *c)
 {
+	/* with uniflow two records come out of one */
+	uint32_t least = c->uniflow ? IPFIX_MTU_MIN + 128 : IPFIX_MTU_MIN, most;
+
 	if (c->proto == IPFIX_UDP)
-		return udp_room(c->mtu ? (uint32_t)c->mtu : UDP_PACKET);
-	if (!c->mtu)
-		return TCP_MESSAGE;
-	return c->mtu < IPFIX_MTU_MIN ? IPFIX_MTU_MIN : (uint32_t)c->mtu;
+		most = udp_room(c->mtu ? (uint32_t)c->mtu : UDP_PACKET);
+	else
+		most = c->mtu ? (uint32_t)c->mtu : TCP_MESSAGE;
+	return most < least ? least : most;
 }
 
 /* A field nobody upstream produces is simply not there. */
@@ -148,22 +166,68 @@ want_if_any(struct encoder *e, const char *name, ctf_ref *ret_ref)
 	return r == -ENOENT ? 0 : r;
 }
 
-static int
-want_own(struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+static struct ipfix_form
+form_of(const struct ipfix_conf *c)
 {
-	struct ipfix_refs *f = &e->programs.refs;
+	return (struct ipfix_form){ .own = c->pen != 0,
+				    .ns = c->timestamps == IPFIX_NS,
+				    .uniflow = c->uniflow,
+				    .flows = c->flows,
+				    .options = c->options_interval != 0,
+				    .nat_events = (uint8_t)c->nat_events,
+				    .flow_events = (uint8_t)c->flow_events };
+}
 
-	f->status = f->tcp_state = CTF_NONE;
-	if (!c->pen)
-		return 0;
+static int
+check_form(const struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+{
 	if (c->pen == CTF_PEN_REVERSE)
 		return ctf_fail_opt(e->o.ctx, err, "pen",
 				    "pen: %u marks reverse elements (RFC 5103), it is nobody's",
 				    CTF_PEN_REVERSE);
-	if (want_if_any(e, "ct.status", &f->status) ||
-	    want_if_any(e, "ct.tcp.state", &f->tcp_state))
-		return ctf_fail(err, E2BIG, "too many fields");
+	if (!c->flows && !c->nat_events && !c->flow_events)
+		return ctf_fail_opt(e->o.ctx, err, "flows",
+				    "flows = no leaves nothing to send; set nat_events or "
+				    "flow_events");
 	return 0;
+}
+
+/* Fields that not every form has. */
+static int
+want_more(struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
+{
+	struct ipfix_refs *f = &e->programs.refs;
+	bool events = c->nat_events || c->flow_events;
+	const struct {
+		const char *name;
+		ctf_ref *ref;
+		bool wanted;
+	} more[] = {
+		{ "ct.status", &f->status, c->pen || c->uniflow },
+		{ "ct.tcp.state", &f->tcp_state, c->pen != 0 },
+		{ "ct.netns", &f->netns, c->options_interval != 0 },
+		{ "flow.event.ns", &f->event, events },
+		{ "flow.destroy.ns", &f->destroy, events },
+	};
+
+	for (unsigned i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		*more[i].ref = CTF_NONE;
+		if (more[i].wanted && want_if_any(e, more[i].name, more[i].ref))
+			return ctf_fail(err, E2BIG, "too many fields");
+	}
+	return 0;
+}
+
+static void
+want_events(const struct encoder *e, const struct ipfix_conf *c)
+{
+	unsigned events = 0;
+
+	if (c->nat_events || c->flow_events)
+		events |= CTF_NEW;
+	if (c->flow_events == IPFIX_EVENTS_MORE)
+		events |= CTF_UPDATE;
+	ctf_want_events(e->o.ctx, events);
 }
 
 static void
@@ -229,16 +293,20 @@ setup(void *self, struct ctf_err *err)
 {
 	struct encoder *e = self;
 	const struct ipfix_conf *c = e->o.conf;
+	const struct ipfix_form form = form_of(c);
 	int r = check_session(e, c, err);
 
-	if (!r)
-		r = want_own(e, c, err);
+	if (r == 0)
+		r = check_form(e, c, err);
+	if (r == 0)
+		r = want_more(e, c, err);
+	if (r == 0)
+		r = ipfix_layout(&form, (uint32_t)c->pen, &e->layout, &e->layout_len, err);
 	if (r < 0)
 		return r;
-	r = ipfix_layout((uint32_t)c->pen, &e->layout, &e->layout_len, err);
-	if (r < 0)
-		return r;
-	ipfix_programs_make(&e->programs, c->pen != 0);
+	want_events(e, c);
+	ipfix_programs_make(&e->programs, &form);
+	ipfix_told_init(&e->told, ctf_name(e->o.ctx));
 	ctf_frames(e->o.ctx, ipfix_limit(c), false);
 	e->incomplete =
 		ctf_metric_new(e->o.ctx, "incomplete", CTF_COUNTER, CTF_UNIT_NONE,
@@ -265,18 +333,32 @@ stream(void *self, const struct ctf_rec *r)
 	return (uint32_t)(ctf_has(r, nsid) ? c->oid + 1 + ctf_num(r, nsid) : c->oid);
 }
 
+/* The first of a frame with flows of another namespace. */
+static enum ctf_put
+begin_named(struct encoder *e, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	bool told = f->cap >= IPFIX_NAMED_LEAST &&
+		    ipfix_tell_netns(&e->told, &r->v[e->programs.refs.netns], f);
+	enum ctf_put put = ipfix_append(&e->programs, r, f);
+
+	if (told && put != CTF_OK)
+		ipfix_untell_name(&e->told);
+	return put;
+}
+
 static enum ctf_put
 encode(void *self, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	struct encoder *e = self;
-	enum ctf_put put;
+	ctf_ref netns = e->programs.refs.netns;
 
-	if (r->event != CTF_DESTROY && r->kind == CTF_EVENT) /* not a flow yet */
-		return CTF_SKIP;
-	put = ipfix_append(&e->programs, r, f);
-	if (put == CTF_SKIP)
-		ctf_count(e->incomplete, 1);
-	return put;
+	if (ipfix_complete(&e->programs, r)) {
+		if (__builtin_expect(!f->len && ctf_has(r, netns), 0))
+			return begin_named(e, r, f);
+		return ipfix_append(&e->programs, r, f);
+	}
+	ctf_count(e->incomplete, r->event == CTF_DESTROY || r->kind != CTF_EVENT);
+	return CTF_SKIP;
 }
 
 static enum ctf_put

@@ -13,13 +13,15 @@
 
 enum { IPFIX_UDP, IPFIX_TCP, IPFIX_TLS, IPFIX_FILE }; /* ipfix_conf.proto */
 enum { IPFIX_MODE_ALL, IPFIX_MODE_FAILOVER };         /* ipfix_conf.mode */
+enum { IPFIX_MS, IPFIX_NS };                          /* ipfix_conf.timestamps */
 enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER };       /* ipfix_conf.send_template */
 
 struct ipfix_conf {
-	uint64_t oid, port, mtu, refresh, refresh_packets, pen, resend;
+	uint64_t oid, port, mtu, refresh, refresh_packets, options_interval, pen, resend;
 	uint64_t rotate_size, rotate_time;
 	const char *host, *source, *file_path;
-	unsigned preset, proto, mode, send_template;
+	unsigned preset, proto, mode, send_template, timestamps, nat_events, flow_events;
+	bool uniflow, flows;
 	struct tls_conf tls;
 	struct tls_files *tls_files; /* by probe(); NULL without TLS */
 };
@@ -53,7 +55,26 @@ ipfix_get32(const uint8_t *p)
 	return (uint32_t)ipfix_get16(p) << 16 | ipfix_get16(p + 2);
 }
 
-/* ---- ipfix_encode.c -------------------------------------------------------- */
+/* ---- ipfix_program.c, ipfix_encode.c ------------------------------------------ */
+
+/* How and how long in one, so that a step costs one jump. */
+enum ipfix_step_kind {
+	NUM8,
+	NUM4,
+	NUM2,
+	NUM1,
+	MSEC,
+	NTP,
+	WHEN_MSEC,
+	WHEN_NTP,
+	ADDR4,
+	ADDR16,
+	ICMP,
+	ICMP_BACK,
+	ICMP6_BACK,
+	CONST,
+	BY_EVENT
+};
 
 struct ipfix_step { /* one element of a record: how, and from which slots */
 	uint8_t kind, b;
@@ -68,12 +89,24 @@ struct ipfix_program { /* one template */
 
 struct ipfix_programs {
 	struct ipfix_refs refs;
+	struct ipfix_form form;
+	bool plain; /* a record becomes one record */
 	struct ipfix_program of[IPFIX_VARIANTS][IPFIX_SHAPES];
+	struct ipfix_program back[IPFIX_VARIANTS][IPFIX_SHAPES]; /* uniflow: the replies */
+	struct ipfix_program nat[2];                             /* with ports; ICMP */
+	struct ipfix_program event[2];                           /* IPv4, IPv6 */
 };
 
 /* From the slots in refs. */
-void ipfix_programs_make(struct ipfix_programs *, bool own);
-/* Appends the record to a message that ipfix_finish() completes. */
+void ipfix_programs_make(struct ipfix_programs *, const struct ipfix_form *);
+/* It has addresses and protocol. */
+bool ipfix_complete(const struct ipfix_programs *, const struct ctf_rec *);
+/* 32.32 bits since 1900, modulo 2^32 seconds (RFC 7011 section 6.1.9). */
+uint64_t ipfix_ntp(uint64_t ns);
+/*
+ * Appends a complete record to a message that ipfix_finish() completes; CTF_SKIP:
+ * the form has no records for such.
+ */
 enum ctf_put ipfix_append(const struct ipfix_programs *, const struct ctf_rec *,
 			  struct ctf_frame *);
 void ipfix_finish(struct ctf_frame *);
@@ -87,14 +120,49 @@ ipfix_records(const struct ctf_frame *f)
 	return ipfix_get32(f->p + 8);
 }
 
+/* The frame begins with the name of its domain. */
+static inline bool
+ipfix_is_named(const struct ctf_frame *f)
+{
+	return ipfix_get16(f->p + IPFIX_HEADER) == IPFIX_NAME_ID;
+}
+
+/* Those that are of flows; what stands aside (recs 0) is options records. */
+static inline uint32_t
+ipfix_flows(const struct ctf_frame *f)
+{
+	return f->recs ? ipfix_records(f) - ipfix_is_named(f) : 0;
+}
+
 /* ---- ipfix_options.c: what was lost, what was watched ------------------------ */
 
-struct ipfix_told {           /* by an encoder, in options records */
-	uint64_t lost;        /* flows, for certain or at most */
-	uint64_t covered[64]; /* hashes of the stretches told last */
-	unsigned n;
+#define IPFIX_DOMAINS 64u   /* that are told about one by one */
+#define IPFIX_NAME_MOST 64u /* octets */
+
+struct ipfix_lost { /* by the input, in a domain */
+	uint32_t domain;
+	uint64_t flows, first_ns, last_ns;
 };
 
+struct ipfix_told {       /* by an encoder, in options records */
+	const char *self; /* the output's own name */
+	char host[65];
+	uint64_t boot_ns;     /* when the host was started */
+	uint64_t lost;        /* flows, for certain or at most */
+	uint64_t covered[64]; /* hashes of the stretches told last */
+	uint64_t named[64];   /* and of names */
+	unsigned n, nnamed, nlost;
+	struct ipfix_lost by[IPFIX_DOMAINS];
+};
+
+void ipfix_told_init(struct ipfix_told *, const char *self);
+/*
+ * At the beginning of a frame with flows of another namespace: what it is
+ * called, unless that was told.  untell: it was not, after all.
+ */
+bool ipfix_tell_netns(struct ipfix_told *, const union ctf_val *netns, struct ctf_frame *);
+void ipfix_untell_name(struct ipfix_told *);
+#define IPFIX_NAMED_LEAST 400u /* octets of a frame that has room for that, too */
 /* Both set the frame's stream. */
 enum ctf_put ipfix_gap(struct ipfix_told *, const struct ipfix_conf *, const struct ctf_gap *,
 		       struct ctf_frame *);
@@ -124,10 +192,26 @@ unsigned ipfix_sinks(const void *conf);
 
 /* ---- the sink: ipfix_sink.c, ipfix_tcp.c, ipfix_udp.c ------------------------ */
 
+#define IPFIX_KNOWN_MOST 80u
+
+struct ipfix_known {     /* an options record that is said again in each session */
+	uint64_t layout; /* of its template */
+	uint32_t len;    /* 0: none yet */
+	uint8_t set[IPFIX_SET + IPFIX_KNOWN_MOST];
+};
+
+struct ipfix_total { /* sent, of an observation domain, since the sink exists */
+	uint32_t domain;
+	uint64_t messages, octets, flows;
+	struct ipfix_known name, lost; /* what the encoder said last */
+};
+
 struct ipfix_domain { /* an observation domain within the session */
 	uint32_t id, sequence;
-	uint64_t layout;       /* announced, if any */
-	bool announced, again; /* again: the collector may have forgotten */
+	struct ipfix_total *total; /* or NULL */
+	uint64_t told_ms;          /* when the collector last got them */
+	uint64_t layout;           /* announced, if any */
+	bool announced, again;     /* again: the collector may have forgotten */
 	uint64_t announced_ms, group;
 	uint64_t packets; /* UDP: sent since */
 };
@@ -155,8 +239,10 @@ struct ipfix_sink {
 
 	struct ipfix_domain *domain;
 	unsigned domains;
+	struct ipfix_total total[IPFIX_DOMAINS]; /* survives sessions */
+	unsigned totals;
 	uint8_t *announcement; /* messages with templates */
-	uint32_t announcement_len, announcement_done;
+	uint32_t announcement_len, announcement_done, announcement_records;
 
 	uint64_t begun; /* the frame partly sent, begun_done > 0 bytes of it */
 	uint32_t begun_done;
@@ -177,6 +263,11 @@ struct ipfix_sink {
 
 	/* UDP */
 	uint32_t limit;
+	struct ipfix_generations *generations; /* in the state page */
+	bool has_shift;
+	uint16_t shift; /* of the layout asked for last */
+	uint64_t shift_of;
+	uint8_t *shifted; /* copies of frames with other template ids */
 	bool said_refused, said_split;
 
 	ctf_counter *messages, *templates, *refused, *split, *errors, *most;
@@ -202,17 +293,61 @@ void ipfix_peer_failed(struct ipfix_sink *);
 void ipfix_clock(struct ipfix_sink *);
 /* The domain's state in this session; NULL: no memory. */
 struct ipfix_domain *ipfix_domain(struct ipfix_sink *, uint32_t id);
-/* Templates go out before this frame does. */
+/* Something goes out before this frame does: templates, or statistics. */
 bool ipfix_due(const struct ipfix_sink *, const struct ipfix_domain *,
 	       const struct ctf_layout *);
+bool ipfix_templates_due(const struct ipfix_sink *, const struct ipfix_domain *,
+			 const struct ctf_layout *);
+/* Octets of a record of that template, 0 if the layout has no such. */
+uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);
+
+/* ---- ipfix_announce.c -------------------------------------------------------- */
+
+#define IPFIX_PARTING 64u
+
+bool ipfix_statistics_due(const struct ipfix_sink *, const struct ipfix_domain *);
 /* Makes the announcement: messages of at most limit bytes.  0 or -errno. */
 int ipfix_announce(struct ipfix_sink *, struct ipfix_domain *, const struct ctf_layout *,
 		   uint32_t limit);
-/* The header of a message of that length as it goes out now; counts its records. */
+/* A frame went out: what it said of its domain is to be said again. */
+void ipfix_learn(struct ipfix_sink *, const struct ctf_frame *);
+/* The last message of a session; octets, 0: there is none. */
+uint32_t ipfix_parting(struct ipfix_sink *, struct ipfix_domain *, uint8_t out[IPFIX_PARTING]);
+/*
+ * The header of a message of that length as it goes out now; counts its
+ * records, and which of them are flows.  unhead: it did not go out.
+ */
 void ipfix_head(struct ipfix_sink *, struct ipfix_domain *, uint32_t len, uint32_t records,
-		uint8_t head[IPFIX_HEADER]);
-/* Octets of a record of that template, 0 if the layout has no such. */
-uint32_t ipfix_record_len(const struct ctf_layout *, uint16_t id);
+		uint32_t flows, uint8_t head[IPFIX_HEADER]);
+void ipfix_unhead(struct ipfix_domain *, uint32_t len, uint32_t records, uint32_t flows);
+/*
+ * The header of a message of the announcement, as it goes out (head may be its
+ * own); returns its records.
+ */
+uint32_t ipfix_stamp(struct ipfix_sink *, struct ipfix_domain *, uint8_t *msg,
+		     uint8_t head[IPFIX_HEADER]);
+void ipfix_unstamp(struct ipfix_domain *, uint32_t len, uint32_t records);
+/* Of all of them: they go out one after the other; unstamp: or none did. */
+void ipfix_stamp_all(struct ipfix_sink *, struct ipfix_domain *);
+void ipfix_unstamp_all(struct ipfix_sink *, struct ipfix_domain *);
+/* Length of the set at p; 0 when there is none. */
+uint32_t ipfix_set_len(const uint8_t *p, const uint8_t *end);
+
+/* ---- ipfix_shift.c ------------------------------------------------------------ */
+
+#define IPFIX_UDP_MOST 65507u /* IPv4: 65535 less IP and UDP header */
+
+/* To be added to the template ids of a layout and its frames. */
+uint16_t ipfix_shift(struct ipfix_sink *, const struct ctf_layout *);
+void ipfix_shift_set(uint8_t *set, uint16_t by);
+/*
+ * The frame as it goes out, header apart: itself, or a copy in that one of so
+ * many slots, until the next for that slot; NULL: no memory.
+ */
+uint8_t *ipfix_shifted(struct ipfix_sink *, const struct ctf_frame *, unsigned slot,
+		       unsigned slots);
+
+/* ---- ipfix_tcp.c, ipfix_udp.c ------------------------------------------------- */
 
 enum ctf_sent ipfix_tcp_deliver(struct ipfix_sink *, const struct ctf_frame *const *frames,
 				unsigned n, unsigned *ret_taken, struct ctf_err *err);

@@ -2,8 +2,8 @@
 /*
  * ipfix_encode.c - records into the data sets of a message.
  *
- * Each template is compiled once into steps that name slots, and a record is
- * written by running them: a few tens of nanoseconds, where libfixbuf's
+ * Each template is compiled once into steps that name slots (ipfix_program.c),
+ * and a record is written by running them: a few tens of nanoseconds, where libfixbuf's
  * general transcoder takes some 180 for the same bytes.  The tests decode
  * what comes out with libfixbuf.
  *
@@ -17,60 +17,12 @@
 #include <endian.h>
 #include <sys/socket.h>
 
+#define NSEC UINT64_C(1000000000)
+#define NTP_EPOCH UINT64_C(2208988800) /* seconds from 1900 to 1970 */
+
 enum { V_VERSION = 0, V_LENGTH = 2, V_TIME = 4, V_SEQUENCE = 8, V_DOMAIN = 12 };
 
-/* How and how long in one, so that a step costs one jump. */
-enum step_kind { NUM8, NUM4, NUM2, NUM1, MSEC, ADDR4, ADDR16, ICMP, CONST };
-
-static uint8_t
-kind_of(const struct ipfix_elem *e)
-{
-	switch (e->op) {
-	case IPFIX_MSEC:
-		return MSEC;
-	case IPFIX_ADDR:
-		return e->len == 4 ? ADDR4 : ADDR16;
-	case IPFIX_ICMP:
-		return ICMP;
-	case IPFIX_CONST:
-		return CONST;
-	}
-	return e->len == 8 ? NUM8 : e->len == 4 ? NUM4 : e->len == 2 ? NUM2 : NUM1;
-}
-
-static uint8_t
-ref_at(const struct ipfix_refs *refs, unsigned off)
-{
-	return ((const uint8_t *)refs)[off];
-}
-
-static void
-compile(struct ipfix_program *p, const struct ipfix_template *t, const struct ipfix_refs *refs)
-{
-	p->id = t->id;
-	p->len = t->len;
-	p->n = t->n;
-	for (unsigned i = 0; i < t->n; i++) {
-		const struct ipfix_elem *e = &t->elem[i];
-		struct ipfix_step *s = &p->step[i];
-
-		s->kind = kind_of(e);
-		s->a = e->op == IPFIX_CONST ? e->a : ref_at(refs, e->a);
-		s->b = e->op == IPFIX_ICMP || e->op == IPFIX_MSEC ? ref_at(refs, e->b) : e->b;
-	}
-}
-
-void
-ipfix_programs_make(struct ipfix_programs *ps, bool own)
-{
-	struct ipfix_template t;
-
-	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
-		for (unsigned s = 0; s < IPFIX_SHAPES; s++) {
-			ipfix_template(&t, v, s, own);
-			compile(&ps->of[v][s], &t, &ps->refs);
-		}
-}
+#define SEEN_REPLY 2u /* of ct.status: IPS_SEEN_REPLY */
 
 static inline uint8_t *
 put8(uint8_t *p, uint64_t x)
@@ -105,6 +57,53 @@ put1(uint8_t *p, uint64_t x)
 	return p + 1;
 }
 
+uint64_t
+ipfix_ntp(uint64_t ns)
+{
+	uint64_t sec = ns / NSEC + NTP_EPOCH, frac = ns % NSEC;
+
+	return sec << 32 | ((frac << 32) + NSEC - 1) / NSEC;
+}
+
+/* When an event was made, as far as is known. */
+static uint64_t
+when(const struct ctf_rec *r, ctf_ref event, ctf_ref destroy)
+{
+	return ctf_num_or(r, event, ctf_num_or(r, destroy, r->rx_ns));
+}
+
+/* Of an answer to a query of that type; anything else has none. */
+static unsigned
+answer_of(unsigned type, bool v6)
+{
+	if (v6)
+		return type == 128 ? 129 : type == 129 ? 128 : type == 139 ? 140 : type;
+	switch (type) {
+	case 8:
+		return 0;
+	case 0:
+		return 8;
+	case 13:
+	case 15:
+	case 17:
+		return type + 1;
+	}
+	return type;
+}
+
+static uint64_t
+icmp_back(const struct ctf_rec *r, const struct ipfix_step *s, bool v6)
+{
+	return answer_of((unsigned)ctf_num(r, s->a) & 0xff, v6) << 8 |
+	       (ctf_num_or(r, s->b, 0) & 0xff);
+}
+
+static uint64_t
+by_event(const struct ctf_rec *r, uint8_t first, uint8_t last)
+{
+	return r->event == CTF_NEW ? first : last;
+}
+
 static inline uint8_t *
 put_addr(uint8_t *p, const uint8_t *ip, size_t len)
 {
@@ -115,7 +114,7 @@ put_addr(uint8_t *p, const uint8_t *ip, size_t len)
 static inline uint8_t *
 put_step(uint8_t *out, const struct ipfix_step *s, const struct ctf_rec *r)
 {
-	switch ((enum step_kind)s->kind) {
+	switch ((enum ipfix_step_kind)s->kind) {
 	case NUM8:
 		return put8(out, ctf_num_or(r, s->a, s->b));
 	case NUM4:
@@ -126,12 +125,23 @@ put_step(uint8_t *out, const struct ipfix_step *s, const struct ctf_rec *r)
 		return put1(out, ctf_num_or(r, s->a, s->b));
 	case MSEC:
 		return put8(out, ctf_num(r, ctf_has(r, s->a) ? s->a : s->b) / 1000000);
+	case NTP:
+		return put8(out, ipfix_ntp(ctf_num(r, ctf_has(r, s->a) ? s->a : s->b)));
+	case WHEN_MSEC:
+		return put8(out, when(r, s->a, s->b) / 1000000);
+	case WHEN_NTP:
+		return put8(out, ipfix_ntp(when(r, s->a, s->b)));
 	case ADDR4:
 		return put_addr(out, r->v[s->a].ip, 4);
 	case ADDR16:
 		return put_addr(out, r->v[s->a].ip, 16);
 	case ICMP:
 		return put2(out, ctf_num(r, s->a) << 8 | (ctf_num_or(r, s->b, 0) & 0xff));
+	case ICMP_BACK:
+	case ICMP6_BACK:
+		return put2(out, icmp_back(r, s, s->kind == ICMP6_BACK));
+	case BY_EVENT:
+		return put1(out, by_event(r, s->a, s->b));
 	case CONST:
 		break;
 	}
@@ -202,6 +212,17 @@ set_is_open(const struct ctf_frame *f, uint16_t id)
 	return f->len && ipfix_get16(f->p + ipfix_get32(f->p + V_SEQUENCE)) == id;
 }
 
+/* Until it is finished, the header's time holds the number of records. */
+static inline void
+count_one(struct ctf_frame *f)
+{
+	uint32_t n;
+
+	memcpy(&n, f->p + V_TIME, sizeof(n));
+	n++;
+	memcpy(f->p + V_TIME, &n, sizeof(n));
+}
+
 uint8_t *
 ipfix_room(struct ctf_frame *f, uint16_t id, uint32_t n)
 {
@@ -218,11 +239,77 @@ ipfix_room(struct ctf_frame *f, uint16_t id, uint32_t n)
 		ipfix_put16(f->p + at, id);
 		at += IPFIX_SET;
 	}
+	count_one(f);
 	p = f->p + at;
 	f->len = at + n;
 	set = ipfix_get32(f->p + V_SEQUENCE);
 	ipfix_put16(f->p + set + 2, (uint16_t)(f->len - set));
 	return p;
+}
+
+/* Packets came back, as far as the record can tell. */
+static bool
+answered(const struct ipfix_refs *f, const struct ctf_rec *r)
+{
+	if (ctf_has(r, f->rpackets))
+		return ctf_num(r, f->rpackets) > 0;
+	return ctf_num_or(r, f->status, 0) & SEEN_REPLY;
+}
+
+#define MOST 3u /* records made of one */
+
+/* The records one is to become; returns how many. */
+static unsigned
+choose(const struct ipfix_programs *ps, const struct ctf_rec *r,
+       const struct ipfix_program *ret_list[MOST])
+{
+	const struct ipfix_refs *f = &ps->refs;
+	bool happens = r->kind == CTF_EVENT || r->kind == CTF_EXTRA;
+	bool flow = ps->form.flows && (!happens || r->event == CTF_DESTROY);
+	enum ipfix_shape shape = shape_of(f, r);
+	unsigned n = 0;
+
+	if (flow) {
+		enum ipfix_variant v = variant_of(f, r);
+
+		ret_list[n++] = &ps->of[v][shape];
+		if (ps->form.uniflow && answered(f, r))
+			ret_list[n++] = &ps->back[v][shape];
+	}
+	if (ps->form.nat_events && happens && r->event != CTF_UPDATE &&
+	    (shape == IPFIX_V4_NAT || shape == IPFIX_ICMP4_NAT))
+		ret_list[n++] = &ps->nat[shape == IPFIX_ICMP4_NAT];
+	if (happens &&
+	    (r->event == CTF_NEW
+		     ? ps->form.flow_events != IPFIX_NO_EVENTS
+		     : r->event == CTF_UPDATE && ps->form.flow_events == IPFIX_EVENTS_MORE))
+		ret_list[n++] = &ps->event[r->family == AF_INET6];
+	return n;
+}
+
+/* All of them or none. */
+static enum ctf_put
+append_all(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
+{
+	const struct ipfix_program *list[MOST];
+	unsigned n = choose(ps, r, list);
+	uint32_t need = f->len ? f->len : IPFIX_HEADER;
+
+	for (unsigned i = 0; i < n; i++)
+		need += IPFIX_SET + list[i]->len;
+	if (need > f->cap)
+		return CTF_FULL;
+	for (unsigned i = 0; i < n; i++)
+		run(list[i], r, ipfix_room(f, list[i]->id, list[i]->len));
+	return n ? CTF_OK : CTF_SKIP;
+}
+
+bool
+ipfix_complete(const struct ipfix_programs *ps, const struct ctf_rec *r)
+{
+	const struct ipfix_refs *f = &ps->refs;
+
+	return ctf_has(r, f->saddr) && ctf_has(r, f->daddr) && ctf_has(r, f->proto);
 }
 
 enum ctf_put
@@ -232,7 +319,9 @@ ipfix_append(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ct
 	const struct ipfix_program *p;
 	uint8_t *out;
 
-	if (!ctf_has(r, refs->saddr) || !ctf_has(r, refs->daddr) || !ctf_has(r, refs->proto))
+	if (!ps->plain)
+		return append_all(ps, r, f);
+	if (r->event != CTF_DESTROY && r->kind == CTF_EVENT) /* not a flow yet */
 		return CTF_SKIP;
 	p = &ps->of[variant_of(refs, r)][shape_of(refs, r)];
 	out = ipfix_room(f, p->id, p->len);
@@ -245,12 +334,14 @@ ipfix_append(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ct
 void
 ipfix_finish(struct ctf_frame *f)
 {
+	uint32_t n;
+
 	if (f->len < IPFIX_HEADER)
 		return;
+	memcpy(&n, f->p + V_TIME, sizeof(n));
 	ipfix_put16(f->p + V_VERSION, 10);
 	ipfix_put16(f->p + V_LENGTH, (uint16_t)f->len);
 	ipfix_put32(f->p + V_TIME, 0);
-	/* what stands aside is one options record */
-	ipfix_put32(f->p + V_SEQUENCE, f->recs ? f->recs : 1);
+	ipfix_put32(f->p + V_SEQUENCE, n);
 	ipfix_put32(f->p + V_DOMAIN, f->stream);
 }

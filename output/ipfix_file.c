@@ -130,6 +130,8 @@ begin(struct ipfix_sink *s, const struct ctf_frame *f, struct burst *b)
 		r = ipfix_announce(s, d, f->layout, UINT16_MAX);
 		b->templates = !r;
 		if (!r)
+			ipfix_stamp_all(s, d);
+		if (!r)
 			add(b, s->announcement, s->announcement_len);
 	}
 	s->has_layout = true;
@@ -148,7 +150,7 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 			  over(s, b->bytes + f->len)))
 			return;
 		set_time(s, f);
-		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
+		ipfix_head(s, d, f->len, ipfix_records(f), ipfix_flows(f), b->head[i]);
 		add(b, b->head[i], IPFIX_HEADER);
 		add(b, f->p + IPFIX_HEADER, f->len - IPFIX_HEADER);
 		b->part[b->frames++].upto = f->upto;
@@ -173,9 +175,10 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 	for (unsigned i = done; i < b->frames; i++) {
 		struct ipfix_domain *d = ipfix_domain(s, frames[i]->stream);
 
-		d->sequence -= ipfix_records(frames[i]);
+		ipfix_unhead(d, frames[i]->len, ipfix_records(frames[i]),
+			     ipfix_flows(frames[i]));
 		if (!i && b->templates)
-			d->announced = false;
+			ipfix_unstamp_all(s, d);
 	}
 	return done;
 }

@@ -15,6 +15,9 @@
 #include <fixbuf/public.h>
 
 #define HEADER 16u /* of the message that libfixbuf wraps around a template */
+/* a set and template header, and 8 octets for each element; flow keys; types */
+#define TEMPLATES (IPFIX_VARIANTS * IPFIX_SHAPES + IPFIX_EVENTS_N + IPFIX_OPTIONS)
+#define LAYOUT_MOST (TEMPLATES * (10 + 8 * IPFIX_ELEMS + 14) + 16 * IPFIX_TYPE_MOST)
 
 static uint32_t
 owner_pen(unsigned owner, uint32_t own)
@@ -33,29 +36,18 @@ owner_pen(unsigned owner, uint32_t own)
 static fbInfoModel_t *
 model_new(uint32_t pen)
 {
-	fbInfoElement_t add[] = {
-		FB_IE_INIT_FULL("netfilterMark", CTF_PEN_NETFILTER, 4, 4, FB_IE_F_ENDIAN, 0, 0,
-				FB_UINT_32, NULL),
-		FB_IE_INIT_FULL("ctStatus", pen, 1001, 4, FB_IE_F_ENDIAN, 0, 0, FB_UINT_32,
-				NULL),
-		FB_IE_INIT_FULL("ctTcpState", pen, 1004, 1, FB_IE_F_ENDIAN, 0, 0, FB_UINT_8,
-				NULL),
-		FB_IE_INIT_FULL("ctIcmpId", pen, 1006, 2, FB_IE_F_ENDIAN, 0, 0, FB_UINT_16,
-				NULL),
-		FB_IE_INIT_FULL("ctEventsLost", pen, 1010, 8, FB_IE_F_ENDIAN, 0, 0, FB_UINT_64,
-				NULL),
-		FB_IE_INIT_FULL("ctLossKind", pen, 1011, 1, FB_IE_F_ENDIAN, 0, 0, FB_UINT_8,
-				NULL),
-		FB_IE_INIT_FULL("ctLossCause", pen, 1012, FB_IE_VARLEN, 0, 0, 0, FB_STRING,
-				NULL),
-		FB_IE_INIT_FULL("ctCoverage", pen, 1013, FB_IE_VARLEN, 0, 0, 0, FB_STRING,
-				NULL),
-	};
 	fbInfoModel_t *m = fbInfoModelAlloc();
+	const struct ipfix_own *e;
 
-	for (unsigned i = 0; i < (pen ? sizeof(add) / sizeof(*add) : 1); i++)
-		if (!fbInfoModelGetElementByID(m, add[i].num, add[i].ent))
-			fbInfoModelAddElement(m, &add[i]);
+	for (unsigned i = 0; (e = ipfix_own(i)); i++) {
+		uint8_t flags = e->len == IPFIX_VARLEN || e->len == 1 ? 0 : FB_IE_F_ENDIAN;
+		fbInfoElement_t add = FB_IE_INIT_FULL(NULL, owner_pen(e->owner, pen), e->id,
+						      e->len, flags, 0, 0, e->type, NULL);
+
+		add.ref.name = e->name;
+		if (add.ent && !fbInfoModelGetElementByID(m, add.num, add.ent))
+			fbInfoModelAddElement(m, &add);
+	}
 	return m;
 }
 
@@ -86,18 +78,16 @@ add(fbSession_t *s, uint16_t id, fbTemplate_t *ft, bool ok, GError **gerr)
 }
 
 static bool
-add_flows(fbSession_t *s, fbInfoModel_t *m, uint32_t pen, unsigned variant, unsigned shape,
-	  GError **gerr)
+add_template(fbSession_t *s, fbInfoModel_t *m, uint32_t pen, const struct ipfix_template *t,
+	     GError **gerr)
 {
 	fbTemplate_t *ft = fbTemplateAlloc(m);
-	struct ipfix_template t;
 	bool ok = true;
 
-	ipfix_template(&t, variant, shape, pen != 0);
-	for (unsigned i = 0; ok && i < t.n; i++)
-		ok = append(ft, m, owner_pen(t.elem[i].owner, pen), t.elem[i].id, t.elem[i].len,
-			    gerr);
-	return add(s, t.id, ft, ok, gerr);
+	for (unsigned i = 0; ok && i < t->n; i++)
+		ok = append(ft, m, owner_pen(t->elem[i].owner, pen), t->elem[i].id,
+			    t->elem[i].len, gerr);
+	return add(s, t->id, ft, ok, gerr);
 }
 
 static bool
@@ -116,16 +106,17 @@ add_option(fbSession_t *s, fbInfoModel_t *m, uint32_t pen, const struct ipfix_op
 }
 
 static bool
-add_templates(fbSession_t *s, fbInfoModel_t *m, uint32_t pen, GError **gerr)
+add_all(fbSession_t *s, fbInfoModel_t *m, const struct ipfix_form *form, uint32_t pen,
+	GError **gerr)
 {
+	struct ipfix_template t;
 	struct ipfix_option o;
 
-	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
-		for (unsigned shape = 0; shape < IPFIX_SHAPES; shape++)
-			if (!add_flows(s, m, pen, v, shape, gerr))
-				return false;
+	for (unsigned i = 0; ipfix_nth(i, form, &t); i++)
+		if (!add_template(s, m, pen, &t, gerr))
+			return false;
 	for (unsigned i = 0; i < IPFIX_OPTIONS; i++)
-		if (ipfix_option(i, pen != 0, &o) && !add_option(s, m, pen, &o, gerr))
+		if (ipfix_option(i, form, &o) && !add_option(s, m, pen, &o, gerr))
 			return false;
 	return true;
 }
@@ -136,6 +127,7 @@ struct bytes {
 	size_t cap;
 };
 
+/* The sets of a message. */
 static bool
 keep_sets(struct bytes *b, const uint8_t *msg, size_t len)
 {
@@ -146,8 +138,58 @@ keep_sets(struct bytes *b, const uint8_t *msg, size_t len)
 	return true;
 }
 
+/* A set of one record. */
+static void
+keep_record(struct bytes *b, uint16_t id, const uint8_t *rec, uint32_t len)
+{
+	uint32_t set = 4 + len;
+	uint8_t head[] = { (uint8_t)(id >> 8), (uint8_t)id, (uint8_t)(set >> 8), (uint8_t)set };
+
+	if (set > b->cap - b->len)
+		return;
+	memcpy(b->p + b->len, head, 4);
+	memcpy(b->p + b->len + 4, rec, len);
+	b->len += set;
+}
+
+static void
+keep_types(struct bytes *b, uint32_t pen)
+{
+	const struct ipfix_own *e;
+
+	for (unsigned i = 0; (e = ipfix_own(i)); i++) {
+		uint8_t rec[IPFIX_TYPE_MOST];
+		uint32_t len = ipfix_type_record(e, owner_pen(e->owner, pen), rec);
+
+		keep_record(b, IPFIX_TYPE_ID, rec, len);
+	}
+}
+
+/* Of the flow templates, that is: those that have any. */
+static void
+keep_keys(struct bytes *b, const struct ipfix_form *form)
+{
+	struct ipfix_template t;
+
+	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
+		for (unsigned shape = 0; shape < IPFIX_SHAPES; shape++) {
+			uint8_t rec[10];
+			uint64_t keys;
+
+			ipfix_template(&t, form, v, shape);
+			keys = ipfix_keys(&t);
+			rec[0] = (uint8_t)(t.id >> 8);
+			rec[1] = (uint8_t)t.id;
+			for (unsigned i = 0; i < 8; i++)
+				rec[2 + i] = (uint8_t)(keys >> (56 - 8 * i));
+			keep_record(b, IPFIX_KEYS_ID, rec, sizeof(rec));
+		}
+}
+
 /* Where libfixbuf writes, and where it goes from there. */
 struct writer {
+	const struct ipfix_form *form;
+	uint32_t pen;
 	fbSession_t *session;
 	fbExporter_t *exporter;
 	fBuf_t *buf;
@@ -167,34 +209,48 @@ write_one(const struct writer *w, uint16_t id, GError **gerr)
 }
 
 static bool
-write_templates(const struct writer *w, bool own, GError **gerr)
+write_option(const struct writer *w, unsigned i, GError **gerr)
 {
-	struct ipfix_template t;
 	struct ipfix_option o;
 
-	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
-		for (unsigned shape = 0; shape < IPFIX_SHAPES; shape++) {
-			ipfix_template(&t, v, shape, own);
-			if (!write_one(w, t.id, gerr))
-				return false;
-		}
-	for (unsigned i = 0; i < IPFIX_OPTIONS; i++)
-		if (ipfix_option(i, own, &o) && !write_one(w, o.id, gerr))
+	if (!ipfix_option(i, w->form, &o))
+		return true;
+	if (!write_one(w, o.id, gerr))
+		return false;
+	if (o.id == IPFIX_TYPE_ID)
+		keep_types(w->out, w->pen);
+	else if (o.id == IPFIX_KEYS_ID)
+		keep_keys(w->out, w->form);
+	return true;
+}
+
+/* Types are known before the templates that have them (RFC 5610 section 3.9). */
+static bool
+write_all(const struct writer *w, GError **gerr)
+{
+	struct ipfix_template t;
+
+	if (!write_option(w, 0, gerr))
+		return false;
+	for (unsigned i = 0; ipfix_nth(i, w->form, &t); i++)
+		if (!write_one(w, t.id, gerr))
+			return false;
+	for (unsigned i = 1; i < IPFIX_OPTIONS; i++)
+		if (!write_option(w, i, gerr))
 			return false;
 	return true;
 }
 
 int
-ipfix_layout(uint32_t pen, uint8_t **ret_bytes, uint32_t *ret_len, struct ctf_err *err)
+ipfix_layout(const struct ipfix_form *form, uint32_t pen, uint8_t **ret_bytes,
+	     uint32_t *ret_len, struct ctf_err *err)
 {
-	/* a set and template header, and 8 octets for each element */
-	struct bytes b = { .cap = (IPFIX_VARIANTS * IPFIX_SHAPES + IPFIX_OPTIONS) *
-				  (10 + 8 * IPFIX_ELEMS) };
+	struct bytes b = { .cap = LAYOUT_MOST };
 	uint8_t msg[1024];
 	GError *gerr = NULL;
 	fbInfoModel_t *m = NULL;
 	fbSession_t *s = NULL;
-	struct writer w = { .msg = msg, .out = &b };
+	struct writer w = { .form = form, .pen = pen, .msg = msg, .out = &b };
 	bool ok = false;
 
 	b.p = malloc(b.cap);
@@ -202,11 +258,11 @@ ipfix_layout(uint32_t pen, uint8_t **ret_bytes, uint32_t *ret_len, struct ctf_er
 		return ctf_fail(err, ENOMEM, "no memory for templates");
 	m = model_new(pen);
 	s = fbSessionAlloc(m);
-	if (add_templates(s, m, pen, &gerr)) {
+	if (add_all(s, m, form, pen, &gerr)) {
 		w.session = s;
 		w.exporter = fbExporterAllocBuffer(msg, sizeof(msg));
 		w.buf = fBufAllocForExport(s, w.exporter); /* owns both from here on */
-		ok = write_templates(&w, pen != 0, &gerr);
+		ok = write_all(&w, &gerr);
 	}
 	if (ok) {
 		*ret_bytes = b.p;

@@ -10,6 +10,7 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,6 +22,19 @@ ipfix_clock(struct ipfix_sink *s)
 {
 	s->now_ms = ctf_mono_ms();
 	s->export_time = (uint32_t)(ctf_now() / 1000000000u);
+}
+
+/* Survives sessions; NULL: more domains than we count for. */
+static struct ipfix_total *
+total_of(struct ipfix_sink *s, uint32_t id)
+{
+	for (unsigned i = 0; i < s->totals; i++)
+		if (s->total[i].domain == id)
+			return &s->total[i];
+	if (s->totals == IPFIX_DOMAINS)
+		return NULL;
+	s->total[s->totals].domain = id;
+	return &s->total[s->totals++];
 }
 
 struct ipfix_domain *
@@ -36,12 +50,13 @@ ipfix_domain(struct ipfix_sink *s, uint32_t id)
 		return NULL;
 	s->domain = d;
 	d += s->domains++;
-	*d = (struct ipfix_domain){ .id = id };
+	*d = (struct ipfix_domain){ .id = id, .told_ms = s->now_ms, .total = total_of(s, id) };
 	return d;
 }
 
 bool
-ipfix_due(const struct ipfix_sink *s, const struct ipfix_domain *d, const struct ctf_layout *l)
+ipfix_templates_due(const struct ipfix_sink *s, const struct ipfix_domain *d,
+		    const struct ctf_layout *l)
 {
 	const struct ipfix_conf *c = s->o.conf;
 	uint64_t age = s->now_ms - d->announced_ms;
@@ -57,69 +72,10 @@ ipfix_due(const struct ipfix_sink *s, const struct ipfix_domain *d, const struct
 		(c->refresh_packets && d->packets >= c->refresh_packets));
 }
 
-static void
-write_head(const struct ipfix_sink *s, const struct ipfix_domain *d, uint32_t len,
-	   uint8_t *head)
+bool
+ipfix_due(const struct ipfix_sink *s, const struct ipfix_domain *d, const struct ctf_layout *l)
 {
-	ipfix_put16(head, 10);
-	ipfix_put16(head + 2, (uint16_t)len);
-	ipfix_put32(head + 4, s->export_time);
-	ipfix_put32(head + 8, d->sequence);
-	ipfix_put32(head + 12, d->id);
-}
-
-void
-ipfix_head(struct ipfix_sink *s, struct ipfix_domain *d, uint32_t len, uint32_t records,
-	   uint8_t head[IPFIX_HEADER])
-{
-	write_head(s, d, len, head);
-	d->sequence += records;
-	d->packets++;
-}
-
-/* Length of the set at p; 0 when there is none. */
-static uint32_t
-set_len(const uint8_t *p, const uint8_t *end)
-{
-	uint32_t len = end - p >= IPFIX_SET ? ipfix_get16(p + 2) : 0;
-
-	return len > IPFIX_SET && len <= (size_t)(end - p) ? len : 0;
-}
-
-int
-ipfix_announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *l,
-	       uint32_t limit)
-{
-	const uint8_t *p = l->p, *end = l->p + l->len;
-	uint32_t len, at = 0, n = 0; /* of the message being filled */
-	/* at worst each set, 5 bytes or more, has a message of its own */
-	uint8_t *out =
-		realloc(s->announcement, l->len + (l->len / IPFIX_SET + 1) * IPFIX_HEADER);
-
-	if (!out)
-		return -ENOMEM;
-	s->announcement = out;
-	for (; (len = set_len(p, end)); p += len) {
-		if (n && n + len > limit) {
-			at += n;
-			n = 0;
-		}
-		if (!n)
-			n = IPFIX_HEADER;
-		memcpy(out + at + n, p, len);
-		n += len;
-		write_head(s, d, n, out + at);
-	}
-	s->announcement_len = at + n;
-	s->announcement_done = 0;
-	d->announced = true;
-	d->again = false;
-	d->layout = l->id;
-	d->announced_ms = s->now_ms;
-	d->packets = 0;
-	d->group = s->group;
-	ctf_count(s->templates, 1);
-	return 0;
+	return ipfix_templates_due(s, d, l) || ipfix_statistics_due(s, d);
 }
 
 /* Octets of a record by a template record's specifiers; 0: none or variable. */
@@ -147,7 +103,7 @@ ipfix_record_len(const struct ctf_layout *l, uint16_t id)
 	uint32_t len;
 
 	/* this plugin's layouts have one template in each set */
-	for (; (len = set_len(p, end)); p += len)
+	for (; (len = ipfix_set_len(p, end)); p += len)
 		if (ipfix_get16(p) == TEMPLATE_SET && len >= 8 && ipfix_get16(p + 4) == id)
 			return specified_len(p + 4, p + len);
 	return 0;
@@ -225,6 +181,8 @@ ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 		r = ipfix_file_deliver(s, frames, n, &taken, err);
 	else
 		r = ipfix_udp_deliver(s, frames, n, &taken, err);
+	for (unsigned i = 0; i < taken; i++)
+		ipfix_learn(s, frames[i]);
 	ctf_count(s->messages, taken);
 	*ret_taken = taken;
 	return r;
@@ -273,6 +231,32 @@ ipfix_reopen(void *sink, struct ctf_err *err)
 	return s->up && c->proto == IPFIX_FILE ? ipfix_file_reopen(s, err) : 0;
 }
 
+/* The last statistics, if they can be sent at once, and not inside a message. */
+static void
+part(struct ipfix_sink *s)
+{
+	const struct ipfix_conf *c = s->o.conf;
+	bool tcp = ipfix_is_stream(c);
+
+	if (c->proto == IPFIX_FILE)
+		return;
+	if (tcp && (s->session.end != SESSION_OPEN || s->begun_done ||
+		    s->announcement_done < s->announcement_len))
+		return;
+	ipfix_clock(s);
+	for (unsigned i = 0; i < s->domains; i++) {
+		uint8_t msg[IPFIX_PARTING];
+		struct iovec iov = { msg, ipfix_parting(s, &s->domain[i], msg) };
+		ssize_t len = (ssize_t)iov.iov_len, sent = 0;
+
+		if (len && ctf_wait(s->o.ctx, s->fd, POLLOUT, 0) == POLLOUT)
+			sent = tcp ? session_sendv(&s->session, &iov, 1)
+				   : transport_sendv(s->fd, &iov, 1);
+		if (sent != len)
+			return;
+	}
+}
+
 void
 ipfix_close(void *sink)
 {
@@ -281,6 +265,7 @@ ipfix_close(void *sink)
 
 	if (!s->up)
 		return;
+	part(s);
 	if (!s->own_end && c->proto != IPFIX_FILE)
 		ipfix_peer_failed(s);
 	if (ipfix_is_stream(c))
@@ -292,8 +277,9 @@ ipfix_close(void *sink)
 	s->tls = NULL; /* the session has released it */
 	free(s->domain);
 	free(s->announcement);
+	free(s->shifted);
 	s->domain = NULL;
-	s->announcement = NULL;
+	s->announcement = s->shifted = NULL;
 	s->domains = s->announcement_len = s->announcement_done = s->begun_done = 0;
 	s->up = s->has_layout = false;
 }

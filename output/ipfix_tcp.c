@@ -63,7 +63,7 @@ static enum ctf_sent
 begin(struct ipfix_sink *s, const struct ctf_frame *f, struct ctf_err *err)
 {
 	struct ipfix_domain *d = ipfix_domain(s, f->stream);
-	int r = 0;
+	int r;
 
 	if (!d)
 		return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
@@ -80,10 +80,12 @@ begin(struct ipfix_sink *s, const struct ctf_frame *f, struct ctf_err *err)
 	}
 	s->has_layout = true;
 	s->layout = f->layout->id;
-	if (!announcing(s) && ipfix_due(s, d, f->layout))
-		r = ipfix_announce(s, d, f->layout, UINT16_MAX);
+	if (announcing(s) || !ipfix_due(s, d, f->layout))
+		return CTF_SENT;
+	r = ipfix_announce(s, d, f->layout, UINT16_MAX);
 	if (r)
 		return ctf_fail(err, -r, "no memory"), CTF_RETRY;
+	ipfix_stamp_all(s, d);
 	return CTF_SENT;
 }
 
@@ -107,7 +109,7 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 		if (!d || f->layout->id != s->layout || ipfix_due(s, d, f->layout))
 			return;
 		ipfix_gap_total(f, &s->lost);
-		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
+		ipfix_head(s, d, f->len, ipfix_records(f), ipfix_flows(f), b->head[i]);
 		add_frame(b, f, 0);
 	}
 }
@@ -138,7 +140,8 @@ account(struct ipfix_sink *s, const struct ctf_frame *const *frames, const struc
 			memcpy(s->begun_head, b->head[i], IPFIX_HEADER);
 			wrote = 0;
 		} else if (!before) { /* its header will be made again */
-			ipfix_domain(s, f->stream)->sequence -= ipfix_records(f);
+			ipfix_unhead(ipfix_domain(s, f->stream), f->len, ipfix_records(f),
+				     ipfix_flows(f));
 		}
 	}
 	return complete;

@@ -15,15 +15,20 @@ struct ipfix_refs { /* the fields read; only ctf_ref members, offsets fit a byte
 	ctf_ref icmp_type, icmp_code, icmp6_type, icmp6_code, icmp_id, ricmp_id;
 	ctf_ref mark, id, zone, nsid;
 	ctf_ref start, slice, last, reason;
-	ctf_ref status, tcp_state; /* wanted only with an enterprise number */
+	ctf_ref netns;             /* only for names */
+	ctf_ref event, destroy;    /* wanted only for event records */
+	ctf_ref status, tcp_state; /* only with an enterprise number, or for uniflows */
 };
 
 enum ipfix_op {              /* how an element is made from the record */
 		IPFIX_NUM,   /* the number of field a, or b when it is absent */
 		IPFIX_MSEC,  /* time a, or b when it is absent, as milliseconds since 1970 */
+		IPFIX_NTP,   /* the same in NTP's 64 bits: 2^-32 seconds since 1900 */
+		IPFIX_WHEN,  /* time a, b, or when the event was received; as the form says */
 		IPFIX_ADDR,  /* an address */
 		IPFIX_ICMP,  /* type (a) * 256 + code (b) */
 		IPFIX_CONST, /* always a */
+		IPFIX_BY_EVENT, /* a at the beginning of a flow, b at its end, else a + b - 1 */
 };
 
 enum ipfix_owner { IPFIX_IANA, IPFIX_REVERSE, IPFIX_NETFILTER, IPFIX_OWN };
@@ -66,6 +71,26 @@ enum ipfix_variant {
 	IPFIX_VARIANTS
 };
 
+/* What the options make of the templates. */
+struct ipfix_form {
+	bool own;                        /* elements of the project's enterprise number */
+	bool ns;                         /* nanoseconds */
+	bool uniflow;                    /* each direction its own record */
+	bool flows;                      /* flow records at all */
+	bool options;                    /* flow keys, names */
+	uint8_t nat_events, flow_events; /* enum below */
+};
+
+enum { IPFIX_NO_EVENTS, IPFIX_EVENTS, IPFIX_EVENTS_MORE };
+
+enum ipfix_event { /* what happens to a flow, each a template */
+		   IPFIX_NAT44,
+		   IPFIX_NAT44_TO, /* with destinations */
+		   IPFIX_EVENT4,
+		   IPFIX_EVENT6,
+		   IPFIX_EVENTS_N
+};
+
 #define IPFIX_ELEMS 24u /* most elements a template has */
 
 struct ipfix_template {
@@ -74,14 +99,22 @@ struct ipfix_template {
 	struct ipfix_elem elem[IPFIX_ELEMS];
 };
 
-/* own: with the elements of the project's enterprise number. */
-void ipfix_template(struct ipfix_template *, unsigned variant, unsigned shape, bool own);
+void ipfix_template(struct ipfix_template *, const struct ipfix_form *, unsigned variant,
+		    unsigned shape);
+void ipfix_event_template(struct ipfix_template *, const struct ipfix_form *, unsigned event);
+/* The i-th of all that the form has; false: that many there are not. */
+bool ipfix_nth(unsigned i, const struct ipfix_form *, struct ipfix_template *ret_template);
 
-/*
- * Options templates: what was lost (RFC 7011 section 4.3), and with an
- * enterprise number what was watched.
- */
-enum { IPFIX_GAP_ID = 302, IPFIX_COVERAGE_ID = 352 };
+/* Options templates. */
+enum {
+	IPFIX_STATISTICS_ID = 300, /* the sink's own, not part of the layout */
+	IPFIX_METERING_ID = 301,
+	IPFIX_GAP_ID = 302,
+	IPFIX_TYPE_ID = 303,
+	IPFIX_KEYS_ID = 304,
+	IPFIX_NAME_ID = 305,
+	IPFIX_COVERAGE_ID = 352,
+};
 
 #define IPFIX_VARLEN 65535u /* length of an element in a template: each value has its own */
 
@@ -91,17 +124,42 @@ struct ipfix_option {
 	struct {
 		uint16_t id, len;
 		uint8_t owner;
-	} elem[8];
+	} elem[9];
 };
 
-enum { IPFIX_OPTIONS = 2 };
-/* The i-th; false: not without an enterprise number. */
-bool ipfix_option(unsigned i, bool own, struct ipfix_option *ret_option);
+enum { IPFIX_OPTIONS = 6 };
+/* The i-th; false: not in this form.  Type information is the first. */
+bool ipfix_option(unsigned i, const struct ipfix_form *, struct ipfix_option *ret_option);
+
+/* ---- ipfix_own.c --------------------------------------------------------------- */
+
+struct ipfix_own { /* an enterprise element, RFC 5610 */
+	uint16_t id;
+	uint8_t owner; /* IPFIX_OWN or IPFIX_NETFILTER */
+	uint16_t len;
+	uint8_t type, semantics;
+	uint16_t units;
+	uint64_t last; /* of its range, which begins at 0 */
+	const char *name, *doc;
+};
+
+const struct ipfix_own *ipfix_own(unsigned i); /* NULL after the last */
+
+#define IPFIX_TYPE_MOST 160u
+/* A record of IPFIX_TYPE_ID; returns its octets. */
+uint32_t ipfix_type_record(const struct ipfix_own *, uint32_t pen,
+			   uint8_t out[IPFIX_TYPE_MOST]);
+/* flowKeyIndicator: bit n is the n-th element. */
+uint64_t ipfix_keys(const struct ipfix_template *);
+
+/* ---- ipfix_layout.c ------------------------------------------------------------- */
 
 /*
- * All templates as Template Sets and Options Template Sets, one a Set, ready
- * to follow a message header.  The caller frees *ret_bytes.
+ * All templates as Template Sets and Options Template Sets, one a Set, and
+ * the records about them, one a Set, in an order in which they can be sent.
+ * The caller frees *ret_bytes.
  */
-int ipfix_layout(uint32_t pen, uint8_t **ret_bytes, uint32_t *ret_len, struct ctf_err *err);
+int ipfix_layout(const struct ipfix_form *, uint32_t pen, uint8_t **ret_bytes,
+		 uint32_t *ret_len, struct ctf_err *err);
 
 #endif

@@ -17,14 +17,6 @@
 #define BURST 32u /* datagrams in one system call */
 #define TRIES 3u  /* for one datagram refused; then it counts as sent */
 
-/* A message that got its header was not sent. */
-static void
-unsent(struct ipfix_domain *d, uint32_t records)
-{
-	d->sequence -= records;
-	d->packets--;
-}
-
 /* What was sent may not have arrived, and templates may have been in it. */
 static void
 announce_again(struct ipfix_sink *s)
@@ -161,17 +153,23 @@ send_announcement(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf
 	uint32_t at = 0;
 
 	while (at < s->announcement_len && r == CTF_SENT) {
-		struct iovec iov = { s->announcement + at,
-				     ipfix_get16(s->announcement + at + 2) };
+		uint8_t *msg = s->announcement + at;
+		uint8_t head[IPFIX_HEADER]; /* it may go out again */
+		uint32_t len = ipfix_get16(msg + 2), records = ipfix_stamp(s, d, msg, head);
+		struct iovec iov[2] = { { head, IPFIX_HEADER },
+					{ msg + IPFIX_HEADER, len - IPFIX_HEADER } };
 		bool too_large = false;
 
-		r = send_one(s, &iov, 1, &too_large, err);
-		at += (uint32_t)iov.iov_len;
+		r = send_one(s, iov, 2, &too_large, err);
+		if (r != CTF_SENT || too_large)
+			ipfix_unstamp(d, len, records);
+		at += len;
 		if (!too_large)
 			continue;
 		at = 0;
-		if (!shrink(s, (uint32_t)iov.iov_len))
-			r = poison(err, (uint32_t)iov.iov_len);
+		d->announced = false;
+		if (!shrink(s, len))
+			r = poison(err, len);
 		else if (ipfix_announce(s, d, l, s->limit))
 			return ctf_fail(err, ENOMEM, "no memory"), CTF_RETRY;
 	}
@@ -209,7 +207,7 @@ announce(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_layout *
 /* A part of one set as a message of its own. */
 static enum ctf_sent
 send_part(struct ipfix_sink *s, struct ipfix_domain *d, uint16_t id, const uint8_t *recs,
-	  uint32_t len, uint32_t count, bool *ret_too_large, struct ctf_err *err)
+	  uint32_t len, uint32_t count, bool flows, bool *ret_too_large, struct ctf_err *err)
 {
 	uint8_t head[IPFIX_HEADER + IPFIX_SET];
 	union {
@@ -219,12 +217,12 @@ send_part(struct ipfix_sink *s, struct ipfix_domain *d, uint16_t id, const uint8
 	struct iovec iov[2] = { { head, sizeof(head) }, { base.p, len } };
 	enum ctf_sent r;
 
-	ipfix_head(s, d, (uint32_t)sizeof(head) + len, count, head);
+	ipfix_head(s, d, (uint32_t)sizeof(head) + len, count, flows ? count : 0, head);
 	ipfix_put16(head + IPFIX_HEADER, id);
 	ipfix_put16(head + IPFIX_HEADER + 2, (uint16_t)(IPFIX_SET + len));
 	r = send_one(s, iov, 2, ret_too_large, err);
 	if (r != CTF_SENT || *ret_too_large)
-		unsent(d, count);
+		ipfix_unhead(d, (uint32_t)sizeof(head) + len, count, flows ? count : 0);
 	return r;
 }
 
@@ -236,17 +234,21 @@ split_set(struct ipfix_sink *s, struct ipfix_domain *d, const struct ctf_frame *
 	uint16_t id = ipfix_get16(f->p + set);
 	uint32_t end = set + ipfix_get16(f->p + set + 2), rec = ipfix_record_len(f->layout, id);
 	uint32_t room = s->limit - IPFIX_HEADER - IPFIX_SET;
+	bool flows = rec && f->recs;
 
+	if (!rec) /* an options record, alone in its set */
+		rec = end - set - IPFIX_SET;
 	while (*at < end) {
-		uint32_t count = rec ? (end - *at) / rec : 0;
+		uint32_t count = (end - *at) / rec;
 		bool too_large = false;
 		enum ctf_sent r;
 
-		if (rec && count > room / rec)
+		if (count > room / rec)
 			count = room / rec;
 		if (!count)
 			return poison(err, f->len);
-		r = send_part(s, d, id, f->p + *at, count * rec, count, &too_large, err);
+		r = send_part(s, d, (uint16_t)(id + ipfix_shift(s, f->layout)), f->p + *at,
+			      count * rec, count, flows, &too_large, err);
 		if (r != CTF_SENT)
 			return r;
 		if (!too_large)
@@ -300,12 +302,16 @@ gather(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned n, 
 	for (i = 0; i < n && i < BURST; i++) {
 		const struct ctf_frame *f = frames[i];
 		struct ipfix_domain *d = ipfix_domain(s, f->stream);
+		uint8_t *body;
 
 		if (!d || f->len > s->limit || ipfix_due(s, d, f->layout))
 			break;
-		ipfix_head(s, d, f->len, ipfix_records(f), b->head[i]);
+		body = ipfix_shifted(s, f, i, BURST);
+		if (!body)
+			break;
+		ipfix_head(s, d, f->len, ipfix_records(f), ipfix_flows(f), b->head[i]);
 		b->iov[i][0] = (struct iovec){ b->head[i], IPFIX_HEADER };
-		b->iov[i][1] = (struct iovec){ f->p + IPFIX_HEADER, f->len - IPFIX_HEADER };
+		b->iov[i][1] = (struct iovec){ body + IPFIX_HEADER, f->len - IPFIX_HEADER };
 		b->msg[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = b->iov[i],
 							   .msg_iovlen = 2 } };
 	}
@@ -322,7 +328,8 @@ send_burst(struct ipfix_sink *s, const struct ctf_frame *const *frames, unsigned
 	int r = sent < 0 ? (ready ? -errno : -EMSGSIZE) : sent;
 
 	for (unsigned i = sent < 0 ? 0 : (unsigned)sent; i < ready; i++)
-		unsent(ipfix_domain(s, frames[i]->stream), ipfix_records(frames[i]));
+		ipfix_unhead(ipfix_domain(s, frames[i]->stream), frames[i]->len,
+			     ipfix_records(frames[i]), ipfix_flows(frames[i]));
 	return r;
 }
 

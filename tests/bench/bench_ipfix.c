@@ -100,7 +100,7 @@ main(int argc, char **argv)
 		return 1;
 	for (size_t i = 0; i < sizeof(ps->refs); i++)
 		((ctf_ref *)&ps->refs)[i] = (ctf_ref)i;
-	ipfix_programs_make(ps, true);
+	ipfix_programs_make(ps, &(struct ipfix_form){ .own = true, .flows = true });
 	for (unsigned i = 0; i < RECORDS; i++) {
 		same[i] = record(&ps->refs, false, false, false);
 		mixed[i] = record(&ps->refs, i & 1, i & 2, i & 4);

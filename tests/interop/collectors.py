@@ -114,12 +114,15 @@ class Nfcapd:
         return bad + [f"sequence errors {a}, bad packets {b}" for a, b in ends
                       if (a, b) != ("0", "0")] + ([] if ends else ["no summary"])
 
-    def rows(self):
+    def records(self):
         # a file may have ended meanwhile: it rotates every ten minutes
         text, words = _run("nfdump", "-R", self.dir, "-o", "json")
         if words:
             raise ValueError(words)
-        for record in json.loads(text):
+        return json.loads(text)
+
+    def rows(self):
+        for record in self.records():
             v = {new: record[old] for old, new in self.KEYS.items() if old in record}
             if "icmp_type" in record:
                 v["icmp"] = record["icmp_type"] * 256 + record["icmp_code"]
@@ -189,7 +192,7 @@ class Tshark:
             for field in packet.iter("field"):
                 if field.get("show", "").startswith("Flow ") and field.get("name") == "":
                     v = self._values(field)
-                    if "src" in v and _lives(v) == lives:  # else an options record
+                    if "reason" in v and _lives(v) == lives:  # else no flow
                         times = [_english(v[k]) if k in v else None for k in ("start", "end")]
                         yield _row(v, lambda k, v=v: int(v[k], 0), _address, *times)
 
@@ -252,7 +255,7 @@ class IpfixDump:
     def rows(self, lives=False):
         for values in self._records():
             v = {new: values[old] for old, new in self.KEYS.items() if old in values}
-            if "src" not in v or _lives(v) != lives:  # else an options record
+            if "reason" not in v or _lives(v) != lives:  # else a flow
                 continue
             times = [_iso(v[k].replace(" ", "T")) if k in v else None for k in ("start", "end")]
             yield _row(v, lambda k, v=v: int(v[k]), _address, *times)

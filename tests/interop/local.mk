@@ -17,6 +17,7 @@ dist_check_SCRIPTS += tests/interop/test_ipfix_units.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
+	tests/interop/test_forms.py tests/interop/test_layouts.py \
 	tests/interop/test_sessions.py tests/interop/test_templates.py \
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py

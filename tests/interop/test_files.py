@@ -102,7 +102,7 @@ def judge(paths):
 
 def rotation(lab, tmp):
     """By size and time, as another user; SIGHUP after a move; a second run."""
-    f = Files(lab, tmp, "rotation", "rotate_size=50K\nrotate_time=2\nmtu=8000\n")
+    f = Files(lab, tmp, "rotation", "rotate_size=50K\nrotate_time=2\nmtu=8000\noptions_interval=0\n")
     f.start("-u", "nobody")
     for i in range(2):
         f.make(BURST)

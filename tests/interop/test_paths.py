@@ -165,7 +165,7 @@ def replay(lab, tmp, name, ns, options, flows=FLOWS):
     recording.write(f"{folder}/flows.pcap", flows)
     daemon = Daemon(lab, ns, folder, configuration(
         folder, ["in1:REPLAY,out1:IPFIX"],
-        {"in1": f'file="{folder}/flows.pcap"\n', "out1": f"oid=7\n{options}"}))
+        {"in1": f'file="{folder}/flows.pcap"\n', "out1": f"oid=7\noptions_interval=0\n{options}"}))
     daemon.start(wait=False)
     code = daemon.wait()
     daemon.check_sanitizer()

@@ -44,6 +44,8 @@ add_elements(fbInfoModel_t *m, uint32_t pen)
 				NULL),
 		FB_IE_INIT_FULL("ctCoverage", pen, 1013, FB_IE_VARLEN, 0, 0, 0, FB_STRING,
 				NULL),
+		FB_IE_INIT_FULL("ctEventsLostTotal", pen, 1014, 8, FB_IE_F_ENDIAN, 0, 0,
+				FB_UINT_64, NULL),
 	};
 
 	for (unsigned i = 0; i < (pen ? COUNT(add) : 1); i++)
@@ -193,20 +195,53 @@ ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen)
 	return text;
 }
 
+/* Only templates: what else is in a layout is not the frame's. */
+static size_t
+copy_templates(uint8_t *to, const struct ctf_layout *l)
+{
+	size_t n = 0, len;
+
+	for (size_t at = 0; at < l->len; at += len) {
+		len = (size_t)l->p[at + 2] << 8 | l->p[at + 3];
+		if (l->p[at] || l->p[at + 1] > 3)
+			continue;
+		memcpy(to + n, l->p + at, len);
+		n += len;
+	}
+	return n;
+}
+
 char *
 ipfix_read_frame(struct plug *p, const struct ctf_frame *f, uint32_t pen)
 {
 	const struct ctf_layout *l = plug_layout(p);
-	size_t head = 16 + l->len;
-	uint8_t *bytes = calloc(1, head + f->len);
+	uint8_t *bytes = calloc(1, 16 + l->len + f->len);
+	size_t head;
 	char *text;
 
 	memcpy(bytes, f->p, 16);
+	head = 16 + copy_templates(bytes + 16, l);
 	bytes[2] = (uint8_t)(head >> 8);
 	bytes[3] = (uint8_t)head;
-	memcpy(bytes + 16, l->p, l->len);
 	memcpy(bytes + head, f->p, f->len);
 	text = ipfix_read(bytes, head + f->len, pen);
+	free(bytes);
+	return text;
+}
+
+char *
+ipfix_read_layout(struct plug *p, uint32_t pen)
+{
+	const struct ctf_layout *l = plug_layout(p);
+	size_t len = 16 + l->len;
+	uint8_t *bytes = calloc(1, len);
+	char *text;
+
+	bytes[1] = 10;
+	bytes[2] = (uint8_t)(len >> 8);
+	bytes[3] = (uint8_t)len;
+	memcpy(bytes + 16, l->p, l->len);
+	text = ipfix_read(bytes, len, pen);
 	free(bytes);
 	return text;
 }

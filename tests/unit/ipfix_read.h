@@ -17,5 +17,7 @@
 char *ipfix_read(const uint8_t *bytes, size_t len, uint32_t pen);
 /* The frame behind the templates of its encoder, likewise. */
 char *ipfix_read_frame(struct plug *, const struct ctf_frame *, uint32_t pen);
+/* The records a layout brings with its templates. */
+char *ipfix_read_layout(struct plug *, uint32_t pen);
 
 #endif

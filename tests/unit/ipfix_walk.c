@@ -7,6 +7,7 @@
 
 #define RECORD 79u  /* template 256 without own elements */
 #define OPTIONS 32u /* a set with one record of template 302, without own elements */
+#define STATISTICS 32u
 #define FLOW_ID 64u /* the low half of flowId in it */
 
 static uint32_t
@@ -46,10 +47,29 @@ add_record(struct walk *w, const uint8_t *p)
 	w->ids[w->records++] = get32(p + FLOW_ID);
 }
 
+static uint64_t
+get64(const uint8_t *p)
+{
+	return (uint64_t)get32(p) << 32 | get32(p + 4);
+}
+
+/* A record of template 300 alone in its set. */
+static void
+read_statistics(struct walk *w, unsigned d, const uint8_t *set, size_t n)
+{
+	ck_assert_uint_eq(n, STATISTICS);
+	ck_assert_uint_eq(get32(set + 4), w->domain[d].id);
+	w->domain[d].told =
+		(struct walk_sum){ get64(set + 8), get64(set + 16), get64(set + 24) };
+	w->domain[d].seen_then = w->domain[d].seen;
+	w->statistics++;
+}
+
 static void
 walk_message(struct walk *w, const uint8_t *p, size_t len)
 {
 	unsigned d = domain_of(w, get32(p + 12)), data = 0, templates = 0;
+	size_t flows = w->records;
 	size_t at = 16, n;
 
 	ck_assert_uint_eq(get32(p + 8), w->domain[d].sequence);
@@ -58,11 +78,22 @@ walk_message(struct walk *w, const uint8_t *p, size_t len)
 	for (; at < len; at += n) {
 		uint32_t id = get16(p + at);
 
+		if (id >= 384) { /* of a later generation; the walk knows the first */
+			w->shift = (id - 256) / 128 * 128;
+			id -= w->shift;
+		}
 		ck_assert_uint_ge(len - at, 4);
 		n = get16(p + at + 2);
 		ck_assert(n > 4 && n <= len - at);
 		if (id == 2 || id == 3) {
+			w->announcements +=
+				get16(p + at + 4) >= 256 && get16(p + at + 4) % 128 == 0;
 			templates++;
+			continue;
+		}
+		if (id == 300) {
+			read_statistics(w, d, p + at, n);
+			data++;
 			continue;
 		}
 		if (id == 302) {
@@ -71,16 +102,24 @@ walk_message(struct walk *w, const uint8_t *p, size_t len)
 			data++;
 			continue;
 		}
+		if (id >= 303 && id <= 305) {
+			w->others++;
+			data++;
+			continue;
+		}
 		ck_assert_uint_eq(id, 256);
 		ck_assert_uint_gt(w->domain[d].templates, 0);
 		ck_assert_uint_eq((n - 4) % RECORD, 0);
 		for (size_t i = 4; i < n; i += RECORD, data++)
 			add_record(w, p + at + i);
+		w->domain[d].seen.flows += (n - 4) / RECORD;
 	}
+	w->domain[d].seen.messages++;
+	w->domain[d].seen.octets += len;
 	w->domain[d].templates += templates;
 	w->domain[d].sequence += data;
-	w->messages += data > 0;
-	w->announcements += data == 0;
+	w->messages += w->records > flows;
+	w->template_messages += templates > 0;
 }
 
 void

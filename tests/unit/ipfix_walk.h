@@ -10,16 +10,25 @@
 
 #define WALK_DOMAINS 8u
 
-struct walk {                             /* one session; begins zeroed */
-	unsigned messages, announcements; /* with data; with templates only */
-	uint32_t last_time;
+struct walk_sum {
+	uint64_t messages, flows, octets;
+};
+
+struct walk {                                 /* one session; begins zeroed */
+	unsigned messages, template_messages; /* with flows; with templates */
+	unsigned announcements;               /* of all templates */
+	uint32_t last_time, shift;            /* shift: of the template ids last seen */
 	struct {
 		uint32_t id, sequence;
 		unsigned templates; /* known in this domain */
+		/* what went over the wire, and what statistics said last */
+		struct walk_sum seen, told, seen_then;
 	} domain[WALK_DOMAINS];
 	unsigned domains;
-	unsigned options; /* records of what was lost */
-	uint32_t *ids;    /* flowId of each record of template 256, in order */
+	unsigned options;    /* records of what was lost */
+	unsigned statistics; /* records of what was sent */
+	unsigned others;     /* of types, flow keys, names; one a set */
+	uint32_t *ids;       /* flowId of each record of template 256, in order */
 	size_t records, room;
 	size_t rest; /* bytes of an unfinished message at the end */
 };

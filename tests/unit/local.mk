@@ -11,7 +11,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/fakes.c tests/unit/fakes_hand.c tests/unit/fakes.h tests/unit/rig.c tests/unit/rig.h \
 	tests/unit/ipfix_keep.c tests/unit/ipfix_keep.h tests/unit/ipfix_peer.c \
 	tests/unit/ipfix_peer.h tests/unit/ipfix_walk.c \
-	tests/unit/ipfix_walk.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/kept_help.h \
+	tests/unit/ipfix_walk.h tests/unit/ipfix_fields.h tests/unit/ct_msg.h tests/unit/ct_random.h tests/unit/kept_help.h \
 	tests/unit/sample.h \
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_SOURCES += tests/unit/ipfix_files.h
@@ -69,16 +69,30 @@ tests_unit_test_stream_kept_LDADD = $(tests_unit_test_stream_LDADD)
 tests_unit_test_stream_reader_LDADD = $(tests_unit_test_stream_LDADD)
 
 # Outputs that may be modules; what is tested is linked in.
-IPFIX_TESTS = tests/unit/test_ipfix tests/unit/test_ipfix_options tests/unit/test_ipfix_tcp \
+IPFIX_TESTS = tests/unit/test_ipfix tests/unit/test_ipfix_forms tests/unit/test_ipfix_layout \
+	tests/unit/test_ipfix_options tests/unit/test_ipfix_shift tests/unit/test_ipfix_statistics tests/unit/test_ipfix_tcp \
 	tests/unit/test_ipfix_udp tests/unit/test_tls tests/unit/test_tls_why tests/unit/test_ipfix_tls
 tests_unit_test_ipfix_SOURCES = tests/unit/test_ipfix.c tests/unit/ipfix_read.c \
 	tests/unit/ipfix_read.h
 tests_unit_test_ipfix_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_forms_SOURCES = tests/unit/test_ipfix_forms.c tests/unit/ipfix_read.c \
+	tests/unit/ipfix_read.h
+tests_unit_test_ipfix_forms_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_forms_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_layout_SOURCES = tests/unit/test_ipfix_layout.c tests/unit/ipfix_read.c \
+	tests/unit/ipfix_read.h
+tests_unit_test_ipfix_layout_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_layout_LDADD = $(LDADD) $(IPFIX_LIBS)
 tests_unit_test_ipfix_options_SOURCES = tests/unit/test_ipfix_options.c tests/unit/ipfix_read.c \
 	tests/unit/ipfix_read.h
 tests_unit_test_ipfix_options_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
 tests_unit_test_ipfix_options_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_shift_SOURCES = tests/unit/test_ipfix_shift.c tests/unit/ipfix_read.c \
+	tests/unit/ipfix_read.h
+tests_unit_test_ipfix_shift_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)
+tests_unit_test_ipfix_shift_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_unit_test_ipfix_statistics_LDADD = $(LDADD) $(IPFIX_LIBS)
 TLS_LAB = tests/unit/tls_lab.c tests/unit/tls_lab.h
 tests_unit_test_tls_SOURCES = tests/unit/test_tls.c $(TLS_LAB)
 tests_unit_test_tls_CPPFLAGS = $(AM_CPPFLAGS) $(IPFIX_CFLAGS)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ipfix_keep.h"
@@ -17,6 +18,7 @@
 extern const struct ctf_plugin ctf_plugin_ipfix;
 
 #define BASE "oid=7\nhost=\"127.0.0.1\"\n"
+#define NAMELESS BASE "options_interval=0\n"
 #define OWN 32473u
 #define T0 UINT64_C(1700000000000000000)
 
@@ -25,6 +27,15 @@ stream_of(const struct ctf_frame *f)
 {
 	return (uint32_t)f->p[12] << 24 | (uint32_t)f->p[13] << 16 | (uint32_t)f->p[14] << 8 |
 	       f->p[15];
+}
+
+static uint64_t
+uptime_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static void
@@ -92,9 +103,50 @@ START_TEST(test_gap_own)
 	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
 	snprintf(want, sizeof(want),
 		 "302 144=%d 166=0 323=1700000000000 323=1700000000000 "
-		 "32473/1010=18446744073709551615 32473/1011=2 32473/1012='clock_step'\n",
-		 getpid());
+		 "32473/1010=18446744073709551615 32473/1011=2 32473/1012='clock_step'\n"
+		 "301 149=7 143=%d 323=1700000000000 323=1700000000000 32473/1014=0\n",
+		 getpid(), getpid());
 	expect(p, 0, OWN, want);
+	plug_free(p);
+}
+END_TEST
+
+/* What the input lost, by domain and in all; what the output lost is not that. */
+START_TEST(test_metering)
+{
+	static const struct {
+		const char *instance;
+		unsigned count, told, total;
+		uint64_t from, to;
+		int nsid;
+	} lost[] = {
+		{ "ct1", 3, 0, 3, T0, T0 + 5000000, -1 },
+		{ "x", 8, 0, 0, T0, T0, -1 },
+		{ "ct1", 10, 0, 10, T0 + 9000000, T0 + 9000000, 2 },
+		{ "ct2", 30, 3, 30, T0 + 1000000, T0 + 7000000, -1 },
+	};
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n");
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct ctf_gap g = {
+			lost[i].from, lost[i].to,       lost[i].count, CTF_EXACT,
+			"overrun",    lost[i].instance, lost[i].nsid,  lost[i].told
+		};
+		unsigned long long first = i == 3 ? T0 : g.from_ns;
+		char want[128], *text, *at;
+
+		ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+		text = ipfix_read_frame(p, plug_frame(p, i), OWN);
+		at = strstr(text, "\n301 ");
+		ck_assert_int_eq(at != NULL, lost[i].total > 0);
+		snprintf(want, sizeof(want),
+			 "\n301 149=%u 143=%d 323=%llu 323=%llu 32473/1014=%u\n",
+			 plug_frame(p, i)->stream, getpid(), first / 1000000,
+			 (unsigned long long)g.to_ns / 1000000, lost[i].total);
+		if (at)
+			ck_assert_str_eq(at, want);
+		free(text);
+	}
 	plug_free(p);
 }
 END_TEST
@@ -125,7 +177,7 @@ stretch(void)
 /* Once for each stretch and once at its end, not at every sign of life. */
 START_TEST(test_coverage)
 {
-	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n");
+	struct plug *p = plug_new(&ctf_plugin_ipfix, NAMELESS "pen=32473\n");
 	struct ctf_coverage c = stretch();
 
 	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
@@ -178,7 +230,7 @@ END_TEST
 /* Without an enterprise number there are no elements to say it with. */
 START_TEST(test_coverage_needs_pen)
 {
-	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	struct plug *p = plug_new(&ctf_plugin_ipfix, NAMELESS);
 	struct ctf_coverage c = stretch();
 
 	ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
@@ -189,7 +241,7 @@ END_TEST
 /* Long texts are cut between characters and fit the smallest message. */
 START_TEST(test_long_texts)
 {
-	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\nproto=udp\n");
+	struct plug *p = plug_new(&ctf_plugin_ipfix, NAMELESS "pen=32473\nproto=udp\n");
 	struct ctf_coverage c = stretch();
 	char selection[400], *text;
 	const struct ctf_frame *f;
@@ -207,9 +259,73 @@ START_TEST(test_long_texts)
 	ck_assert_ptr_nonnull(strstr(text, "xxx' 32473/1013='exporter=gw "));
 	free(text);
 	plug_free(p);
-	p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\nproto=udp\nmtu=256\n");
+	p = plug_new(&ctf_plugin_ipfix, NAMELESS "pen=32473\nproto=udp\nmtu=256\n");
 	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
 	ck_assert_uint_le(plug_frame(p, 0)->len, 256);
+	plug_free(p);
+}
+END_TEST
+
+/* Who watches, once; the time is when the host was started. */
+START_TEST(test_names)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	struct ctf_coverage c = stretch();
+	static const struct {
+		int nsid;
+		const char *netns, *name;
+		unsigned domain;
+	} names[] = {
+		{ -1, "", "gw", 7 },
+		{ 0, "blue", "gw/blue", 8 },
+		{ 4, "/run/netns/re\xff\xc3\xa4", "gw/re?\xc3\xa4", 12 },
+		{ -1, "green", "gw/green", 7 },
+	};
+
+	for (unsigned i = 0; i < 4; i++) {
+		char want[64];
+		char *text, *time;
+
+		c.nsid = names[i].nsid;
+		c.netns = names[i].netns;
+		ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+		ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
+		text = ipfix_read_frame(p, plug_frame(p, i), 0);
+		snprintf(want, sizeof(want), "305 149=%u 160=", names[i].domain);
+		ck_assert_int_eq(strncmp(text, want, strlen(want)), 0);
+		time = text + strlen(want);
+		ck_assert_uint_eq(strtoull(time, &time, 10) / 10000,
+				  (ctf_now() / 1000000 - uptime_ms()) / 10000);
+		snprintf(want, sizeof(want), " 300='%s'\n", names[i].name);
+		ck_assert_str_eq(time, want);
+		free(text);
+	}
+	c.nsid = 9;
+	c.netns = "";
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_SKIP);
+	plug_free(p);
+}
+END_TEST
+
+/* Both in one message, each in its set. */
+START_TEST(test_name_and_coverage)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\nproto=udp\nmtu=256\n");
+	struct ctf_coverage c = stretch();
+	const struct ctf_frame *f;
+	char *text;
+
+	c.netns = "a-rather-long-name-of-a-network-namespace-that-will-have-to-be-cut";
+	ck_assert_int_eq(plug_coverage(p, &c), CTF_OK);
+	f = plug_frame(p, 0);
+	ck_assert_uint_le(f->len, 256);
+	ck_assert_int_eq(memcmp(f->p + 8, "\0\0\0\2", 4), 0);
+	text = ipfix_read_frame(p, f, OWN);
+	ck_assert_ptr_nonnull(strstr(
+		text, "gw/a-rather-long-name-of-a-network-namespace-that-will-have-to-b'"));
+	ck_assert_ptr_nonnull(strstr(text, "\n352 149=7 "));
+	ck_assert_ptr_null(strchr(text, '!'));
+	free(text);
 	plug_free(p);
 }
 END_TEST
@@ -238,7 +354,7 @@ check_walk(struct walk *w)
 {
 	walk_expect(w, 0, 5);
 	ck_assert_uint_eq(w->options, 1);
-	ck_assert_uint_eq(w->domain[0].sequence, 6);
+	ck_assert_uint_eq(w->domain[0].sequence, 6 + w->statistics + w->others);
 	walk_free(w);
 }
 
@@ -287,8 +403,11 @@ add_tests(TCase *t)
 	tcase_add_test(t, test_gap);
 	tcase_add_test(t, test_gap_grows);
 	tcase_add_test(t, test_gap_own);
+	tcase_add_test(t, test_metering);
 	tcase_add_test(t, test_coverage);
 	tcase_add_test(t, test_totals_do_not_fall);
+	tcase_add_test(t, test_names);
+	tcase_add_test(t, test_name_and_coverage);
 	tcase_add_test(t, test_coverage_needs_pen);
 	tcase_add_test(t, test_long_texts);
 	tcase_add_test(t, test_sequence_tcp);
