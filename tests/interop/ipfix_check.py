@@ -31,6 +31,8 @@ class Domain:
         self.withdrawn = {}
         self.nat_events = set()
         self.uncounted = False  # records that could not be told apart
+        self.sent = {40: 0, 41: 0, 42: 0}  # octets, messages, flow records
+        self.before = {}  # this message
 
 
 class Checker(Templates, Records, Reports):
@@ -50,7 +52,6 @@ class Checker(Templates, Records, Reports):
         self.whole, self.no_destinations = whole, no_destinations
         self.domains = {}
         self.records = 0
-        self.sent = {40: 0, 41: 0, 42: 0}  # octets, messages, flow records
         self.types = {}  # (enterprise, element): abstract type, values of RFC 5610
         self.used = {}  # (enterprise, element): first message with it in a template
         self.told = {}  # last totals
@@ -90,9 +91,10 @@ class Checker(Templates, Records, Reports):
             self.complain("size", f"{length} octets, more than {self.mtu}")
         self.exported(time, captured)
         self.data, self.md5 = bytes(data), False
-        self.sent[40] += length
-        self.sent[41] += 1
         domain = self.domains.setdefault(odid, Domain(odid))
+        domain.before = dict(domain.sent)
+        domain.sent[40] += length
+        domain.sent[41] += 1
         self.in_sequence(domain, sequence)
         records = self.sets(domain, self.data[16:], time, captured)
         domain.sequence = None if domain.uncounted else sequence + records & 0xFFFFFFFF

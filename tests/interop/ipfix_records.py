@@ -39,7 +39,7 @@ class Records(Checks):
                 return records
             at = end
             records += 1
-            self.sent[42] += template.scopes is None
+            domain.sent[42] += template.scopes is None
         if not records:
             self.complain("set-record", f"set {set_id} has no record")
         elif any(content[at:]):

@@ -53,9 +53,15 @@ class Reports(Checks):
                 self.complain("total-falls", f"set {set_id}: element {element} falls from "
                               f"{self.told[key]} to {n}")
             self.told[key] = n
-            if self.whole and element in STATISTICS and n > self.sent[element]:
-                self.complain("total-more", f"set {set_id}: element {element} is {n}, "
-                              f"only {self.sent[element]} were captured")
+            if self.whole and element in STATISTICS and 149 in iana:
+                self.captured(set_id, domain, element, n)
+
+    def captured(self, set_id, domain, element, n):
+        """What a domain says it sent, with or without the message that says so."""
+        low, high = domain.before[element], domain.sent[element]
+        if not low <= n <= high:
+            self.complain("total-wrong", f"set {set_id}: element {element} is {n}, captured "
+                          f"were {low} to {high}")
 
     def flow_keys(self, set_id, domain, told, keys):
         template = domain.templates.get(told)

@@ -34,7 +34,7 @@ class Templates(Checks):
         while len(content) - at >= 4:
             number, fields = struct.unpack_from(">HH", content, at)
             if fields == 0 and (number >= 256 or number == (3 if options else 2)):
-                self.withdraw(domain, number, options, time)
+                self.withdraw(domain, number, options, time, len(content))
                 at += 4
                 continue
             if number < 256:
@@ -54,13 +54,16 @@ class Templates(Checks):
         if count > 1:
             self.complain("options-apart", f"{count} options templates in one set")
 
-    def withdraw(self, domain, number, options, time):
+    def withdraw(self, domain, number, options, time, alone):
+        """alone: octets of the set, 4 if there is nothing else in it."""
         if self.udp:
             self.complain("withdraw-udp", f"withdrawal of {number} over UDP")
         if self.file:
             self.complain("file-withdrawal", f"withdrawal of {number} in a file")
         gone = [number]
         if number in (2, 3):
+            if alone > 4:
+                self.complain("withdraw-all", f"withdrawal of all ({number}) beside others")
             gone = [n for n, t in domain.templates.items() if (t.scopes is not None) == options]
         for n in gone:
             template = domain.templates.pop(n, None)

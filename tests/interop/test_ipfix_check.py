@@ -105,6 +105,7 @@ BAD = {
     "template-changed": T + message(0, a_set(2, template(256, OWN))),
     "withdraw-unknown": message(0, a_set(2, template(400, [], 0))),
     "withdraw-kind": T + message(0, a_set(3, template(256, [], 0))),
+    "withdraw-all": T + message(0, a_set(2, template(2, [], 0), template(257))),
     "enterprise": message(0, a_set(2, struct.pack(">HHHHI", 256, 1, 0x8001, 4, 0))),
     "enterprise-cut": message(0, a_set(2, struct.pack(">HHHH", 256, 1, 0x8001, 4))),
     "element": [message(0, a_set(2, template(256, [(0, n, 4)]))) for n in (0, 105, 9999)],
@@ -195,7 +196,7 @@ DATAGRAMS = {
     "template-soon": ([(NOW, T), (NOW + 299, message(0, a_set(2, template(256, OWN))))],
                       {"refresh": 100}),
     "direction": ([(NOW, message(0, a_set(2, template(256, BARE))))], {}),
-    "total-more": ([(NOW, options_of(TOTALS, 1, (7, 2)))], {"whole": True}),
+    "total-wrong": ([(NOW, options_of(TOTALS, 1, (7, 2)))], {"whole": True}),
     "nat-destination": ([(NOW, nat(4, fields=NAT + standard((12,)), more=(9,)))],
                         {"no_destinations": True}),
 }
@@ -263,7 +264,12 @@ class DatagramTest(unittest.TestCase):
         self.assertEqual(self.broken([*first, (NOW + 100, LATER)], refresh=100), [])
         again = (NOW + 300, message(1, a_set(2, template(256, OWN))))
         self.assertEqual(self.broken([*first, again], refresh=100), [])
-        self.assertEqual(self.broken([(NOW, options_of(TOTALS, 1, (7, 1)))], whole=True), [])
+        for n in (1, 2, 3, 4):  # two messages before it, and itself
+            data = [(NOW, T), (NOW, message(0, D)),
+                    (NOW, message(1, a_set(3, options(300, 1, TOTALS)),
+                                  a_set(300, pack(TOTALS, (7, n)))))]
+            self.assertEqual(self.broken(data, whole=True),
+                             [] if n in (2, 3) else ["total-wrong"])
         self.assertEqual(self.broken([(NOW, types(type_record())),
                                       (NOW, message(1, a_set(303, pack(
                                           TYPE_FIELDS, type_record()))))]), [])
