@@ -81,9 +81,8 @@ def whole(path):
 
 
 def checked(path):
-    done = subprocess.run([sys.executable, "-B", f"{HERE}/ipfix_check.py", "--torn", "--whole",
-                           "--tcp", path], capture_output=True, text=True, timeout=60,
-                          check=False)
+    done = subprocess.run([sys.executable, "-B", f"{HERE}/ipfix_check.py", "--torn", "--tcp",
+                           path], capture_output=True, text=True, timeout=60, check=False)
     return [f"{path}: {w}" for w in done.stdout.splitlines()] if done.returncode else []
 
 
