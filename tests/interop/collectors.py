@@ -58,6 +58,20 @@ def _row(v, number, address, start, end):
                zone=number("zone") if "zone" in v else None)
 
 
+def _is_event(v):
+    return "nat" in v or "fw" in v
+
+
+def _is_flow(v):
+    return "src" in v and not _is_event(v)  # else an options record
+
+
+def _word(text):
+    """A number, or an address."""
+    text = text.split(" ")[0]
+    return int(text, 0) if re.fullmatch(r"0x[0-9a-f]+|\d+", text) else _address(text)
+
+
 def _lives(v):
     """A record of a flow that goes on: flowEndReason active timeout."""
     return v.get("reason", "").split(" ")[0] in ("2", "0x02")
@@ -149,7 +163,8 @@ class Tshark:
              "post_naptsource_transport_port": "xsport",
              "post_naptdestination_transport_port": "xdport",
              "ingress_vrfid": "zone", "abstimestart": "start", "abstimeend": "end", "flow_end_reason": "reason",
-             "permanent_octets": "tbytes", "permanent_packets": "tpackets"}
+             "nat_event": "nat", "firewall_event": "fw",
+             "observation_time_milliseconds": "when", "permanent_octets": "tbytes", "permanent_packets": "tpackets"}
 
     def __init__(self, lab, ns, ports, path):
         self.path = path
@@ -186,15 +201,24 @@ class Tshark:
 
     def rows(self, port, lives=False):
         """What came to a port: of flows that ended, or of such that live."""
+        for v in self._flows(port):
+            if _is_flow(v) and _lives(v) == lives:
+                times = [_english(v[k]) if k in v else None for k in ("start", "end")]
+                yield _row(v, lambda k, v=v: int(v[k], 0), _address, *times)
+
+    def events(self, port):
+        """Records of what happened to a flow, as dicts."""
+        for v in self._flows(port):
+            if _is_event(v):
+                yield {k: _english(x) if k == "when" else _word(x) for k, x in v.items()}
+
+    def _flows(self, port):
         transport = next(k for k, p in self.ports if p == port)
         text, _ = self._read("-T", "pdml", "-Y", f"{transport}.dstport == {port} and cflow")
         for packet in ET.fromstring(text).iter("packet"):
             for field in packet.iter("field"):
                 if field.get("show", "").startswith("Flow ") and field.get("name") == "":
-                    v = self._values(field)
-                    if "reason" in v and _lives(v) == lives:  # else no flow
-                        times = [_english(v[k]) if k in v else None for k in ("start", "end")]
-                        yield _row(v, lambda k, v=v: int(v[k], 0), _address, *times)
+                    yield self._values(field)
 
     def _values(self, flow):
         v = {}
@@ -225,7 +249,8 @@ class IpfixDump:
             "227": "xsport", "228": "xdport", "2": "packets", "1": "bytes",
             "29305/2": "rpackets", "29305/1": "rbytes", "32": "icmp", "139": "icmp",
             "152": "start", "153": "end", "136": "reason", "86": "tpackets", "85": "tbytes",
-            "29305/86": "rtpackets", "29305/85": "rtbytes", "234": "zone", "21373/4": "mark"}
+            "29305/86": "rtpackets", "29305/85": "rtbytes", "234": "zone", "21373/4": "mark",
+            "156": "start", "157": "end", "230": "nat", "233": "fw", "323": "when"}
     FIELD = re.compile(r"^\s+\(([\d/]+)\)(?: \(S\))?\s+(\w+) : (.*)$")
 
     def __init__(self, path):
@@ -252,10 +277,19 @@ class IpfixDump:
         """How many options records of what was watched it saw."""
         return sum("335" in v for v in self._records())
 
-    def rows(self, lives=False):
+    def _flows(self):
         for values in self._records():
-            v = {new: values[old] for old, new in self.KEYS.items() if old in values}
-            if "reason" not in v or _lives(v) != lives:  # else a flow
-                continue
-            times = [_iso(v[k].replace(" ", "T")) if k in v else None for k in ("start", "end")]
-            yield _row(v, lambda k, v=v: int(v[k]), _address, *times)
+            yield {new: values[old] for old, new in self.KEYS.items() if old in values}
+
+    def rows(self, lives=False):
+        for v in self._flows():
+            if _is_flow(v) and _lives(v) == lives:
+                times = [_iso(v[k].replace(" ", "T")) if k in v else None
+                         for k in ("start", "end")]
+                yield _row(v, lambda k, v=v: int(v[k]), _address, *times)
+
+    def events(self):
+        for v in self._flows():
+            if _is_event(v):
+                yield {k: _iso(x.replace(" ", "T")) if k == "when" else _word(x)
+                       for k, x in v.items()}

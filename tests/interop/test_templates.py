@@ -6,6 +6,7 @@ The kernel counts and stamps, does one of both, or neither; flows are told of
 while they live and when they end.  So records of all shapes (IPv4, IPv6, NAT,
 ICMP) and variants arise, over UDP, TCP, and both families.
 """
+import collections
 import os
 import shutil
 import socket
@@ -21,6 +22,7 @@ import lab as labs  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
+from capture import UDP  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from sinks import TcpSink, UdpSink  # noqa: E402
@@ -28,11 +30,14 @@ from sinks import TcpSink, UdpSink  # noqa: E402
 PEN = 32473  # RFC 5612: for examples
 # (acct, timestamp) of the kernel, one after the other
 PHASES = [(1, 1), (1, 0), (0, 1), (0, 0)]
-OUTPUTS = {"tcp": ("127.0.0.1", 4739, f"proto=tcp\npen={PEN}\ninterim=counters\n"),
-           "tcp6": ("::1", 4741, "proto=tcp\ninterim=counters\n"),
-           "udp": ("127.0.0.1", 4740, "proto=udp\nmtu=1400\ninterim=counters\n"),
+OUTPUTS = {"tcp": ("127.0.0.1", 4739, f"proto=tcp\npen={PEN}\ninterim=counters\n"
+                   "nat_events=destinations\nflow_events=new\n"),
+           "tcp6": ("::1", 4741, "proto=tcp\ninterim=counters\ntimestamps=ns\n"),
+           "udp": ("127.0.0.1", 4740, "proto=udp\nmtu=1400\ninterim=counters\n"
+                   "nat_events=yes\n"),
            "udp6": ("::1", 4742, f"proto=udp\nmtu=1400\npen={PEN}\ninterim=counters\n")}
 COUNTERS = ("opkts", "obytes", "rpkts", "rbytes")
+SECOND = 10**9
 LIFE = 4  # seconds without a packet: seen by two sweeps
 
 
@@ -93,6 +98,48 @@ def zones(name, rows):
     return [] if found == {(True, 7), (False, 0)} else [f"{name}: (of 5004, zone): {found}"]
 
 
+def happened(flows, fw, nat):
+    """What events there must be, times aside: (kind, number, addresses, ports)."""
+    found = collections.Counter()
+    for f in flows:
+        sport, dport = (f.sport, f.dport) if f.proto == UDP else (0, 0)
+        if fw:
+            found["fw", 1, f.proto, f.src, sport, f.dst, dport, f.mark,
+                  7 if dport == 5004 else 0] += 1
+        translated = (f.reply_dst, f.reply_dport) != (f.src, f.sport)
+        if nat and translated and f.family == socket.AF_INET:
+            to = (f.dst, dport, f.reply_src, dport and f.reply_sport) if nat == "to" else (None,) * 4
+            for number in (4, 5):  # created, deleted; a query's id is its port
+                found["nat", number, f.proto, f.src, f.sport, f.reply_dst, f.reply_dport, *to] += 1
+    return found
+
+
+def told(records):
+    found = collections.Counter()
+    for e in records:
+        if "fw" in e:
+            names = ("src", "sport", "dst", "dport", "mark", "zone")
+        else:
+            names = ("src", "sport", "xsrc", "xsport", "dst", "dport", "xdst", "xdport")
+        kind = "fw" if "fw" in e else "nat"
+        found[(kind, e[kind], e["proto"], *map(e.get, names))] += 1
+    return found
+
+
+def events(name, records, flows, fw, nat):
+    records = list(records)
+    got, want = told(records), happened(flows, fw, nat)
+    problems = [f"{name}: no event {k}" for k in want - got]
+    problems += [f"{name}: event {k}" for k in got - want]
+    first, last = min(f.first_ns for f in flows), max(f.last_ns for f in flows)
+    for e in records:
+        begins = (e.get("fw") == 1 or e.get("nat") == 4)
+        end = last if begins else last + 20 * SECOND  # entries end some time later
+        if not first - compare.NEAR <= e["when"] <= end + compare.NEAR:
+            problems.append(f"{name}: {e} at {e['when']}, flows from {first} to {last}")
+    return problems
+
+
 def interim(name, rows, flows, adapt):
     """All flows were told of while they lived, with what is true at the end."""
     rows = [r._replace(start=None) for r in set(r._replace(end=None) for r in rows)]
@@ -106,8 +153,9 @@ def test(lab, tmp):
                icmpv6_timeout=LIFE)
     os.mkdir(f"{tmp}/nf")
     nfcapd = collectors.Nfcapd(lab, GATEWAY, 9995, f"{tmp}/nf", mtu=1420)
-    sinks = {name: (UdpSink if "udp" in name else TcpSink)(lab, GATEWAY, port, host, whole=True)
-             for name, (host, port, _) in OUTPUTS.items()}
+    sinks = {name: (UdpSink if "udp" in name else TcpSink)(
+        lab, GATEWAY, port, host, whole=True, no_destinations="nat_events=yes" in more)
+        for name, (host, port, more) in OUTPUTS.items()}
     tshark = collectors.Tshark(lab, GATEWAY, [(name[:3], port) for name, (_, port, _)
                                               in OUTPUTS.items()], f"{tmp}/tshark.pcap")
     sections = {name: f'oid=1\nhost="{host}"\nport={port}\n{more}'
@@ -140,8 +188,16 @@ def judge(tmp, sinks, nfcapd, tshark, flows, known):
     for name, (_, port, _) in OUTPUTS.items():
         for who, rows in (("tshark", lambda lives, p=port: tshark.rows(p, lives)),
                           ("ipfixDump", dumps[name].rows)):
-            problems += compare.differences(f"{who} {name}", rows(False), flows, knows(known))
+            # ipfixDump shows no fraction of NTP's seconds
+            grain = 10**9 if who == "ipfixDump" and "timestamps=ns" in OUTPUTS[name][2] else 0
+            problems += compare.differences(f"{who} {name}", rows(False), flows, knows(known),
+                                            grain)
             problems += zones(f"{who} {name}", rows(False))
+        more = OUTPUTS[name][2]
+        fw = "flow_events" in more
+        nat = "to" if "destinations" in more else "nat_events" in more
+        for who, records in (("tshark", tshark.events(port)), ("ipfixDump", dumps[name].events())):
+            problems += events(f"{who} {name}", records, flows, fw, nat)
             problems += interim(f"{who} {name}", rows(True), flows, knows(known))
     print(f"{len(flows)} flows at {len(OUTPUTS) + 1} collectors")
     return problems
