@@ -162,9 +162,10 @@ class Tshark:
              "post_nat_destination_ipv6_address": "xdst",
              "post_naptsource_transport_port": "xsport",
              "post_naptdestination_transport_port": "xdport",
-             "ingress_vrfid": "zone", "abstimestart": "start", "abstimeend": "end", "flow_end_reason": "reason",
-             "nat_event": "nat", "firewall_event": "fw",
-             "observation_time_milliseconds": "when", "permanent_octets": "tbytes", "permanent_packets": "tpackets"}
+             "ingress_vrfid": "zone", "abstimestart": "start", "abstimeend": "end",
+             "flow_end_reason": "reason", "nat_event": "nat", "firewall_event": "fw",
+             "observation_time_milliseconds": "when", "permanent_octets": "tbytes",
+             "permanent_packets": "tpackets"}
 
     def __init__(self, lab, ns, ports, path):
         self.path = path

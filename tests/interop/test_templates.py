@@ -21,6 +21,7 @@ import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
+import tls_collector  # noqa: E402
 import traffic  # noqa: E402
 from capture import UDP  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
@@ -33,6 +34,7 @@ PHASES = [(1, 1), (1, 0), (0, 1), (0, 0)]
 OUTPUTS = {"tcp": ("127.0.0.1", 4739, f"proto=tcp\npen={PEN}\ninterim=counters\n"
                    "nat_events=destinations\nflow_events=new\n"),
            "tcp6": ("::1", 4741, "proto=tcp\ninterim=counters\ntimestamps=ns\n"),
+           "tls": ("127.0.0.1", 4743, f"proto=tls\npen={PEN}\ninterim=counters\n"),
            "udp": ("127.0.0.1", 4740, "proto=udp\nmtu=1400\ninterim=counters\n"
                    "nat_events=yes\n"),
            "udp6": ("::1", 4742, f"proto=udp\nmtu=1400\npen={PEN}\ninterim=counters\n")}
@@ -147,19 +149,36 @@ def interim(name, rows, flows, adapt):
                                lambda f, r: adapt(f, r)._replace(start=None, end=None))
 
 
+def a_sink(lab, name, server):
+    host, port, more = OUTPUTS[name]
+    if name == "tls":
+        return tls_collector.TlsSink(lab, GATEWAY, port, server, host)
+    return (UdpSink if "udp" in name else TcpSink)(
+        lab, GATEWAY, port, host, whole=True, no_destinations="nat_events=yes" in more)
+
+
+def received(sink):
+    """The bytes of its one session."""
+    if isinstance(sink, UdpSink):
+        return b"".join(sink.datagrams)
+    return sink.plain() if isinstance(sink, tls_collector.TlsSink) else bytes(sink.sessions[0])
+
+
 def test(lab, tmp):
     natlab.build(lab)
     lab.sysctl(GATEWAY, udp_timeout=LIFE, udp_timeout_stream=LIFE, icmp_timeout=LIFE,
                icmpv6_timeout=LIFE)
     os.mkdir(f"{tmp}/nf")
     nfcapd = collectors.Nfcapd(lab, GATEWAY, 9995, f"{tmp}/nf", mtu=1420)
-    sinks = {name: (UdpSink if "udp" in name else TcpSink)(
-        lab, GATEWAY, port, host, whole=True, no_destinations="nat_events=yes" in more)
-        for name, (host, port, more) in OUTPUTS.items()}
-    tshark = collectors.Tshark(lab, GATEWAY, [(name[:3], port) for name, (_, port, _)
-                                              in OUTPUTS.items()], f"{tmp}/tshark.pcap")
+    tshark = collectors.Tshark(lab, GATEWAY, [
+        (name[:3], port) for name, (_, port, _) in OUTPUTS.items() if name != "tls"],
+        f"{tmp}/tshark.pcap")
+    ca = tls_collector.Authority(tmp, "ca")
+    server = tls_collector.context(ca.sign("server", "IP:127.0.0.1"))
+    sinks = {name: a_sink(lab, name, server) for name in OUTPUTS}
     sections = {name: f'oid=1\nhost="{host}"\nport={port}\n{more}'
                 for name, (host, port, more) in OUTPUTS.items()}
+    sections["tls"] += f'tls_ca="{ca.ca}"\n'
     sections |= {"nf": 'oid=1\nhost="127.0.0.1"\npreset=nfdump\n',
                  "ct1": "active_timeout=1\nreap_interval=1\n"}
     daemon = Daemon(lab, GATEWAY, tmp, configuration(
@@ -170,11 +189,22 @@ def test(lab, tmp):
     return judge(tmp, sinks, nfcapd, tshark, flows, known)
 
 
+def shown(who, rows, records, more, flows, known):
+    """What is wrong with what a collector shows; more: the options of the output."""
+    # ipfixDump shows no fraction of NTP's seconds
+    grain = SECOND if "ipfixDump" in who and "timestamps=ns" in more else 0
+    problems = compare.differences(who, rows(False), flows, knows(known), grain)
+    problems += zones(who, rows(False))
+    problems += interim(who, rows(True), flows, knows(known))
+    return problems + events(who, records, flows, "flow_events" in more, "to" if
+                             "destinations" in more else "nat_events" in more)
+
+
 def judge(tmp, sinks, nfcapd, tshark, flows, known):
     streams = {}
     for name, sink in sinks.items():
         sink.close()
-        streams[name] = b"".join(sink.datagrams) if "udp" in name else bytes(sink.sessions[0])
+        streams[name] = received(sink)
         with open(f"{tmp}/{name}.ipfix", "wb") as f:
             f.write(streams[name])
     dumps = {name: collectors.IpfixDump(f"{tmp}/{name}.ipfix") for name in sinks}
@@ -185,25 +215,17 @@ def judge(tmp, sinks, nfcapd, tshark, flows, known):
     problems += zones("nfcapd", nfcapd.rows())
     problems += compare.differences("nfcapd", nfcapd.rows(), flows,
                                     knows(known, (0, 0, None, None), nat66=False, mark=False))
-    for name, (_, port, _) in OUTPUTS.items():
-        for who, rows in (("tshark", lambda lives, p=port: tshark.rows(p, lives)),
-                          ("ipfixDump", dumps[name].rows)):
-            # ipfixDump shows no fraction of NTP's seconds
-            grain = 10**9 if who == "ipfixDump" and "timestamps=ns" in OUTPUTS[name][2] else 0
-            problems += compare.differences(f"{who} {name}", rows(False), flows, knows(known),
-                                            grain)
-            problems += zones(f"{who} {name}", rows(False))
-        more = OUTPUTS[name][2]
-        fw = "flow_events" in more
-        nat = "to" if "destinations" in more else "nat_events" in more
-        for who, records in (("tshark", tshark.events(port)), ("ipfixDump", dumps[name].events())):
-            problems += events(f"{who} {name}", records, flows, fw, nat)
-            problems += interim(f"{who} {name}", rows(True), flows, knows(known))
+    for name, (_, port, more) in OUTPUTS.items():
+        problems += shown(f"ipfixDump {name}", dumps[name].rows, dumps[name].events(), more,
+                          flows, known)
+        if name != "tls":  # tshark has no IPFIX within TLS
+            problems += shown(f"tshark {name}", lambda lives, p=port: tshark.rows(p, lives),
+                              tshark.events(port), more, flows, known)
     print(f"{len(flows)} flows at {len(OUTPUTS) + 1} collectors")
     return problems
 
 
-for tool in ("nfcapd", "nfdump", "tshark", "ipfixDump"):
+for tool in ("nfcapd", "nfdump", "openssl", "tshark", "ipfixDump"):
     if not shutil.which(tool):
         labs.skip(f"needs the program {tool}")
 scene.main(test)
