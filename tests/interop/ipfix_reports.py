@@ -108,7 +108,8 @@ class Reports(Checks):
         if known:
             return
         used = self.used.get((pen, element))
-        if used is not None:
+        # over UDP a session may have had a configuration that tells none
+        if used is not None and not self.udp:
             self.complain("type-late", f"{where} comes after message {used}, which uses it")
         for domain in self.domains.values():
             for number_, template in domain.templates.items():

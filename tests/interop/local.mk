@@ -17,8 +17,7 @@ dist_check_SCRIPTS += tests/interop/test_ipfix_units.py
 
 # Real collectors on real traffic: needs root, nfdump, tshark, libfixbuf-tools.
 INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py \
-	tests/interop/test_forms.py tests/interop/test_layouts.py \
-	tests/interop/test_forms.py tests/interop/test_pmacct.py \
+	tests/interop/test_forms.py tests/interop/test_layouts.py tests/interop/test_pmacct.py \
 	tests/interop/test_sessions.py tests/interop/test_templates.py \
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py
@@ -30,8 +29,6 @@ endif
 dist_check_SCRIPTS += $(INTEROP_TESTS) tests/interop/slow_collector.py \
 	tests/interop/slow_tls_collector.py
 EXTRA_DIST += tests/interop/dying.py
-EXTRA_DIST += tests/interop/collectors.py tests/interop/tls_collector.py
-dist_check_SCRIPTS += $(INTEROP_TESTS)
 EXTRA_DIST += tests/interop/collectors.py tests/interop/pmacct.py \
 	tests/interop/tls_collector.py
 

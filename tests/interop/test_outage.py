@@ -31,8 +31,9 @@ NTP = 2_208_988_800
 NEAR = 0.5  # seconds between a flow's first packet and when it was sent
 SETTLED = 3  # seconds: a frame is a second old at most, and the spool 100 ms behind
 # One after the other: what the output is told, and the kernel.
-CONFIGURATIONS = {"tcp": [("", 1), (f"pen={PEN}\n", 1), (f"pen={PEN}\n", 0), ("", 1)],
-                  "udp": [("", 1), ("", 0), ("", 1)]}
+CONFIGURATIONS = {
+    "tcp": [("", 1), (f"pen={PEN}\n", 1), ("timestamps=ns\n", 0), ("", 1)],
+    "udp": [("", 1), (f"pen={PEN}\ntimestamps=ns\n", 0), ("", 1)]}
 
 
 class Truth:

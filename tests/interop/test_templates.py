@@ -15,6 +15,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
 
+import captured  # noqa: E402
 import collectors  # noqa: E402
 import compare  # noqa: E402
 import ipfix_wire  # noqa: E402
@@ -207,6 +208,7 @@ def judge(tmp, sinks, nfcapd, tshark, flows, known):
         streams[name] = received(sink)
         with open(f"{tmp}/{name}.ipfix", "wb") as f:
             f.write(streams[name])
+    captured.keep("tls", "tcp", streams["tls"], whole=True)
     dumps = {name: collectors.IpfixDump(f"{tmp}/{name}.ipfix") for name in sinks}
     said = {"nfcapd": nfcapd.finish(), "tshark": tshark.finish()}
     said |= {f"ipfixDump {name}": d.finish() for name, d in dumps.items()}
