@@ -228,8 +228,10 @@ START_TEST(with_a_spool)
 	end(true);
 	before = rig.box.nkept;
 	for (unsigned n = 3130; n < 3530; n += 200) {
-		begin(text, dir, n);
-		block(n == 3130); /* a second one that delivers nothing */
+		box_init(&rig.box);
+		rig.box.fed = rig.box.feed = n;
+		rig.box.block = n == 3130; /* a second one that delivers nothing */
+		start(manager_new_process(), text, dir);
 		rig_feed(&rig, 200);
 		if (n > 3130)
 			rig_spin(&rig, &rig.box.nkept, 3500 - before);
