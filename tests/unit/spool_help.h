@@ -19,7 +19,7 @@
  * with --wrap for these, and they do nothing but count, or fail when told to.
  */
 struct disk {
-	_Atomic int syncs, reads;
+	_Atomic int syncs, data_syncs, reads;
 	_Atomic int sync_errno, write_errno; /* what they fail with */
 	_Atomic int hang;                    /* writing takes for ever */
 };
@@ -44,6 +44,7 @@ __wrap_fsync(int fd)
 int
 __wrap_fdatasync(int fd)
 {
+	disk.data_syncs++;
 	return __wrap_fsync(fd);
 }
 
