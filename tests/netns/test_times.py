@@ -222,8 +222,11 @@ def two_packets(lab, seconds):
 
 
 def keep_changing(lab, stop):
-    """The former value may still be in force when the next change comes, or not."""
-    for value, pause in itertools.cycle([(2, 0.7), (1, 1.3), (3, 0.4), (1, 3.5), (2, 3.0)]):
+    """The former value may still be in force when the next change comes, or not.
+
+    Each stays long enough to be seen by a daemon that has to wait for the processor.
+    """
+    for value, pause in itertools.cycle([(2, 1.5), (1, 1.7), (3, 1.5), (1, 3.5), (2, 3.0)]):
         lab.sysctl(CHANGED, udp_timeout=value)
         if stop.wait(pause):
             return
