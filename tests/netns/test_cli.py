@@ -128,6 +128,20 @@ def check_option(tmp):
 
 
 @suite
+def events_left_out(tmp):
+    """An output wants events that the input is told not to listen to."""
+    for mask, option, words in ((4, "nat_events=yes", "wants NEW events, and event_mask = 4"),
+                                (5, "flow_events=update", "wants UPDATE events, and event_"),
+                                (5, "nat_events=yes", ""), (4, "nat_events=no", "")):
+        with open(f"{tmp}/events", "w", encoding="utf-8") as f:
+            f.write(daemons.configuration(tmp, ["ct1:NFCT,x1:IPFIX"], {
+                "ct1": f"event_mask={mask}\n", "x1": f"oid=1\nhost=localhost\n{option}\n"}))
+        done = call("-n", "-c", f"{tmp}/events")
+        expect(done.code == 0, done.words)
+        expect(words in done.err if words else "events" not in done.err, option, done.err)
+
+
+@suite
 def print_option(tmp):
     """What -n -v prints as configuration is the same configuration."""
     path = conf(tmp, more='plugin="/usr/lib/x/ulogd_output_LOGEMU.so"\n',
