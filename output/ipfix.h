@@ -87,6 +87,49 @@ struct ipfix_program { /* one template */
 	struct ipfix_step step[IPFIX_ELEMS];
 };
 
+/* ---- ipfix_case.c ------------------------------------------------------------- */
+
+enum ipfix_move_kind {
+	MOVE_NUM8, /* as the first steps */
+	MOVE_NUM4,
+	MOVE_NUM2,
+	MOVE_NUM1,
+	MOVE_MSEC,
+	MOVE_NTP,
+	MOVE_ADDR4,
+	MOVE_ADDR16,
+	MOVE_ICMP,
+	MOVE_FIX8, /* the number b itself */
+	MOVE_FIX4,
+	MOVE_FIX2,
+	MOVE_FIX1,
+	MOVE_KINDS
+};
+
+struct ipfix_move { /* one value: where to, and from which slots */
+	uint16_t at;
+	ctf_ref a, b;
+};
+
+struct ipfix_moves { /* a program, for records with certain fields */
+	uint16_t id, len;
+	uint8_t end[MOVE_KINDS]; /* those of a kind stand together */
+	struct ipfix_move move[IPFIX_ELEMS];
+};
+
+struct ipfix_case { /* which fields, and what follows */
+	uint64_t set[2];
+	uint8_t family, kind;
+	bool reply;
+	unsigned pairs;
+	struct { /* these differ in a translated flow; CTF_NONE: 0 */
+		ctf_ref a, b;
+	} pair[3];
+	struct ipfix_moves plain, nat;
+};
+
+#define IPFIX_CASES 16u
+
 struct ipfix_programs {
 	struct ipfix_refs refs;
 	struct ipfix_form form;
@@ -95,7 +138,15 @@ struct ipfix_programs {
 	struct ipfix_program back[IPFIX_VARIANTS][IPFIX_SHAPES]; /* uniflow: the replies */
 	struct ipfix_program nat[2];                             /* with ports; ICMP */
 	struct ipfix_program event[2];                           /* IPv4, IPv6 */
+	unsigned ncases, last, oldest;
+	struct ipfix_case cases[IPFIX_CASES];
 };
+
+enum ipfix_shape ipfix_shape_of(const struct ipfix_refs *, const struct ctf_rec *, bool nat);
+enum ipfix_variant ipfix_variant_of(const struct ipfix_refs *, const struct ctf_rec *);
+/* How to write a record that becomes one flow record (ipfix_programs.plain). */
+const struct ipfix_moves *ipfix_case(struct ipfix_programs *, const struct ctf_rec *);
+void ipfix_write(const struct ipfix_moves *, const struct ctf_rec *, uint8_t *out);
 
 /* From the slots in refs. */
 void ipfix_programs_make(struct ipfix_programs *, const struct ipfix_form *);
@@ -107,8 +158,7 @@ uint64_t ipfix_ntp(uint64_t ns);
  * Appends a complete record to a message that ipfix_finish() completes; CTF_SKIP:
  * the form has no records for such.
  */
-enum ctf_put ipfix_append(const struct ipfix_programs *, const struct ctf_rec *,
-			  struct ctf_frame *);
+enum ctf_put ipfix_append(struct ipfix_programs *, const struct ctf_rec *, struct ctf_frame *);
 void ipfix_finish(struct ctf_frame *);
 /* Room for n octets behind what is there, in a set with that id; NULL: full. */
 uint8_t *ipfix_room(struct ctf_frame *, uint16_t id, uint32_t n);

@@ -180,19 +180,19 @@ translated(const struct ipfix_refs *f, const struct ctf_rec *r)
 	       !same_num(r, f->icmp_id, f->ricmp_id);
 }
 
-static enum ipfix_shape
-shape_of(const struct ipfix_refs *f, const struct ctf_rec *r)
+enum ipfix_shape
+ipfix_shape_of(const struct ipfix_refs *f, const struct ctf_rec *r, bool is_nat)
 {
 	bool v6 = r->family == AF_INET6;
-	unsigned nat = translated(f, r) ? IPFIX_V4_NAT - IPFIX_V4 : 0;
+	unsigned nat = is_nat ? IPFIX_V4_NAT - IPFIX_V4 : 0;
 
 	if (ctf_has(r, v6 ? f->icmp6_type : f->icmp_type))
 		return (v6 ? IPFIX_ICMP6 : IPFIX_ICMP4) + nat;
 	return (v6 ? IPFIX_V6 : IPFIX_V4) + nat;
 }
 
-static enum ipfix_variant
-variant_of(const struct ipfix_refs *f, const struct ctf_rec *r)
+enum ipfix_variant
+ipfix_variant_of(const struct ipfix_refs *f, const struct ctf_rec *r)
 {
 	bool counted = ctf_has(r, f->bytes) && ctf_has(r, f->packets) &&
 		       ctf_has(r, f->rbytes) && ctf_has(r, f->rpackets);
@@ -266,11 +266,11 @@ choose(const struct ipfix_programs *ps, const struct ctf_rec *r,
 	const struct ipfix_refs *f = &ps->refs;
 	bool happens = r->kind == CTF_EVENT || r->kind == CTF_EXTRA;
 	bool flow = ps->form.flows && (!happens || r->event == CTF_DESTROY);
-	enum ipfix_shape shape = shape_of(f, r);
+	enum ipfix_shape shape = ipfix_shape_of(f, r, translated(f, r));
 	unsigned n = 0;
 
 	if (flow) {
-		enum ipfix_variant v = variant_of(f, r);
+		enum ipfix_variant v = ipfix_variant_of(f, r);
 
 		ret_list[n++] = &ps->of[v][shape];
 		if (ps->form.uniflow && answered(f, r))
@@ -313,21 +313,20 @@ ipfix_complete(const struct ipfix_programs *ps, const struct ctf_rec *r)
 }
 
 enum ctf_put
-ipfix_append(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
+ipfix_append(struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
 {
-	const struct ipfix_refs *refs = &ps->refs;
-	const struct ipfix_program *p;
+	const struct ipfix_moves *m;
 	uint8_t *out;
 
 	if (!ps->plain)
 		return append_all(ps, r, f);
 	if (r->event != CTF_DESTROY && r->kind == CTF_EVENT) /* not a flow yet */
 		return CTF_SKIP;
-	p = &ps->of[variant_of(refs, r)][shape_of(refs, r)];
-	out = ipfix_room(f, p->id, p->len);
+	m = ipfix_case(ps, r);
+	out = ipfix_room(f, m->id, m->len);
 	if (!out)
 		return CTF_FULL;
-	run(p, r, out);
+	ipfix_write(m, r, out);
 	return CTF_OK;
 }
 

@@ -110,6 +110,7 @@ ipfix_programs_make(struct ipfix_programs *ps, const struct ipfix_form *form)
 	struct ipfix_template t;
 
 	ps->form = *form;
+	ps->ncases = ps->last = ps->oldest = 0;
 	ps->plain = form->flows && !form->uniflow && !form->nat_events && !form->flow_events;
 	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)
 		for (unsigned s = 0; s < IPFIX_SHAPES; s++) {

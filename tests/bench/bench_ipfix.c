@@ -60,7 +60,7 @@ seconds(void)
 
 /* Seconds for n records into messages of at most cap bytes. */
 static double
-run(const struct ipfix_programs *ps, struct ctf_rec *const *recs, uint32_t cap, size_t n)
+run(struct ipfix_programs *ps, struct ctf_rec *const *recs, uint32_t cap, size_t n)
 {
 	struct ctf_frame f = { .p = malloc(cap), .cap = cap };
 	double from = seconds();
@@ -76,8 +76,8 @@ run(const struct ipfix_programs *ps, struct ctf_rec *const *recs, uint32_t cap, 
 }
 
 static void
-show(const char *what, const struct ipfix_programs *ps, struct ctf_rec *const *recs,
-     uint32_t cap, size_t n)
+show(const char *what, struct ipfix_programs *ps, struct ctf_rec *const *recs, uint32_t cap,
+     size_t n)
 {
 	double best = 1e9;
 
