@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "ipfix.h"
 #include "ipfix_fields.h"
 #include "ipfix_read.h"
 #include "plug.h"
@@ -137,24 +138,30 @@ START_TEST(test_sample)
 }
 END_TEST
 
-/* All of them through one encoder: sets change, the order stays. */
+/*
+ * All of them through one encoder: sets change, the order stays.  Without the
+ * enterprise number they are of more forms than the encoder remembers.
+ */
 START_TEST(test_mixed)
 {
-	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE PEN);
+	struct plug *p = plug_new(&ctf_plugin_ipfix, _i ? BASE PEN : BASE);
 	char *want = NULL, *text;
+	unsigned kinds = 0;
 	size_t size;
 	FILE *out = open_memstream(&want, &size);
 
 	for (unsigned round = 0; round < 3; round++)
 		for (unsigned i = 0; i < COUNT(samples); i++)
-			if (*samples[i].options)
+			if (!*samples[i].options == !_i && ++kinds)
 				for (unsigned n = 0; n <= round; n++) {
 					add(p, samples[i].family, samples[i].fields);
 					fputs(samples[i].wire, out);
 				}
 	fclose(out);
-	text = ipfix_read_frame(p, plug_seal(p), OWN);
+	text = ipfix_read_frame(p, plug_seal(p), _i ? OWN : 0);
 	ck_assert_str_eq(text, want);
+	if (!_i)
+		ck_assert_uint_gt(kinds / 3, IPFIX_CASES);
 	free(text);
 	free(want);
 	plug_free(p);
@@ -274,6 +281,28 @@ START_TEST(test_interim)
 }
 END_TEST
 
+/* The same fields say another thing of a flow that lives on. */
+START_TEST(test_kinds)
+{
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
+	char *text;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct ctf_rec *r = plug_rec(p, AF_INET, i & 1 ? CTF_UPDATE : CTF_DESTROY, 1);
+
+		r->kind = i & 1 ? CTF_COUNTERS : CTF_EVENT;
+		put_fields(p, TIMES COUNTS V4 PORTS META TCP);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+	}
+	text = ipfix_read_frame(p, plug_seal(p), 0);
+#define EVENT "256" W_TIMES W_COUNTS W_V4 W_PORTS W_META " 4=6\n"
+#define COUNTERS "320" W_TIMES W_TOTALS W_V4 W_PORTS W_META " 4=6\n"
+	ck_assert_str_eq(text, EVENT COUNTERS EVENT COUNTERS);
+	free(text);
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(test_streams)
 {
 	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE);
@@ -326,11 +355,12 @@ add_tests(TCase *t)
 	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, test_sample, 0, COUNT(samples));
 	tcase_add_loop_test(t, test_interim, 0, COUNT(interim));
-	tcase_add_test(t, test_mixed);
+	tcase_add_loop_test(t, test_mixed, 0, 2);
 	tcase_add_test(t, test_full);
 	tcase_add_test(t, test_largest);
 	tcase_add_test(t, test_smallest_mtu);
 	tcase_add_test(t, test_not_a_flow);
+	tcase_add_test(t, test_kinds);
 	tcase_add_test(t, test_streams);
 	tcase_add_test(t, test_options);
 }
