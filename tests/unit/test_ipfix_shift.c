@@ -212,7 +212,7 @@ START_TEST(test_known)
 	};
 	struct ctf_gap g = { 1000000, 2000000, 3, CTF_EXACT, "overrun", "ct1", -1, 0 };
 	struct ctf_err err;
-	struct plug *p;
+	struct plug *p, *nano;
 	char *text;
 
 	start(&x);
@@ -239,6 +239,16 @@ START_TEST(test_known)
 		free(text);
 		plug_close(p);
 	}
+	/* in another layout it is said by another template, which its encoder uses */
+	nano = exporter(&x, "timestamps=ns\n");
+	open_sink(p);
+	x.len = 0;
+	send_flow(&x, p, nano, 100);
+	text = ipfix_read(x.bytes, x.len, OWN);
+	ck_assert_ptr_null(strstr(text, " 300='gw'"));
+	free(text);
+	ctf_plugin_ipfix.close(plug_sink(p));
+	plug_free(nano);
 	plug_free(p);
 	close(x.fd);
 }
