@@ -109,17 +109,33 @@ segment_frame(const struct segment_reader *r, const struct block *b, struct enco
 
 /* ---- bytes ---- */
 
+/* fd or -errno. */
+static int
+open_by_name(const struct segment_reader *r, struct segment s, bool open)
+{
+	char name[SEGMENT_NAME];
+	int fd;
+
+	s.open = open;
+	segment_name(&s, name);
+	fd = openat(r->owner->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 open_segment(struct segment_reader *r, const struct segment *s)
 {
-	char name[SEGMENT_NAME];
 	struct stat st;
 
 	shut(r);
-	segment_name(s, name);
-	r->fd = openat(r->owner->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	r->fd = open_by_name(r, *s, s->open);
+	/* The writer has closed it, and gives it that name at this moment. */
+	if (r->fd == -ENOENT && !s->open)
+		r->fd = open_by_name(r, *s, true);
+	if (r->fd == -ENOENT && !s->open)
+		r->fd = open_by_name(r, *s, false);
 	if (r->fd < 0)
-		return -errno;
+		return r->fd;
 	if (fstat(r->fd, &st) || !S_ISREG(st.st_mode)) {
 		shut(r);
 		return -EBADMSG;

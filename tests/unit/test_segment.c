@@ -249,6 +249,23 @@ START_TEST(damaged_anywhere)
 }
 END_TEST
 
+/* The writer has closed it, but the name of a complete one is yet to come. */
+START_TEST(about_to_be_renamed)
+{
+	struct segment s;
+	struct files f;
+
+	fresh(&f);
+	s = write_segment(&f, 1, 3, false);
+	s.open = false;
+	ck_assert_uint_eq(read_segment(&f, &s, 0), 3);
+	s.open = true;
+	f.w.seg->open = true;
+	ck_assert_int_eq(segment_close(&f.w), 0);
+	close_files(&f);
+}
+END_TEST
+
 START_TEST(of_another_sink)
 {
 	struct files f;
@@ -446,6 +463,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, names_of_others);
 	tcase_add_loop_test(t, cut_anywhere, 0, 10);
 	tcase_add_test(t, damaged_anywhere);
+	tcase_add_test(t, about_to_be_renamed);
 	tcase_add_test(t, of_another_sink);
 	tcase_add_test(t, a_gap_with_its_texts);
 	tcase_add_test(t, epochs);
