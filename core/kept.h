@@ -57,6 +57,7 @@ struct kept_disk {
 	uint64_t flows;    /* not settled */
 	uint64_t last;     /* number of the last frame, 0: none */
 	uint64_t uncounted;
+	uint64_t since_ns;  /* when it was last written, 0: not known */
 	bool has_uncounted; /* that gap is there */
 	bool known, clean;  /* it was there before; and ended in order */
 	bool page, same;    /* there was a page; and it is of this spool */

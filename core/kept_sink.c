@@ -301,6 +301,8 @@ make_gaps(struct sink *s)
 	struct ctf_gap g = { l->from_ns, l->to_ns,    CTF_UNKNOWN, CTF_UNCOUNTED,
 			     "restart",  s->inst->id, -1 };
 
+	if (!g.to_ns) /* it died before the page had a time */
+		g.to_ns = ctf_now();
 	if (g.from_ns > g.to_ns || !g.from_ns)
 		g.from_ns = g.to_ns;
 	if (l->unknown && gap_first(s, &g, l->number + 1)) {

@@ -61,6 +61,8 @@ kept_spool(struct sink *s, const struct kept_disk *d)
 	if (d->same && d->has_uncounted)
 		l->unknown = false;
 	l->unknown |= is_stale(s, d);
+	if (!l->to_ns) /* the page does not say */
+		l->from_ns = d->since_ns;
 	if (d->same && d->flows <= l->count) {
 		l->count -= d->flows;
 	} else {

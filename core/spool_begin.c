@@ -82,6 +82,8 @@ look_over(struct spool *sp, uint64_t settled, struct kept_disk *d)
 		g->from = g->first;
 		g->left = g->flows;
 		sp->bytes += g->bytes;
+		if (g->to_ns > d->since_ns)
+			d->since_ns = g->to_ns;
 		if (g->last <= settled || g->first <= above) { /* or two say the same */
 			g->doomed = true;
 			sp->doomed++;
@@ -147,6 +149,7 @@ begin(struct spool *sp, const struct priv *priv)
 	int ret = spool_dir_list(&sp->dir, priv, &sp->list);
 
 	d.known = sp->dir.known;
+	d.since_ns = sp->dir.since_ns;
 	d.clean = sp->dir.clean;
 	if (!ret)
 		ret = spool_dir_begin(&sp->dir, sp->list, kept_number(s));

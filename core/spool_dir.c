@@ -158,9 +158,16 @@ enter(int at, const char *name, const struct priv *priv, int *ret_fd)
 	return ret;
 }
 
+static uint64_t
+stamp(const struct stat *st)
+{
+	return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 static int
 open_meta(struct spool_dir *d, const char *path, const struct priv *priv, struct ctf_err *err)
 {
+	struct stat st;
 	pid_t pid = 0;
 	int ret;
 
@@ -175,6 +182,8 @@ open_meta(struct spool_dir *d, const char *path, const struct priv *priv, struct
 		return ctf_fail(err, -ret, "spool %s: cannot be given to user %s: %s", path,
 				priv->name, strerror(-ret));
 	meta_read(d);
+	if (d->known && !fstat(d->meta, &st))
+		d->since_ns = stamp(&st);
 	return 0;
 }
 
@@ -250,7 +259,7 @@ look_at(struct spool_dir *d, const char *name, const struct priv *priv, struct s
 	    fchownat(d->owner.dir, name, priv->uid, priv->gid, AT_SYMLINK_NOFOLLOW))
 		return -errno;
 	s.bytes = (uint64_t)st.st_size;
-	s.to_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+	s.to_ns = stamp(&st);
 	s.old = true;
 	copy = malloc(sizeof(*copy));
 	if (!copy)

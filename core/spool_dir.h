@@ -19,9 +19,10 @@ struct spool_dir {
 	int meta; /* locked while it is open */
 	uint64_t seq;
 	uint32_t epoch;
-	uint64_t settled; /* number of the last one, when a run ended in order */
-	bool known;       /* it was there before, and readable */
-	bool clean;       /* and the run before had ended in order */
+	uint64_t settled;  /* number of the last one, when a run ended in order */
+	uint64_t since_ns; /* when it was last begun or ended; 0: not known */
+	bool known;        /* it was there before, and readable */
+	bool clean;        /* and the run before had ended in order */
 };
 
 /* The name of the folder below spool_dir. */

@@ -154,10 +154,12 @@ END_TEST
 /* The page is lost, too: nothing of the disk is, and that it is so is said. */
 START_TEST(without_a_page)
 {
+	uint64_t began = ctf_now(), died;
 	struct rig g;
 
 	nothing_there();
 	die_after(killed_in_an_outage);
+	died = ctf_now();
 	fresh();
 	box_init(&g.box);
 	begin(&g, "");
@@ -167,6 +169,11 @@ START_TEST(without_a_page)
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.ngaps, 1);
 	ck_assert_int_eq(g.box.gaps[0].count_is, CTF_UNCOUNTED);
+	/* since the disk was written last, of which the file system keeps some ms */
+	ck_assert_uint_ge(g.box.gaps[0].from_ns + 20000000, began);
+	ck_assert_uint_le(g.box.gaps[0].from_ns, died);
+	ck_assert_uint_ge(g.box.gaps[0].to_ns, died);
+	ck_assert_uint_le(g.box.gaps[0].to_ns, ctf_now());
 	ck_assert_uint_ge(g.box.nkept, 20050);
 	for (unsigned i = 0; i < 20000; i++)
 		ck_assert_uint_eq(g.box.kept[i], i + 1);
