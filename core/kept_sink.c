@@ -261,6 +261,7 @@ gap_first(struct sink *s, const struct ctf_gap *g, uint64_t number)
 		f->f.number = number;
 		f->f.upto = s->left.upto + s->left.more;
 		queue_insert(&s->queue, f);
+		spool_pushed(s);
 		s->left.framed = true;
 	}
 	return true;

@@ -302,6 +302,7 @@ place_gap(struct sink *s, const struct ctf_gap *g, uint64_t number, uint64_t upt
 	f->since_ms = ctf_mono_ms();
 	if (!queue_insert(&s->queue, f))
 		free(f);
+	spool_pushed(s);
 	s->dirty = true;
 }
 

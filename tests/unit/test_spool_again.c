@@ -60,6 +60,26 @@ START_TEST(killed)
 }
 END_TEST
 
+/* The gap goes to disk before it is delivered, though no flow comes behind it. */
+START_TEST(killed_then_quiet)
+{
+	struct rig g;
+
+	nothing_there();
+	die_after(killed_in_an_outage);
+	box_init(&g.box);
+	begin_away(&g, "spool_sync=0");
+	rig_feed(&g, 50);
+	all_on_disk(&g);
+	usleep(50000); /* nothing is left to write */
+	come_back(&g);
+	deliver_all(&g);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_uint_eq(g.box.nkept + g.box.gaps[0].count, 20350);
+}
+END_TEST
+
 static void
 stopped_in_an_outage(struct rig *g)
 {
@@ -321,6 +341,7 @@ add_tests(TCase *t)
 	tcase_set_timeout(t, 60);
 	tcase_add_unchecked_fixture(t, nothing_there, nothing_there);
 	tcase_add_test(t, killed);
+	tcase_add_test(t, killed_then_quiet);
 	tcase_add_test(t, stopped);
 	tcase_add_test(t, three_in_a_row);
 	tcase_add_test(t, three_killed);
