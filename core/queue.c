@@ -41,7 +41,7 @@ qframe_release(struct qframe *f)
 struct qframe *
 queue_to_write(struct qframe *f)
 {
-	while (f && (f->written || f->settled))
+	while (f && (f->written || f->settled || f->stays))
 		f = f->next;
 	return f;
 }
@@ -117,7 +117,7 @@ insert_after(struct queue *q, struct qframe *pos, struct qframe *f)
 		q->tail = f;
 	if (pos == q->before_next && !q->claimed)
 		q->next = f;
-	if (!f->written && (!q->unwritten || q->unwritten->f.number > f->f.number))
+	if (!f->written && !f->stays && (!q->unwritten || q->unwritten->f.number > f->f.number))
 		q->unwritten = f;
 	account(q, f, true);
 }
@@ -152,7 +152,8 @@ queue_insert(struct queue *q, struct qframe *f)
 static bool
 is_held(const struct queue *q, const struct qframe *f)
 {
-	return (q->on_disk && f->f.number >= q->on_disk) || (q->durable && !f->written);
+	return (q->on_disk && f->f.number >= q->on_disk) ||
+	       (q->durable && !f->written && !f->stays);
 }
 
 void
@@ -435,6 +436,14 @@ queue_unwrite(struct queue *q, uint64_t first, uint64_t last)
 	for (struct qframe *f = q->head; f && f->f.number <= last; f = f->next)
 		if (f->f.number >= first)
 			f->written = false;
+	q->unwritten = queue_to_write(q->head);
+}
+
+void
+queue_write_all(struct queue *q)
+{
+	for (struct qframe *f = q->head; f; f = f->next)
+		f->stays = false;
 	q->unwritten = queue_to_write(q->head);
 }
 

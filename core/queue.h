@@ -35,6 +35,7 @@ struct qframe {
 	bool counted;        /* was settled once, in a session that broke if it is not now */
 	bool is_gap;
 	bool written;       /* it is on disk */
+	bool stays;         /* in memory: not to be written before the end */
 	bool pinned;        /* the spool is writing it: it must not be freed */
 	bool gone;          /* so whoever wanted to says that instead */
 	uint64_t since_ms;  /* when it was pushed */
@@ -119,6 +120,8 @@ bool window_missed(struct queue *, uint64_t needed, struct ctf_gap *ret_gap);
 uint64_t queue_shed(struct queue *, uint64_t first, uint64_t last);
 /* They are not on disk any more. */
 void queue_unwrite(struct queue *, uint64_t first, uint64_t last);
+/* The end has come: those that stay in memory are to be written as well. */
+void queue_write_all(struct queue *);
 /* The first one from there on that is to be written, or NULL. */
 struct qframe *queue_to_write(struct qframe *);
 /* A frame that was taken out of the queue is not needed any more. */

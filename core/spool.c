@@ -207,6 +207,7 @@ spool_stop(struct sink *s)
 	s->spool->stop = true;
 	s->spool->retry_ms = 0;
 	s->spool->failing = false;
+	queue_write_all(&s->queue);
 	pthread_cond_signal(&s->spool->cond);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -285,7 +286,11 @@ spool_precede(struct sink *s, uint64_t flows)
 
 /* ---- gaps ---- */
 
-/* With the mutex; the frame of a gap where the lost ones stood. */
+/*
+ * With the mutex; the frame of a gap where the lost ones stood.  It stays in
+ * memory: on disk it would be the oldest there, and given up in its turn for
+ * the next gap, which makes no room.
+ */
 static void
 place_gap(struct sink *s, const struct ctf_gap *g, uint64_t number, uint64_t upto)
 {
@@ -300,6 +305,7 @@ place_gap(struct sink *s, const struct ctf_gap *g, uint64_t number, uint64_t upt
 	f->f.number = number;
 	f->f.upto = upto;
 	f->since_ms = ctf_mono_ms();
+	f->stays = !s->spool->stop;
 	if (!queue_insert(&s->queue, f))
 		free(f);
 	spool_pushed(s);

@@ -40,8 +40,8 @@ pick(struct spool *sp, struct batch *b)
 	b->n = 0;
 	b->bytes = 0;
 	end = q->unwritten ? next_segment(sp, q->unwritten->f.number) : 0;
-	for (struct qframe *f = q->unwritten; f && !f->written && b->n < SPOOL_BATCH;
-	     f = f->next) {
+	for (struct qframe *f = q->unwritten;
+	     f && !f->written && !f->stays && b->n < SPOOL_BATCH; f = f->next) {
 		uint64_t bytes = f->f.len + BLOCK_OVERHEAD;
 
 		if (f->f.number >= end)
