@@ -264,14 +264,9 @@ block_read(const uint8_t *p, size_t n, struct block *ret_block)
 	return (int64_t)BLOCK_PREFIX + len;
 }
 
-struct qframe *
-block_to_frame(const struct block *b, const struct ctf_layout *layout, struct encoder *enc,
-	       const char *cause, const char *instance)
+void
+block_fill(struct qframe *q, const struct block *b, const struct ctf_layout *layout)
 {
-	struct qframe *q = qframe_new(enc, b->len);
-
-	if (!q)
-		return NULL;
 	ctf_frame_put(&q->f, b->p, b->len);
 	q->f.recs = b->recs;
 	q->f.stream = b->stream;
@@ -284,6 +279,17 @@ block_to_frame(const struct block *b, const struct ctf_layout *layout, struct en
 	q->taken = b->taken;
 	q->is_gap = b->is_gap;
 	q->gap = b->gap;
+}
+
+struct qframe *
+block_to_frame(const struct block *b, const struct ctf_layout *layout, struct encoder *enc,
+	       const char *cause, const char *instance)
+{
+	struct qframe *q = qframe_new(enc, b->len);
+
+	if (!q)
+		return NULL;
+	block_fill(q, b, layout);
 	q->gap.cause = cause;
 	q->gap.instance = instance;
 	return q;

@@ -62,6 +62,8 @@ void block_put_bytes(uint8_t *to, const char *name, const void *p, size_t n);
  * longer, a block.
  */
 int64_t block_read(const uint8_t *p, size_t n, struct block *ret_block);
+/* An empty frame with that much room becomes that of a FRAME block, but for the texts. */
+void block_fill(struct qframe *, const struct block *, const struct ctf_layout *);
 /* A queue's frame of a FRAME block; the layout and the texts are the caller's. */
 struct qframe *block_to_frame(const struct block *, const struct ctf_layout *,
 			      struct encoder *enc, const char *cause, const char *instance);

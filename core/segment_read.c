@@ -82,18 +82,7 @@ segment_frame(const struct segment_reader *r, const struct block *b, struct enco
 
 	if (!q)
 		return NULL;
-	ctf_frame_put(&q->f, b->p, b->len);
-	q->f.number = b->number;
-	q->f.upto = b->upto;
-	q->f.recs = b->recs;
-	q->f.flows = b->flows;
-	q->f.stream = b->stream;
-	q->f.first_ns = b->first_ns;
-	q->f.last_ns = b->last_ns;
-	q->f.layout = segment_layout(r, b->layout);
-	q->taken = b->taken;
-	q->is_gap = b->is_gap;
-	q->gap = b->gap;
+	block_fill(q, b, segment_layout(r, b->layout));
 	if (!b->is_gap)
 		return q;
 	text = (char *)q->data + b->len;
