@@ -8,3 +8,4 @@ include tests/netns/local.mk
 include tests/interop/local.mk
 include tests/bench/local.mk
 include tests/replay/local.mk
+include tests/query/local.mk

@@ -39,6 +39,7 @@ struct plug {
 	struct ctf_rec *rec;
 	struct qframe *open, *frames[FRAMES];
 	unsigned nframes, taken;
+	uint64_t before; /* frames forgotten */
 	bool up;
 	char text[8192];
 };
@@ -205,8 +206,8 @@ plug_rec(struct plug *p, int family, int event, uint64_t rx_ns)
 	return p->rec;
 }
 
-static ctf_ref
-slot(const struct plug *p, const char *field)
+ctf_ref
+plug_slot(const struct plug *p, const char *field)
 {
 	for (unsigned i = p->in->nslots; i-- > 0;)
 		if (strcmp(p->in->slots[i]->name, field) == 0)
@@ -219,7 +220,7 @@ slot(const struct plug *p, const char *field)
 void
 plug_num(struct plug *p, const char *field, uint64_t value)
 {
-	ctf_put_num(p->rec, slot(p, field), value);
+	ctf_put_num(p->rec, plug_slot(p, field), value);
 }
 
 void
@@ -228,7 +229,7 @@ plug_ip(struct plug *p, const char *field, const char *addr)
 	uint8_t ip[16];
 
 	ck_assert_int_eq(inet_pton(p->rec->family, addr, ip), 1);
-	ctf_put_ip(p->rec, slot(p, field), ip, p->rec->family == AF_INET ? 4 : 16);
+	ctf_put_ip(p->rec, plug_slot(p, field), ip, p->rec->family == AF_INET ? 4 : 16);
 }
 
 void
@@ -237,7 +238,7 @@ plug_bytes(struct plug *p, const char *field, const void *bytes, uint32_t len)
 	void *mem = ctf_batch_mem(&p->in->batch, len);
 
 	memcpy(mem, bytes, len);
-	ctf_put_bytes(p->rec, slot(p, field), mem, len);
+	ctf_put_bytes(p->rec, plug_slot(p, field), mem, len);
 }
 
 void
@@ -255,20 +256,20 @@ plug_apply(struct plug *p)
 bool
 plug_has(struct plug *p, const char *field)
 {
-	return ctf_has(p->rec, slot(p, field));
+	return ctf_has(p->rec, plug_slot(p, field));
 }
 
 uint64_t
 plug_get_num(struct plug *p, const char *field)
 {
 	ck_assert(plug_has(p, field));
-	return ctf_num(p->rec, slot(p, field));
+	return ctf_num(p->rec, plug_slot(p, field));
 }
 
 const char *
 plug_get_text(struct plug *p, const char *field)
 {
-	ctf_ref s = slot(p, field);
+	ctf_ref s = plug_slot(p, field);
 	uint32_t len;
 
 	if (!ctf_has(p->rec, s))
@@ -297,7 +298,7 @@ queue(struct plug *p, struct qframe *q)
 	if (p->pl->seal)
 		p->pl->seal(p->enc->ctx.obj, &q->f);
 	ck_assert_uint_lt(p->nframes, FRAMES);
-	q->f.number = p->nframes + 1;
+	q->f.number = p->before + p->nframes + 1;
 	p->frames[p->nframes++] = q;
 }
 
@@ -441,6 +442,17 @@ unsigned
 plug_pending(struct plug *p)
 {
 	return p->nframes - p->taken;
+}
+
+void
+plug_forget(struct plug *p)
+{
+	for (unsigned i = 0; i < p->taken; i++)
+		free(p->frames[i]);
+	memmove(p->frames, p->frames + p->taken, (p->nframes - p->taken) * sizeof(*p->frames));
+	p->before += p->taken;
+	p->nframes -= p->taken;
+	p->taken = 0;
 }
 
 void

@@ -28,6 +28,9 @@ void plug_ip(struct plug *, const char *field, const char *addr);
 void plug_text(struct plug *, const char *field, const char *text);
 void plug_bytes(struct plug *, const char *field, const void *p, uint32_t len);
 
+/* Where a field is in the records, for what is put often; CTF_NONE: not wanted. */
+ctf_ref plug_slot(const struct plug *, const char *field);
+
 /* Filter, on the current record. */
 enum ctf_verdict plug_apply(struct plug *);
 bool plug_has(struct plug *, const char *field);
@@ -56,6 +59,8 @@ bool plug_sync(const struct plug *);
 enum ctf_sent plug_deliver(struct plug *, struct ctf_err *ret_err);
 /* Frames not taken yet; numbers of the frames begin at 1. */
 unsigned plug_pending(struct plug *);
+/* Lets go of the frames that were taken; only what comes after can be delivered again. */
+void plug_forget(struct plug *);
 /* As after a broken session: everything above that number is delivered again. */
 void plug_rewind(struct plug *, uint64_t number);
 /* From now on ctf_wait() returns -EINTR, as at the end of the daemon. */

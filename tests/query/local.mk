@@ -1,0 +1,13 @@
+# A history in a database, made by the SQLITE3 plugin out of lines of text.
+if HAVE_CHECK
+if BUILTIN_SQLITE3
+check_PROGRAMS += tests/query/history
+endif
+if SHARED_SQLITE3
+check_PROGRAMS += tests/query/history
+endif
+endif
+tests_query_history_SOURCES = tests/query/history.c tests/query/history.h \
+	tests/query/history_line.c tests/query/history_fill.c
+tests_query_history_LDADD = $(LDADD) $(SQLITE3_LIBS)
+EXTRA_DIST += tests/query/history.py
