@@ -158,6 +158,8 @@ set_bool(const struct value *v)
 			return 0;
 		}
 	}
+	if (!isdigit((unsigned char)*v->text) && *v->text != '-' && *v->text != '+')
+		return refuse(v, "neither yes nor no");
 	ret = read_number(v, &x); /* in ulogd2 all switches are numbers */
 	if (ret == 0)
 		*(bool *)member(v) = x != 0;

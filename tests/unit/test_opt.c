@@ -173,7 +173,9 @@ static const struct {
 	{ "wait=10weeks", "t.conf:2: wait=10weeks: \"weeks\" after the number ignored" },
 	{ "wait=2h", "!t.conf:2: wait=2h: out of range (expected: "
 		     "time in seconds, or with ms, s, m, h or d, 0..3600)" },
-	{ "sync=maybe", "!t.conf:2: sync=maybe: not a number (expected: yes or no)" },
+	{ "sync=maybe", "!t.conf:2: sync=maybe: neither yes nor no (expected: yes or no)" },
+	{ "sync=\"\"", "!t.conf:2: sync=: neither yes nor no (expected: yes or no)" },
+	{ "sync=-1", "!t.conf:2: sync=-1: out of range (expected: yes or no)" },
 	{ "mode=udp", "!t.conf:2: mode=udp: no such choice (expected: file|tcp|unix)" },
 	{ "mode=fil", "!t.conf:2: mode=fil: no such choice (expected: file|tcp|unix)" },
 	{ "mode=\"\"", "!t.conf:2: mode=: no such choice (expected: file|tcp|unix)" },
