@@ -322,10 +322,15 @@ say_left(const struct sink *s)
 {
 	const struct kept_left *l = &s->left;
 
-	ctf_log(&s->ctx, CTF_WARNING,
-		"the run before this one ended with %s%llu flows not delivered%s",
-		l->exact ? "" : "up to ", (unsigned long long)l->count,
-		l->unknown ? ", and with a loss not told that has no count" : "");
+	if (!l->count)
+		ctf_log(&s->ctx, CTF_WARNING,
+			"the run before this one lost flows, nobody knows how many, and could "
+			"not say so any more");
+	else
+		ctf_log(&s->ctx, CTF_WARNING,
+			"the run before this one ended with %s%llu flows not delivered%s",
+			l->exact ? "" : "up to ", (unsigned long long)l->count,
+			l->unknown ? ", and others that nobody has counted" : "");
 }
 
 bool

@@ -177,6 +177,49 @@ START_TEST(a_gap_without_a_count)
 }
 END_TEST
 
+static void
+with_nothing_but_an_uncounted_gap(struct rig *g)
+{
+	struct ctf_gap gap = { 1000, 2000, CTF_UNKNOWN, CTF_UNCOUNTED, "overrun", "a", -1 };
+
+	g->box.block = true;
+	start(g);
+	ctf_report_gap(&g->s.graph.inputs->ctx, &gap);
+}
+
+static void
+says_what_the_run_before_left(void (*play)(struct rig *), const char *text)
+{
+	struct rig g;
+
+	fresh();
+	die_after(play);
+	unlink("test_kept.log");
+	ck_assert_int_eq(log_open("test_kept.log"), 0);
+	box_init(&g.box);
+	start(&g);
+	rig_feed(&g, 9);
+	rig_spin(&g, &g.box.ngaps, 1);
+	rig_stop(&g);
+	log_close();
+	ck_assert_msg(strstr(unit_read("test_kept.log"), text), "%s",
+		      unit_read("test_kept.log"));
+	unlink("test_kept.log");
+}
+
+START_TEST(the_log_says_what_is_known)
+{
+	says_what_the_run_before_left(with_nothing_but_an_uncounted_gap,
+				      ": the run before this one lost flows, nobody knows how "
+				      "many, and could not say so any more\n");
+	says_what_the_run_before_left(with_300_queued,
+				      " ended with up to 300 flows not delivered\n");
+	says_what_the_run_before_left(with_an_uncounted_gap,
+				      " ended with up to 300 flows not delivered, and others "
+				      "that nobody has counted\n");
+}
+END_TEST
+
 /* ---- ends in order that leave something ---- */
 
 static void
@@ -391,6 +434,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, what_a_full_queue_dropped_too);
 	tcase_add_test(t, a_gap_of_the_input);
 	tcase_add_test(t, a_gap_without_a_count);
+	tcase_add_test(t, the_log_says_what_is_known);
 	tcase_add_test(t, a_stop_knows_exactly);
 	tcase_add_test(t, unless_a_delivery_was_under_way);
 	tcase_add_loop_test(t, the_end_of_the_coverage, 0, 3);
