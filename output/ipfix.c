@@ -36,7 +36,7 @@ struct encoder {
 static const struct ctf_opt opts[] = {
 	{ "oid", CTF_OUINT, CONF(oid), 1, UINT32_MAX, NULL, NULL,
 	  "observation domain of the own network namespace; oid + 1 + nsid for others" },
-	{ "preset", CTF_OENUM, CONF(preset), 0, 0, "none", "none|nfdump|pmacct|goflow2",
+	{ "preset", CTF_OENUM, CONF(preset), 0, 0, "none", "none|nfdump|pmacct",
 	  "defaults for a collector" },
 	{ "host", CTF_OTEXT, CONF(host), 0, 4095, "", NULL,
 	  "collector: name, IPv4 or IPv6 address; or up to 16 of them with commas between, "
@@ -94,17 +94,16 @@ static const struct ctf_opt opts[] = {
 };
 
 /*
- * What the collectors need, by trial (tests/interop), goflow2 by its source.
+ * What the collectors need, by trial (tests/interop).
  *
  * nfdump 1.7.1: UDP only; counts each record as a flow, so none of flows that
  * live, and each options record as a message that was lost, so none of those.
- * pmacct 1.7.7 and goflow2 do not know reverse elements.
+ * pmacct 1.7.7 does not know reverse elements.
  */
 static const char *const presets[] = {
 	"",
 	"proto=udp port=9995 mtu=1420 interim=none gaps=no options_interval=0",
 	"proto=udp port=2100 mtu=1420 interim=none uniflow=yes",
-	"proto=udp port=2055 mtu=1420 interim=none uniflow=yes",
 };
 
 static const struct ctf_port reads[] = {
