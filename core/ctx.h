@@ -23,7 +23,8 @@ struct counter {
 /* A plugin object's handle on the core: who it is, where it sits. */
 struct ctf_ctx {
 	struct inst *inst;
-	void *obj; /* the object, begins with struct ctf_obj */
+	struct diag *diag; /* while it is probed */
+	void *obj;         /* the object, begins with struct ctf_obj */
 	_Atomic(struct counter *) counters;
 	ctf_counter spare;         /* counts, but is not shown: no memory for more */
 	struct state_plain *plain; /* of ctf_state() without a page */

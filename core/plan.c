@@ -71,13 +71,25 @@ inst_free(struct inst *in)
 	free(in);
 }
 
+/* What is only for an output with a spool. */
+static void
+say_no_spool(const struct ctf_ctx *ctx)
+{
+	static const char *const names[] = { "spool_max", "spool_sync" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		ctf_doubt_opt(ctx, names[i], "it has no meaning without spool_dir");
+}
+
 static int
 inst_probe(struct inst *in, struct diag *diag)
 {
-	struct ctf_ctx ctx = { .inst = in };
+	struct ctf_ctx ctx = { .inst = in, .diag = diag };
 	struct ctf_err err = { 0 };
 	int ret;
 
+	if (in->plugin->role == CTF_OUTPUT && !*in->out.spool_dir)
+		say_no_spool(&ctx);
 	if (!in->plugin->probe)
 		return 0;
 	in->probed = true;

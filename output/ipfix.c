@@ -17,7 +17,6 @@
 
 #define UDP_PACKET 512u    /* where nothing is known of the path (RFC 7011 10.3.3) */
 #define UDP_MOST 65487u    /* what is left of 65535 with IPv6 */
-#define UDP_HEADERS 48u    /* IPv6 and UDP; 20 less with IPv4 */
 #define TCP_MESSAGE 65535u /* what the length field can say */
 
 struct encoder {
@@ -141,9 +140,9 @@ static const struct ctf_port reads[] = {
 static uint32_t
 udp_room(uint32_t packet)
 {
-	return packet < IPFIX_MTU_MIN + UDP_HEADERS ? IPFIX_MTU_MIN
-	       : packet - UDP_HEADERS > UDP_MOST    ? UDP_MOST
-						    : packet - UDP_HEADERS;
+	return packet < IPFIX_MTU_MIN + IPFIX_UDP_HEADERS ? IPFIX_MTU_MIN
+	       : packet - IPFIX_UDP_HEADERS > UDP_MOST    ? UDP_MOST
+							  : packet - IPFIX_UDP_HEADERS;
 }
 
 uint32_t
@@ -232,24 +231,6 @@ want_events(const struct encoder *e, const struct ipfix_conf *c)
 	ctf_want_events(e->o.ctx, events);
 }
 
-static void
-say_doubts(const struct encoder *e, const struct ipfix_conf *c)
-{
-	uint32_t least = IPFIX_MTU_MIN + (c->proto == IPFIX_UDP ? UDP_HEADERS : 0);
-
-	if (c->mtu && c->mtu < least)
-		ctf_log(e->o.ctx, CTF_WARNING, "mtu = %llu is too small for a record, it is %u",
-			(unsigned long long)c->mtu, least);
-	if (c->proto == IPFIX_FILE && *c->host)
-		ctf_log(e->o.ctx, CTF_WARNING, "host has no meaning with proto = file");
-	if (c->proto != IPFIX_FILE && *c->file_path)
-		ctf_log(e->o.ctx, CTF_WARNING, "file has no meaning without proto = file");
-	if (c->send_template == IPFIX_NEVER)
-		ctf_log(e->o.ctx, CTF_WARNING,
-			"send_template = never: a collector that does not know the templates "
-			"cannot read anything");
-}
-
 static int
 check_file(const struct encoder *e, const struct ipfix_conf *c, struct ctf_err *err)
 {
@@ -313,7 +294,6 @@ setup(void *self, struct ctf_err *err)
 	e->incomplete =
 		ctf_metric_new(e->o.ctx, "incomplete", CTF_COUNTER, CTF_UNIT_NONE,
 			       "flows without addresses or protocol, which are not sent");
-	say_doubts(e, c);
 	return 0;
 }
 

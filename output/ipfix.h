@@ -7,9 +7,10 @@
 #include "session.h"
 #include "tls.h"
 
-#define IPFIX_HEADER 16u   /* octets of a message header */
-#define IPFIX_SET 4u       /* octets of a set header */
-#define IPFIX_MTU_MIN 256u /* room for any one record or template, and headers */
+#define IPFIX_HEADER 16u      /* octets of a message header */
+#define IPFIX_SET 4u          /* octets of a set header */
+#define IPFIX_MTU_MIN 256u    /* room for any one record or template, and headers */
+#define IPFIX_UDP_HEADERS 48u /* IPv6 and UDP; 20 less with IPv4 */
 
 enum { IPFIX_UDP, IPFIX_TCP, IPFIX_TLS, IPFIX_FILE }; /* ipfix_conf.proto */
 enum { IPFIX_MODE_ALL, IPFIX_MODE_FAILOVER };         /* ipfix_conf.mode */
@@ -224,6 +225,9 @@ void ipfix_gap_total(const struct ctf_frame *, uint64_t *most);
 /* CTF_SKIP: nothing has changed, or there is no enterprise number to say it with. */
 enum ctf_put ipfix_coverage(struct ipfix_told *, const struct ipfix_conf *,
 			    const struct ctf_coverage *, struct ctf_frame *);
+
+/* ipfix_doubts.c: of probe() */
+void ipfix_doubts(const struct ctf_ctx *, const struct ipfix_conf *);
 
 /* ---- ipfix_peers.c: the collectors ------------------------------------------- */
 

@@ -24,6 +24,7 @@ ipfix_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
 	static const char *const option[] = { "tls_ca", "tls_cert", "tls_key", "tls_name" };
 
 	c->tls_files = NULL;
+	ipfix_doubts(ctx, c);
 	if (c->proto == IPFIX_TLS)
 		return tls_files_read(ctx, &c->tls, &c->tls_files, err);
 	for (unsigned i = 0; i < sizeof(given) / sizeof(*given); i++)

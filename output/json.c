@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "json_peer.h"
+#include "moot.h"
 #include "stream.h"
 #include "text.h"
 #include "transport.h"
@@ -80,6 +81,31 @@ static const struct ctf_opt opts[] = {
 	  "modes tcp and udp: the own address, %device or address%device to send from" },
 	{ NULL },
 };
+
+#define FILES (1u << MODE_FILE)
+#define STDOUT (1u << MODE_STDOUT)
+#define LOCAL (1u << MODE_UNIX)
+#define TCP (1u << MODE_TCP)
+#define NETWORK (TCP | 1u << MODE_UDP)
+
+static const struct moot of_mode[] = {
+	{ "file", FILES | LOCAL, "mode=file or unix" },
+	{ "sync", FILES | STDOUT, "mode=file or stdout" },
+	{ "host", NETWORK, "mode=tcp or udp" },
+	{ "port", NETWORK, "mode=tcp or udp" },
+	{ "source", NETWORK, "mode=tcp or udp" },
+	{ "resend", TCP, "mode=tcp" },
+	{ NULL },
+};
+
+static int
+probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
+{
+	const struct conf *c = conf;
+
+	say_moot(ctx, of_mode, c->mode);
+	return 0;
+}
 
 static bool
 has_session(const struct conf *c)
@@ -401,6 +427,7 @@ CTF_PLUGIN(json) = {
 	.doc = "one JSON object per flow, to a file, the standard output or a socket",
 	.opts = opts,
 	.conf_size = sizeof(struct conf),
+	.probe = probe,
 	.size = sizeof(struct json),
 	.sink_size = sizeof(struct sink),
 	.setup = setup,

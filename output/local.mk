@@ -3,10 +3,10 @@ output_PLUGINS = logemu gprint json sqlite3 ipfix
 logemu_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_kept.c
 gprint_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_kept.c
 json_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h
-json_extra = output/json_peer.c output/json_peer.h
+json_extra = output/json_peer.c output/json_peer.h output/moot.h
 sqlite3_extra = output/sqlite3_conn.c output/sqlite3_cover.c output/sqlite3_db.h output/sqlite3_foreign.c output/sqlite3_group.c output/sqlite3_make.c output/sqlite3_native.c output/sqlite3_note.c output/sqlite3_open.c output/sqlite3_past.c output/sqlite3_row.c output/sqlite3_row.h output/sqlite3_schema.c output/sqlite3_sink.c
 sqlite3_needs = sqlite3
-ipfix_extra = output/ipfix.h output/ipfix_announce.c output/ipfix_case.c output/ipfix_encode.c output/ipfix_file.c output/ipfix_file.h output/ipfix_file_open.c output/ipfix_layout.c output/ipfix_options.c output/ipfix_own.c output/ipfix_peers.c output/ipfix_program.c output/ipfix_shift.c output/ipfix_sink.c output/ipfix_tcp.c output/ipfix_tls.c output/ipfix_template.c output/ipfix_template.h output/ipfix_udp.c output/tls.c output/tls.h output/tls_files.c output/tls_impl.h output/tls_io.c output/tls_session.c output/tls_why.c
+ipfix_extra = output/ipfix.h output/ipfix_announce.c output/ipfix_case.c output/ipfix_doubts.c output/ipfix_encode.c output/moot.h output/ipfix_file.c output/ipfix_file.h output/ipfix_file_open.c output/ipfix_layout.c output/ipfix_options.c output/ipfix_own.c output/ipfix_peers.c output/ipfix_program.c output/ipfix_shift.c output/ipfix_sink.c output/ipfix_tcp.c output/ipfix_tls.c output/ipfix_template.c output/ipfix_template.h output/ipfix_udp.c output/tls.c output/tls.h output/tls_files.c output/tls_impl.h output/tls_io.c output/tls_session.c output/tls_why.c
 ipfix_common = output/session.c output/session.h output/transport.c output/transport.h
 ipfix_needs = libfixbuf openssl >= 3.0
 
