@@ -14,30 +14,10 @@
 
 #include "log.h"
 #include "state_file.h"
+#include "state_page.h"
 
-#define FORMAT 1u
 #define IDLE_MAX 32u /* starts that nobody asked for a block: it goes */
-#define ALIGN 64u
-#define BLOCK_MAGIC 0x6b636f6cu
-
-static const char magic[8] = "ctfstate";
-
-struct head {
-	char magic[8];
-	uint32_t format, size; /* of this struct */
-	char boot_id[40];
-	char conf[192]; /* the end of its path, for a human being */
-	uint64_t sum;   /* of the above */
-};
-
-struct block {
-	_Atomic uint32_t magic;
-	uint32_t size, name_len;
-	_Atomic uint32_t idle; /* starts since it was asked for; not in the sum */
-	uint64_t sum;          /* of size, name_len and the name */
-	_Atomic uint64_t spare;
-	/* the name, then, aligned, `size` bytes of data */
-};
+#define PLAIN_HEAD STATE_ALIGN
 
 struct state {
 	pthread_mutex_t lock;
@@ -48,60 +28,6 @@ struct state {
 	bool same_boot, said_full;
 	char path[PATH_MAX];
 };
-
-static uint64_t
-head_sum(const struct head *h)
-{
-	return ctf_hash(CTF_HASH, h, offsetof(struct head, sum));
-}
-
-static uint64_t
-block_sum(const struct block *b, const char *name)
-{
-	uint64_t h = ctf_hash(CTF_HASH, &b->size, sizeof(b->size));
-
-	h = ctf_hash(h, &b->name_len, sizeof(b->name_len));
-	return ctf_hash(h, name, b->name_len);
-}
-
-static size_t
-aligned(size_t n)
-{
-	return (n + ALIGN - 1) / ALIGN * ALIGN;
-}
-
-static size_t
-data_at(size_t name_len)
-{
-	return aligned(sizeof(struct block) + name_len);
-}
-
-static size_t
-block_len(const struct block *b)
-{
-	return data_at(b->name_len) + aligned(b->size);
-}
-
-static char *
-block_name(struct block *b)
-{
-	return (char *)(b + 1);
-}
-
-/* ---- an old file's bytes ---- */
-
-/* The block at `at`; NULL when none begins there or it is damaged. */
-static struct block *
-block_at(uint8_t *p, size_t len, size_t at)
-{
-	struct block *b = (struct block *)(p + at);
-
-	if (at > len || len - at < sizeof(*b) || b->magic != BLOCK_MAGIC)
-		return NULL;
-	if (b->size > STATE_MAX || b->name_len > STATE_MAX || block_len(b) > len - at)
-		return NULL;
-	return b->sum == block_sum(b, block_name(b)) ? b : NULL;
-}
 
 static bool
 all_zero(const uint8_t *p, size_t n)
@@ -116,31 +42,21 @@ all_zero(const uint8_t *p, size_t n)
 static bool
 copy_blocks(struct state *s, uint8_t *old, size_t len)
 {
-	size_t at = aligned(sizeof(struct head));
-	struct block *b;
+	size_t at = state_aligned(sizeof(struct state_head));
+	struct state_block *b;
 
-	for (; (b = block_at(old, len, at)); at += block_len(b)) {
+	for (; (b = state_block_at(old, len, at)); at += state_block_len(b)) {
 		uint32_t idle = b->idle;
 
 		if (idle == IDLE_MAX)
 			continue;
-		if (state_file_grow(&s->file, s->used + block_len(b)))
+		if (state_file_grow(&s->file, s->used + state_block_len(b)))
 			return false;
 		b->idle = idle < IDLE_MAX ? idle + 1 : 0;
-		memcpy(s->file.map + s->used, b, block_len(b));
-		s->used += block_len(b);
+		memcpy(s->file.map + s->used, b, state_block_len(b));
+		s->used += state_block_len(b);
 	}
 	return at > len || all_zero(old + at, len - at);
-}
-
-static const char *
-head_fault(const struct head *h, size_t len)
-{
-	if (len < sizeof(*h) || memcmp(h->magic, magic, sizeof(magic)) != 0)
-		return "not a state page";
-	if (h->format != FORMAT || h->size != sizeof(*h))
-		return "of another version";
-	return h->sum == head_sum(h) ? NULL : "damaged";
 }
 
 /* ---- the page ---- */
@@ -148,24 +64,21 @@ head_fault(const struct head *h, size_t len)
 static void
 write_head(struct state *s, const char *conf)
 {
-	struct head *h = (struct head *)s->file.map;
+	struct state_head *h = (struct state_head *)s->file.map;
 	size_t n = strlen(conf), skip = n < sizeof(h->conf) ? 0 : n - sizeof(h->conf) + 1;
 
-	memcpy(h->magic, magic, sizeof(magic));
-	h->format = FORMAT;
-	h->size = sizeof(*h);
 	ctf_boot_id(h->boot_id);
 	memcpy(h->conf, conf + skip, n - skip);
-	h->sum = head_sum(h);
-	s->used = aligned(sizeof(*h));
+	state_head_seal(h);
+	s->used = state_aligned(sizeof(*h));
 }
 
 static void
 take_over(struct state *s, uint8_t *old, size_t len)
 {
-	const struct head *was = (const struct head *)old,
-			  *is = (const struct head *)s->file.map;
-	const char *fault = old ? head_fault(was, len) : "not a state page";
+	const struct state_head *was = (const struct state_head *)old,
+				*is = (const struct state_head *)s->file.map;
+	const char *fault = old ? state_head_fault(was, len) : "not a state page";
 
 	if (!fault) {
 		s->same_boot = strcmp(was->boot_id, is->boot_id) == 0;
@@ -187,7 +100,7 @@ replace(struct state *s, const char *conf, const struct priv *priv, int old_fd)
 	int ret;
 
 	snprintf(path, sizeof(path), "%s.%ld", s->path, (long)getpid());
-	ret = state_file_new(&s->file, path, priv, sizeof(struct head));
+	ret = state_file_new(&s->file, path, priv, sizeof(struct state_head));
 	if (!ret) {
 		write_head(s, conf);
 		if (old_fd >= 0)
@@ -203,18 +116,6 @@ replace(struct state *s, const char *conf, const struct priv *priv, int old_fd)
 	}
 	free(old);
 	return ret;
-}
-
-/* Its name says which configuration; the number makes it unique. */
-static int
-name_file(struct state *s, const char *dir, const char *conf)
-{
-	const char *base = strrchr(conf, '/');
-	uint64_t h = ctf_hash(CTF_HASH, conf, strlen(conf));
-	int n = snprintf(s->path, sizeof(s->path), "%s/%.100s-%016llx.state", dir,
-			 base ? base + 1 : conf, (unsigned long long)h);
-
-	return n < (int)sizeof(s->path) ? 0 : -ENAMETOOLONG;
 }
 
 static int
@@ -241,7 +142,7 @@ try_page(struct state *s, const char *conf, const struct priv *priv)
 static int
 open_page(struct state *s, const char *dir, const char *conf, const struct priv *priv)
 {
-	int ret = name_file(s, dir, conf);
+	int ret = state_page_path(s->path, sizeof(s->path), dir, conf);
 
 	if (!ret)
 		ret = make_dir(dir, priv);
@@ -292,48 +193,35 @@ state_same_boot(const struct state *s)
 
 /* ---- blocks ---- */
 
-static struct block *
-find(uint8_t *map, size_t used, const char *name, size_t size)
-{
-	size_t len = strlen(name);
-	struct block *b;
-
-	for (size_t at = aligned(sizeof(struct head)); (b = block_at(map, used, at));
-	     at += block_len(b))
-		if (b->size == size && b->name_len == len &&
-		    memcmp(block_name(b), name, len) == 0)
-			return b;
-	return NULL;
-}
-
 /* What is there under that name has another size: it is not for this version. */
-static struct block *
+static struct state_block *
 append(struct state *s, const char *name, size_t size)
 {
-	struct block b = { .size = (uint32_t)size, .name_len = (uint32_t)strlen(name) };
+	struct state_block b = { .size = (uint32_t)size, .name_len = (uint32_t)strlen(name) };
 	uint8_t *at = s->file.map + s->used;
 
-	if (size > STATE_MAX || state_file_grow(&s->file, s->used + block_len(&b)))
+	if (size > STATE_MAX || state_file_grow(&s->file, s->used + state_block_len(&b)))
 		return NULL;
-	b.sum = block_sum(&b, name);
+	state_block_seal(&b, name);
 	memcpy(at, &b, sizeof(b));
 	memcpy(at + sizeof(b), name, b.name_len);
 	/* The magic last: dying here leaves no half a block. */
-	atomic_store_explicit(&((struct block *)at)->magic, BLOCK_MAGIC, memory_order_release);
-	s->used += block_len(&b);
-	return (struct block *)at;
+	atomic_store_explicit(&((struct state_block *)at)->magic, STATE_BLOCK,
+			      memory_order_release);
+	s->used += state_block_len(&b);
+	return (struct state_block *)at;
 }
 
 void *
 state_block(struct state *s, const char *name, size_t size, bool *ret_kept)
 {
-	struct block *b;
+	struct state_block *b;
 	bool kept;
 
 	if (!s)
 		return NULL;
 	pthread_mutex_lock(&s->lock);
-	b = find(s->file.map, s->used, name, size);
+	b = state_block_find(s->file.map, s->used, name, size);
 	kept = b != NULL;
 	if (!b)
 		b = append(s, name, size);
@@ -347,20 +235,19 @@ state_block(struct state *s, const char *name, size_t size, bool *ret_kept)
 	if (!b)
 		return NULL;
 	*ret_kept = kept;
-	return (uint8_t *)b + data_at(b->name_len);
+	return state_block_data(b);
 }
 
 void *
 state_before(const struct state *s, const char *name, size_t size)
 {
-	struct block *b = s && s->old ? find(s->old, s->old_len, name, size) : NULL;
+	struct state_block *b =
+		s && s->old ? state_block_find(s->old, s->old_len, name, size) : NULL;
 
-	return b ? (uint8_t *)b + data_at(b->name_len) : NULL;
+	return b ? state_block_data(b) : NULL;
 }
 
 /* ---- plain memory ---- */
-
-#define PLAIN_HEAD ALIGN
 
 void *
 state_plain_new(struct state_plain **list, size_t size)

@@ -125,7 +125,7 @@ state_file_new(struct state_file *s, const char *path, const struct priv *priv, 
 	int ret;
 
 	unlink(path);
-	s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
 	if (s->fd < 0)
 		return -errno;
 	ret = lock_file(s->fd);
