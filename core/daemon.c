@@ -22,6 +22,7 @@
 #include "opt.h"
 #include "pidfile.h"
 #include "priv.h"
+#include "pulse.h"
 #include "run.h"
 #include "setup.h"
 
@@ -32,6 +33,7 @@ struct daemon {
 	struct priv priv;
 	struct handover *handover;
 	struct metrics metrics;
+	struct pulse *pulse;
 	struct loop_fd *sig_watch;
 	char *pidfile; /* absolute, for after chdir() */
 	char *conf;    /* the same */
@@ -163,6 +165,8 @@ start(struct daemon *d)
 	if (become_user(d))
 		return 1;
 	run_go(&d->run);
+	if (d->run.state)
+		d->pulse = pulse_start(&d->run);
 	if (metrics_start(&d->metrics, &d->run, d->setup.global.metrics_file,
 			  d->setup.global.metrics_interval))
 		log_warnx("no timer for metrics_file");
@@ -201,9 +205,11 @@ end(struct daemon *d, int code)
 	if (d->handover)
 		notify_send(&d->handover->notify, -1, "STOPPING=1\n");
 	if (d->run.graph && d->run.graph->run) {
+		pulse_phase(d->pulse, PULSE_STOPPING);
 		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
 		run_log_counters(&d->run);
 		metrics_write(&d->metrics);
+		pulse_stop(d->pulse, d->run.handing ? PULSE_HANDED : PULSE_STOPPED);
 	}
 	if (d->pid_fd >= 0)
 		pidfile_remove(d->pidfile ? d->pidfile : d->cli.pidfile, d->pid_fd);

@@ -13,7 +13,7 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
 	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
 	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
-	core/state_page.c core/state_page.h core/state_look.c core/state_look.h \
+	core/state_page.c core/state_page.h core/state_look.c core/state_look.h core/pulse.c core/pulse.h \
 	core/backlog.c core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/several.c

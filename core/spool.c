@@ -38,6 +38,21 @@ spool_flows(const struct sink *s)
 }
 
 void
+spool_now(const struct sink *s, struct spool_now *ret_now)
+{
+	struct spool_now now = { .flows = spool_flows(s) };
+
+	if (s->spool) {
+		now.bytes = s->spool->bytes;
+		now.max = s->spool->max;
+	}
+	for (const struct segment *g = s->spool ? s->spool->list : NULL; g; g = g->next)
+		if (segment_waits(g) && g->left && !now.oldest_ns)
+			now.oldest_ns = g->from_ns ? g->from_ns : g->to_ns;
+	*ret_now = now;
+}
+
+void
 spool_look(struct spool *sp)
 {
 	const struct segment *s = spool_first(sp);

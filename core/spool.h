@@ -40,6 +40,12 @@ void spool_forgive(struct sink *, uint64_t flows);
 void spool_precede(struct sink *, uint64_t flows);
 /* Flows that are on disk alone. */
 uint64_t spool_flows(const struct sink *);
+/* As it is now; all 0: there is none. */
+struct spool_now {
+	uint64_t flows, bytes, max;
+	uint64_t oldest_ns; /* of what is on disk alone; 0: nothing is */
+};
+void spool_now(const struct sink *, struct spool_now *ret_now);
 /* All that is in the queue is on disk, or is going to be. */
 bool spool_safe(const struct sink *);
 /* The next frame to deliver is on disk alone. */
