@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a sink's worker is to do next: deliver, read from the spool, wait, end.
- * And replay_rate: an output that comes back after an outage is not flooded.
+ * And replay_rate: an output that comes back after an outage is not flooded;
+ * and gathering: one that pays for each delivery gets few large ones.
  */
 #include "sink.h"
 #include "spool.h"
@@ -62,6 +63,30 @@ limit(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 	return s->queue.claimed;
 }
 
+/*
+ * Milliseconds until the oldest frame has waited long enough for others; 0 as
+ * well when there are enough of them.
+ */
+static int
+gather_wait(const struct sink *s)
+{
+	const struct queue *q = &s->queue;
+	uint64_t waited;
+
+	if (!s->gather_ms || s->stopping || !q->next || q->next->begun)
+		return 0;
+	if (q->last_number - q->next->f.number + 1 >= GROUP || q->bytes > q->limit / 2)
+		return 0;
+	waited = ctf_mono_ms() - q->next->since_ms;
+	return waited < s->gather_ms ? (int)(s->gather_ms - waited) : 0;
+}
+
+void
+ctf_gather(struct ctf_ctx *ctx, uint64_t msec)
+{
+	ctx->sink->gather_ms = msec < INT32_MAX ? msec : INT32_MAX;
+}
+
 /* With the mutex, the output being up. */
 static void
 look_for_frames(struct sink *s, const struct ctf_frame **frames, struct sink_next *n)
@@ -76,7 +101,7 @@ look_for_frames(struct sink *s, const struct ctf_frame **frames, struct sink_nex
 	if (limited && (n->wait_ms = rate_wait(s)) > 0)
 		return;
 	n->load = disk;
-	if (disk)
+	if (disk || (n->wait_ms = gather_wait(s)) > 0)
 		return;
 	n->n = queue_claim(&s->queue, frames);
 	if (limited && n->n)

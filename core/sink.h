@@ -52,8 +52,9 @@ struct sink {
 	int poke;       /* eventfd to the main thread: a gap is to be made */
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
-	uint64_t rate_ms; /* when the tokens were counted last */
-	int64_t tokens;   /* records of the backlog that may go now */
+	uint64_t rate_ms;   /* when the tokens were counted last */
+	int64_t tokens;     /* records of the backlog that may go now */
+	uint64_t gather_ms; /* as long may a frame wait for others */
 	bool said_down, draining;
 	uint64_t said_why; /* hash of the reason said last */
 	struct log_limit poison_log;

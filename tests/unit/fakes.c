@@ -303,6 +303,7 @@ keep_open(void *sink, int *ret_err, struct ctf_err *err)
 	pthread_mutex_lock(&b->lock);
 	ms = b->open_ms;
 	b->open_ms = 0;
+	ctf_gather(((const struct ctf_obj *)sink)->ctx, b->gather_ms);
 	pthread_mutex_unlock(&b->lock);
 	usleep(ms * 1000);
 	pthread_mutex_lock(&b->lock);

@@ -56,6 +56,7 @@ struct box {
 	uint64_t settled;                /* with SETTLE: what settled() says, */
 	uint64_t window;                 /* and how many frames up to that are still needed */
 	unsigned open_ms;                /* that long does the next open take */
+	unsigned gather_ms;              /* open() asks for it */
 	unsigned many;                   /* sinks of MANY */
 	unsigned many_away;              /* a bit each: it takes nothing */
 	uint64_t many_got[4][KEPT / 64]; /* ct.id, of each */

@@ -286,6 +286,11 @@ struct ctf_earlier {
  * and nothing else.  What is missing becomes a gap, before anything new.
  */
 CTF_API void ctf_found(struct ctf_ctx *, uint64_t upto, bool exact);
+/*
+ * Sink, in open(): frames may wait that many milliseconds for others, so that
+ * deliver() gets many at once; not those of a long queue, nor at the end.
+ */
+CTF_API void ctf_gather(struct ctf_ctx *, uint64_t msec);
 /* Input, from start() on. */
 CTF_API struct ctf_earlier ctf_earlier(const struct ctf_ctx *);
 /* Input, outside read(): up to now nothing is missing (last_ns of the next run). */
