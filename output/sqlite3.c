@@ -35,6 +35,12 @@ static const struct ctf_opt opts[] = {
 	  .min = 1,
 	  .max = 200,
 	  .doc = "an existing table, filled as ulogd2 does, or the name of the view to make" },
+	{ .name = "commit_every",
+	  .type = CTF_OMSEC,
+	  .off = offsetof(struct sq_conf, commit_every),
+	  .max = 600000,
+	  .dflt = "0",
+	  .doc = "flows wait that long to be committed together; fewer writes, for flash" },
 	{ .name = NULL },
 };
 

@@ -53,6 +53,7 @@ bool sq_key_of(const char *column, char *ret_key, size_t size);
 
 struct sq_conf {
 	const char *db, *table;
+	uint64_t commit_every;
 	struct sq_table seen; /* by probe() */
 };
 

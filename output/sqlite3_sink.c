@@ -92,6 +92,7 @@ sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 					    "flows that were in the database already");
 	}
 	spool_name(s);
+	ctf_gather(s->obj.ctx, SQ_CONF(s)->commit_every);
 	r = sq_conn_open(s, err);
 	if (r == 0) {
 		rc = statements_ready(s);
