@@ -33,7 +33,7 @@ need() {
 
 # Sources by name, without what build-aux/plugins.sh made.
 sources() {
-	for dir in core input filter output tests build-aux/plugins.sh etc; do
+	for dir in core input filter output query tests build-aux/plugins.sh etc; do
 		[ ! -e "$src/$dir" ] || find "$src/$dir" -type f \( "$@" \)
 	done | while read -r f; do
 		case $(head -n 1 "$f") in
@@ -66,7 +66,7 @@ writable() {
 }
 
 check_globals() {
-	for o in $(objects core input filter output); do
+	for o in $(objects core input filter output query); do
 		writable "$o"
 	done >"$tmp/writable"
 	[ -n "$(objects core)" ] || bad "no objects in $build/core"

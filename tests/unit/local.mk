@@ -148,6 +148,14 @@ UNIT_TESTS += $(SQLITE3_TESTS)
 libunit_a_SOURCES += $(SQLITE3_HELP) output/sqlite3.c $(sqlite3_extra)
 endif
 
+if HAVE_SQLITE3
+QUERY_TESTS = tests/unit/test_query_time
+QUERY_LDADD = libctquery.a $(LDADD) $(QUERY_LIBS) -lm
+tests_unit_test_query_time_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
+tests_unit_test_query_time_LDADD = $(QUERY_LDADD)
+UNIT_TESTS += $(QUERY_TESTS)
+endif
+
 if HAVE_CHECK
 check_LIBRARIES += libunit.a
 check_PROGRAMS += $(UNIT_TESTS)

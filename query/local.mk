@@ -1,0 +1,17 @@
+# The command ctflow.  A verb is one source here, and its name in verbs.h.
+if HAVE_SQLITE3
+noinst_LIBRARIES += libctquery.a
+libctquery_a_SOURCES = query/given.h query/layout.h query/open.h query/out.h query/query.h \
+	query/scan.h query/sql.h query/verbs.h \
+	query/q_base.c query/q_find.c query/q_flow.c query/q_func.c query/q_index.c \
+	query/q_layout.c query/q_open.c query/q_out.c query/q_out_table.c query/q_scan.c \
+	query/q_sql.c query/q_stream.c query/q_time.c query/q_words.c
+libctquery_a_SOURCES += query/gaps.c query/show.c
+libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
+
+bin_PROGRAMS += ctflow
+ctflow_SOURCES = query/main.c
+ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
+ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) -lm
+ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
+endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * q_index.c - which parts of a partition can have rows that fit.
+ *
+ * Every row that fits must meet some test on addresses, or one of several; the
+ * run of the index then has an entry for it.  An entry stands for a short time
+ * in which there is such a row, so the rows found are looked at again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "scan.h"
+
+#define LEGS 8u
+#define SHARE 6 /* more entries than one of so many rows: reading all is faster */
+
+enum { IX_SRC, IX_DST, IX_NAT, IXS };
+
+struct plan {
+	struct {
+		unsigned indexes; /* bits */
+		const struct ctf_set *set;
+	} leg[LEGS]; /* each row that fits is found by one of them */
+	unsigned n;
+	size_t weight; /* about how much it finds; less is better */
+};
+
+/* ---- what every row must meet ------------------------------------------------------------- */
+
+static size_t
+weight_of(const struct ctf_set *set)
+{
+	size_t w = set->nnets6;
+
+	for (size_t i = 0; i < set->nspans; i++) {
+		size_t n = (size_t)(set->span[i].hi - set->span[i].lo) + 1;
+
+		w = w + n < w ? SIZE_MAX : w + n;
+	}
+	for (size_t i = 0; i < set->nnets6; i++)
+		if (set->net6[i].len < 48)
+			w += 1u << 20;
+	return w;
+}
+
+/* What was not translated is found by the address it had anyway. */
+static unsigned
+indexes_of(uint32_t of)
+{
+	unsigned ix = 0;
+
+	if (of & (1u << CTF_S_SRC | 1u << CTF_S_NAT_SRC))
+		ix |= 1u << IX_SRC;
+	if (of & (1u << CTF_S_DST | 1u << CTF_S_NAT_DST))
+		ix |= 1u << IX_DST;
+	if (of & (1u << CTF_S_NAT_SRC | 1u << CTF_S_NAT_DST))
+		ix |= 1u << IX_NAT;
+	return ix;
+}
+
+static bool plan_of(const struct ctf_node *, struct plan *ret_plan);
+
+static bool
+plan_any(const struct ctf_node *n, struct plan *ret_plan)
+{
+	struct plan all = { .n = 0 }, one;
+
+	for (const struct ctf_node *c = n->child; c; c = c->next) {
+		if (!plan_of(c, &one) || all.n + one.n > LEGS)
+			return false;
+		memcpy(all.leg + all.n, one.leg, one.n * sizeof(one.leg[0]));
+		all.n += one.n;
+		all.weight += one.weight;
+	}
+	*ret_plan = all;
+	return true;
+}
+
+static bool
+plan_all(const struct ctf_node *n, struct plan *ret_plan)
+{
+	struct plan one;
+	bool any = false;
+
+	for (const struct ctf_node *c = n->child; c; c = c->next)
+		if (plan_of(c, &one) && (!any || one.weight < ret_plan->weight)) {
+			*ret_plan = one;
+			any = true;
+		}
+	return any;
+}
+
+/* False: rows that fit can be anywhere. */
+static bool
+plan_of(const struct ctf_node *n, struct plan *ret_plan)
+{
+	const uint32_t addrs = (1u << (CTF_S_NAT_DST + 1)) - 1;
+
+	switch (n->type) {
+	case CTF_ALL:
+		return plan_all(n, ret_plan);
+	case CTF_ANY:
+		return plan_any(n, ret_plan);
+	case CTF_NOT:
+		if (n->child->type != CTF_NOT)
+			return false;
+		return plan_of(n->child->child, ret_plan);
+	case CTF_TEST:
+		if (n->of & ~addrs)
+			return false;
+		*ret_plan = (struct plan){ .n = 1, .weight = weight_of(n->set) };
+		ret_plan->leg[0].indexes = indexes_of(n->of);
+		ret_plan->leg[0].set = n->set;
+		return true;
+	}
+	return false;
+}
+
+/* ---- looking ---------------------------------------------------------------------------------- */
+
+struct finding {
+	struct stream *s;
+	struct ctf_err *err;
+	sqlite3_stmt *st[IXS];
+	int64_t *at;
+	size_t n, room, most;
+};
+
+/* 0; 1: too many, or -errno. */
+static int
+keep(struct finding *f, int64_t at)
+{
+	if (f->n == f->most)
+		return 1;
+	if (f->n == f->room) {
+		size_t room = f->room ? 2 * f->room : 256;
+		int64_t *more = realloc(f->at, room * sizeof(*more));
+
+		if (!more)
+			return ctf_fail(f->err, ENOMEM, "out of memory");
+		f->at = more;
+		f->room = room;
+	}
+	f->at[f->n++] = at;
+	return 0;
+}
+
+/* The rows of a statement that is bound. */
+static int
+fetch(struct finding *f, sqlite3_stmt *st)
+{
+	int rc, r = 0;
+
+	while (r == 0 && (rc = sqlite3_step(st)) != SQLITE_DONE) {
+		if (rc != SQLITE_ROW)
+			r = q_sql_failed(f->s->db, f->err);
+		else
+			r = keep(f, sqlite3_column_int64(st, 0));
+	}
+	sqlite3_reset(st);
+	return r;
+}
+
+/* ?1 run, ?2 and ?3 addresses, ?4 and ?5 ports */
+static int
+index_prepare(struct finding *f, unsigned ix, bool port)
+{
+	static const char *const names[] = { "src", "dst", "nat" };
+
+	if (f->st[ix])
+		return 0;
+	return q_db_prepare(
+		f->s->db,
+		sqlite3_mprintf("SELECT at FROM \"%w_%s\" WHERE run = ?1 AND %s",
+				f->s->part.base, names[ix],
+				port ? "addr = ?2 AND port = ?4" : "addr BETWEEN ?2 AND ?3"),
+		&f->st[ix], f->err);
+}
+
+static void
+range_bind(sqlite3_stmt *st, const struct part *p, const struct sql_range *r)
+{
+	sqlite3_bind_int64(st, 1, p->run);
+	if (r->six) {
+		sqlite3_bind_blob(st, 2, r->lo6, 16, SQLITE_STATIC);
+		sqlite3_bind_blob(st, 3, r->hi6, 16, SQLITE_STATIC);
+	} else {
+		sqlite3_bind_int64(st, 2, r->lo);
+		sqlite3_bind_int64(st, 3, r->hi);
+	}
+}
+
+static int
+leg_look(struct finding *f, unsigned indexes, const struct ctf_set *set)
+{
+	size_t n = sql_ranges(set);
+	int r = 0;
+
+	for (unsigned ix = 0; ix < IXS && r == 0; ix++) {
+		if (!(indexes >> ix & 1))
+			continue;
+		r = index_prepare(f, ix, false);
+		for (size_t i = 0; i < n && r == 0; i++) {
+			struct sql_range range;
+
+			sql_range(set, i, &range);
+			range_bind(f->st[ix], &f->s->part, &range);
+			r = fetch(f, f->st[ix]);
+		}
+	}
+	return r;
+}
+
+/* The address that was asked for, as the only one of a range. */
+static void
+addr_range(const struct q_addr *a, struct sql_range *r)
+{
+	*r = (struct sql_range){ .six = a->family == AF_INET6 };
+	if (r->six) {
+		memcpy(r->lo6, a->ip, 16);
+		memcpy(r->hi6, a->ip, 16);
+		return;
+	}
+	r->lo = r->hi = (int32_t)((uint32_t)a->ip[0] << 24 | (uint32_t)a->ip[1] << 16 |
+				  (uint32_t)a->ip[2] << 8 | a->ip[3]);
+}
+
+static int
+endpoint_look(struct finding *f)
+{
+	const struct q_ask *ask = f->s->ask;
+	struct sql_range range;
+	int r = 0;
+
+	addr_range(&ask->addr, &range);
+	for (unsigned ix = 0; ix < IXS && r == 0; ix++) {
+		bool port = ix == IX_NAT && ask->port >= 0;
+
+		r = index_prepare(f, ix, port);
+		if (r < 0)
+			return r;
+		range_bind(f->st[ix], &f->s->part, &range);
+		if (port)
+			sqlite3_bind_int64(f->st[ix], 4, (int16_t)(uint16_t)ask->port);
+		r = fetch(f, f->st[ix]);
+	}
+	return r;
+}
+
+static int
+ascending(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Neighbours become one span. */
+static int
+spans_make(struct finding *f, struct spans *ret_spans)
+{
+	const struct part *p = &f->s->part;
+	struct spans v = { .p = malloc((f->n ? f->n : 1) * sizeof(*v.p)) };
+
+	if (!v.p)
+		return ctf_fail(f->err, ENOMEM, "out of memory");
+	if (f->n)
+		qsort(f->at, f->n, sizeof(*f->at), ascending);
+	for (size_t i = 0; i < f->n; i++) {
+		int64_t lo = p->from + (int64_t)((uint64_t)f->at[i] << p->shift);
+		int64_t hi = lo + (int64_t)((UINT64_C(1) << p->shift) - 1);
+
+		if (v.n && lo <= v.p[v.n - 1].hi + 1)
+			v.p[v.n - 1].hi = hi > v.p[v.n - 1].hi ? hi : v.p[v.n - 1].hi;
+		else
+			v.p[v.n++] = (struct span){ lo, hi };
+	}
+	*ret_spans = v;
+	return 1;
+}
+
+int
+index_spans(struct stream *s, struct spans *ret_spans, struct ctf_err *err)
+{
+	struct finding f = { .s = s, .err = err, .most = (size_t)(s->part.rows / SHARE) + 64 };
+	const struct q_ask *ask = s->ask;
+	struct plan plan;
+	int r = 0;
+
+	if (s->part.nat) /* it has one of the three only */
+		return 0;
+	if (ask->addr.family)
+		r = endpoint_look(&f);
+	else if (!ask->expr || !plan_of(ctf_expr_root(ask->expr), &plan))
+		return 0;
+	for (unsigned i = 0; r == 0 && !ask->addr.family && i < plan.n; i++)
+		r = leg_look(&f, plan.leg[i].indexes, plan.leg[i].set);
+	if (r == 0)
+		r = spans_make(&f, ret_spans);
+	else if (r > 0)
+		r = 0;
+	for (unsigned i = 0; i < IXS; i++)
+		sqlite3_finalize(f.st[i]);
+	free(f.at);
+	return r;
+}

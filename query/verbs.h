@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* verbs.h - the verbs that ctflow has, in the order of its help. */
+VERB(show)
+VERB(gaps)
