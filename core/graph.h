@@ -170,6 +170,8 @@ void plan_print(FILE *, const struct plan *);
  */
 int graph_build(struct plan *, struct diag *, struct graph *ret_graph);
 void graph_free(struct graph *);
+/* Once privileges are dropped. */
+void graph_start_filters(struct graph *);
 unsigned graph_live_stacks(const struct graph *);
 
 /* wire.c: binds the fields of one stack, whose objects exist. */

@@ -439,6 +439,7 @@ run_start(struct run *r)
 void
 run_go(struct run *r)
 {
+	graph_start_filters(r->graph);
 	handover_settle(r->handover);
 	for (struct sink *s = r->graph->sinks; s; s = s->next)
 		if (s->running)

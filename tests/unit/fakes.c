@@ -172,6 +172,17 @@ odd_apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 	return ctf_num_or(r, f->id, 0) % 2 ? CTF_PASS : CTF_DROP;
 }
 
+/* Fails, which is said, and changes nothing else. */
+static int
+tag_start(void *self, struct ctf_err *err)
+{
+	struct box *box = box_of(self);
+
+	if (box)
+		box->tag_starts += box->fed ? 1000 : 1;
+	return ctf_fail(err, EIO, "told to fail");
+}
+
 static enum ctf_verdict
 tag_apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 {
@@ -420,8 +431,10 @@ static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "LIVE", .start = live_start, .backlog = live_backlog,
 	  .drain = live_drain, .hand_over = live_hand_over },
 	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
-	{ CONF, FILT, .name = "TAG", .apply = tag_apply, .writes = tag_writes, .pure = true },
-	{ CONF, FILT, .name = "TAG2", .apply = tag_apply, .writes = tag_writes, .pure = true },
+	{ CONF, FILT, .name = "TAG", .start = tag_start, .apply = tag_apply,
+	  .writes = tag_writes, .pure = true },
+	{ CONF, FILT, .name = "TAG2", .start = tag_start, .apply = tag_apply,
+	  .writes = tag_writes, .pure = true },
 	{ CONF, KEEPS, .name = "KEEP", .setup = keep_setup, .gap = keep_gap,
 	  .coverage = keep_coverage, .sweep = keep_sweep },
 	{ CONF, KEEPS, .name = "NATIVE", .setup = native_setup },

@@ -31,6 +31,7 @@ struct box {
 	int watch_fd;                   /* start() watches it; each byte gives a record */
 	int watch_end;                  /* what the watch says after one */
 	unsigned wanted, wanted_all;    /* ctf_interim_wanted() at the start */
+	unsigned tag_starts;            /* of TAG and TAG2, before records come */
 
 	/* a hand-over, of LIVE */
 	unsigned hands, hand_agains; /* calls; that many say not yet */

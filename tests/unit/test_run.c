@@ -81,6 +81,7 @@ START_TEST(a_shared_filter_runs_once_a_record)
 	rig_feed(&g, 10);
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.idles, 10); /* calls of apply() */
+	ck_assert_uint_eq(g.box.tag_starts, 1);
 	ck_assert_uint_eq(g.box.nkept, 15);
 }
 END_TEST

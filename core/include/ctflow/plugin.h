@@ -417,7 +417,11 @@ struct ctf_plugin {
 	void (*dump)(void *self); /* SIGUSR2: records of all that lives; NULL: cannot */
 	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
 
-	/* -- filter -- */
+	/*
+	 * -- filter; start() is called as well, if there is one, with the rights
+	 * the daemon has from then on.  It may begin a thread, which release()
+	 * ends; if it fails that is said, and apply() is called nevertheless.
+	 */
 	enum ctf_verdict (*apply)(void *self, struct ctf_rec *, struct ctf_batch *);
 
 	/* -- output: encoder; never blocks -- */
