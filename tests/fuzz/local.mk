@@ -9,6 +9,7 @@ tests_fuzz_libfuzzmain_a_SOURCES = tests/fuzz/main.c
 FUZZ_TARGETS = tests/fuzz/fuzz_conf tests/fuzz/fuzz_decode tests/fuzz/fuzz_expr tests/fuzz/fuzz_pcap \
 	tests/fuzz/fuzz_elf
 FUZZ_TARGETS += tests/fuzz/fuzz_frame
+FUZZ_TARGETS += tests/fuzz/fuzz_names
 FUZZ_TARGETS += tests/fuzz/fuzz_spool
 FUZZ_LDADD = $(FUZZ_ENGINE) $(WHOLE_LIBS)
 $(FUZZ_TARGETS): tests/fuzz/libfuzzmain.a
@@ -19,6 +20,7 @@ tests_fuzz_fuzz_expr_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_pcap_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_elf_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_frame_LDADD = $(FUZZ_LDADD)
+tests_fuzz_fuzz_names_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_spool_LDADD = $(FUZZ_LDADD)
 
 TESTS += tests/fuzz/run.sh
