@@ -2,7 +2,8 @@
 /*
  * PRINTFLOW: the flow as one line of text, in ulogd2's format.  Its readers
  * split at blanks, commas and '=', so every blank is part of the format; only
- * ICMP's TYPE and CODE, which ulogd2 exchanges, are put right.
+ * ICMP's TYPE and CODE, which ulogd2 exchanges, are put right, and names stand
+ * at the end where NAMES is in the stack.
  */
 #include <ctflow/plugin.h>
 #include <netinet/in.h>
@@ -14,7 +15,7 @@ struct side { /* one direction of the flow */
 struct printflow {
 	struct ctf_obj obj;
 	struct side orig, reply;
-	ctf_ref icmp_type, icmp_code, print;
+	ctf_ref icmp_type, icmp_code, print, src_name, dst_name;
 };
 
 #define OFF(member) offsetof(struct printflow, member)
@@ -36,6 +37,8 @@ static const struct ctf_port reads[] = {
 	{ "reply.raw.pktcount", CTF_REQUIRED, OFF(reply.packets) },
 	{ "icmp.type", CTF_REQUIRED, OFF(icmp_type) },
 	{ "icmp.code", CTF_REQUIRED, OFF(icmp_code) },
+	{ "orig.ip.saddr.name", CTF_OPTIONAL, OFF(src_name) },
+	{ "orig.ip.daddr.name", CTF_OPTIONAL, OFF(dst_name) },
 	{ NULL },
 };
 
@@ -45,7 +48,7 @@ static const struct ctf_port writes[] = {
 };
 
 /* All of a line but the addresses: labels, and numbers at their longest. */
-#define LINE_MAX_FIXED (2 * (80 + 5 * CTF_FMT_NUM) + 40)
+#define LINE_MAX_FIXED (2 * (80 + 5 * CTF_FMT_NUM) + 60)
 
 static inline char *
 put_lit(char *p, const char *s)
@@ -127,6 +130,8 @@ put_line(char *p, const struct printflow *f, const struct ctf_rec *r)
 		p = put_lit(p, r->event == CTF_NEW ? "[NEW] " : "[UPDATE] ");
 	p = put_side(put_lit(p, "ORIG: "), f, &f->orig, r);
 	p = put_side(put_lit(p, ", REPLY: "), f, &f->reply, r);
+	p = put_text(p, "SNAME=", r, f->src_name);
+	p = put_text(p, "DNAME=", r, f->dst_name);
 	*p++ = '\n';
 	return p;
 }
@@ -142,7 +147,8 @@ apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 {
 	const struct printflow *f = self;
 	size_t room = LINE_MAX_FIXED + text_len(r, f->orig.src) + text_len(r, f->orig.dst) +
-		      text_len(r, f->reply.src) + text_len(r, f->reply.dst);
+		      text_len(r, f->reply.src) + text_len(r, f->reply.dst) +
+		      text_len(r, f->src_name) + text_len(r, f->dst_name);
 	char *p = ctf_batch_mem(b, room);
 
 	if (p)

@@ -90,6 +90,25 @@ golden() {
 	n=$((n + 1))
 }
 
+# The same with names of addresses, which the records must show.
+golden_names() {
+	{
+		echo '[global]'
+		echo 'logfile="stderr"'
+		echo 'stack=r1:REPLAY,nm1:NAMES,ip1:IP2STR,pf1:PRINTFLOW,emu1:LOGEMU'
+		echo 'stack=r1:REPLAY,nm1:NAMES,ip1:IP2STR,gp1:GPRINT'
+		echo 'stack=r1:REPLAY,nm1:NAMES,ip1:IP2STR,js1:JSON'
+		replay_section r1 "$src/data/$1.pcap" "$2"
+		printf '[nm1]\nhosts="%s"\nfile="%s"\n' "$src/data/names.hosts" "$src/data/names.list"
+		outputs
+	} >"$tmp/conf"
+	run_daemon 0
+	for kind in emu gprint json; do
+		compare "$1-names" "$kind"
+	done
+	n=$((n + 1))
+}
+
 n=0
 golden real-6.18 5
 golden gen-2.6 4
@@ -101,6 +120,7 @@ golden gen-bare 5
 golden gen-special 5
 golden gen-big-endian 4
 golden gen-several 7
+golden_names real-6.18 5
 golden gen-truncated 4 1
 echo "$n recordings"
 

@@ -105,6 +105,26 @@ START_TEST(samples)
 }
 END_TEST
 
+/* At the end, where NAMES gives them. */
+START_TEST(with_names)
+{
+	struct plug *p = plug_new(&ctf_plugin_printflow, "");
+
+	plug_rec(p, AF_INET, CTF_NEW, 1);
+	plug_text(p, "orig.ip.daddr.name", "nas");
+	ck_assert_int_eq(plug_apply(p), CTF_PASS);
+	ck_assert_str_eq(plug_get_text(p, "print"),
+			 "[NEW] ORIG: PKTS=0 BYTES=0 , REPLY: PKTS=0 "
+			 "BYTES=0 DNAME=nas \n");
+	plug_text(p, "orig.ip.saddr.name", "phone");
+	ck_assert_int_eq(plug_apply(p), CTF_PASS);
+	ck_assert_str_eq(plug_get_text(p, "print"),
+			 "[NEW] ORIG: PKTS=0 BYTES=0 , REPLY: PKTS=0 "
+			 "BYTES=0 SNAME=phone DNAME=nas \n");
+	plug_free(p);
+}
+END_TEST
+
 /* By name, by number, and nothing of what the record has not got. */
 START_TEST(protocols)
 {
@@ -171,6 +191,7 @@ static void
 add_tests(TCase *t)
 {
 	tcase_add_test(t, samples);
+	tcase_add_test(t, with_names);
 	tcase_add_test(t, protocols);
 	tcase_add_test(t, longest_line);
 }
