@@ -5,6 +5,7 @@
  *   spool                        its id and epoch, and a lock (spool_dir.c)
  *   FIRST.open                   the segment being written
  *   FIRST-LAST-FLOWS.seg         one that is complete
+ *   either.bad                   one in which there was nothing that could be read
  *
  * with the numbers of its first and last frame and the flows of all of them,
  * hexadecimal: so the start need not look into what lies there.
@@ -21,6 +22,7 @@
 
 #define SEGMENT_MAX (16u << 20)
 #define SEGMENT_NAME 64u
+#define SEGMENT_BAD (SEGMENT_NAME + 8u)
 
 struct segment {
 	struct segment *next; /* ascending */
@@ -117,9 +119,12 @@ int segment_cut(const struct segment_owner *, struct segment *, uint64_t at, uin
 		uint64_t flows);
 /*
  * A segment a dead run left open: finds last, flows and bytes, cuts off what is
- * torn (*ret_torn bytes), and names it as complete.  Without a good frame it is
- * unlinked, and its bytes are 0.
+ * torn (*ret_torn bytes), and names it as complete.  Without a good frame it
+ * stays as it is, and its bytes are 0.
  */
 int segment_recover(struct segment_reader *, struct segment *, uint64_t *ret_torn);
+/* Gives what cannot be read a name that is no segment's; of which nothing is lost. */
+int segment_put_aside(const struct segment_owner *, const struct segment *,
+		      char ret_name[SEGMENT_BAD]);
 
 #endif

@@ -357,5 +357,22 @@ segment_recover(struct segment_reader *r, struct segment *s, uint64_t *ret_torn)
 	if (good)
 		return segment_cut(r->owner, s, good, last, flows);
 	s->bytes = 0;
-	return segment_unlink(r->owner, s);
+	return 0;
+}
+
+int
+segment_put_aside(const struct segment_owner *o, const struct segment *s,
+		  char ret_name[SEGMENT_BAD])
+{
+	char from[SEGMENT_NAME];
+	int ret = -EEXIST;
+
+	segment_name(s, from);
+	for (unsigned i = 0; i < 100 && ret == -EEXIST; i++) {
+		snprintf(ret_name, SEGMENT_BAD, i ? "%s.bad%u" : "%s.bad", from, i);
+		ret = renameat2(o->dir, from, o->dir, ret_name, RENAME_NOREPLACE) ? -errno : 0;
+		if (ret == -EINVAL) /* this file system cannot look first */
+			ret = renameat(o->dir, from, o->dir, ret_name) ? -errno : 0;
+	}
+	return ret;
 }

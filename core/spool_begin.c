@@ -13,22 +13,47 @@
 
 /* ---- segments of earlier runs ---- */
 
+/* Left open, and without a frame that can be read: what is in it may be of use to somebody. */
 static int
-recover(struct spool *sp, struct segment *g)
+put_aside(struct spool *sp, const struct segment *g, uint64_t bytes)
 {
-	uint64_t torn = 0;
-	int ret = segment_recover(&sp->r, g, &torn);
+	char name[SEGMENT_NAME], bad[SEGMENT_BAD];
+	int ret;
 
-	if (torn) {
-		ctf_count(sp->m_torn, 1);
+	if (!bytes) /* it was killed before it had written to it */
+		return segment_unlink(&sp->dir.owner, g);
+	segment_name(g, name);
+	ret = segment_put_aside(&sp->dir.owner, g, bad);
+	if (!ret)
 		ctf_log(&sp->sink->ctx, CTF_WARNING,
-			"spool: %llu bytes at the end of a segment were not written whole: "
-			"cut off",
-			(unsigned long long)torn);
-	}
+			"spool: no frame of segment %s was written whole, or is of this "
+			"output: its %llu bytes are called %s now, and not looked at again",
+			name, (unsigned long long)bytes, bad);
 	return ret;
 }
 
+static int
+recover(struct spool *sp, struct segment *g)
+{
+	char name[SEGMENT_NAME];
+	uint64_t torn = 0;
+	int ret;
+
+	segment_name(g, name);
+	ret = segment_recover(&sp->r, g, &torn);
+	if (torn)
+		ctf_count(sp->m_torn, 1);
+	if (torn && g->bytes)
+		ctf_log(&sp->sink->ctx, CTF_WARNING,
+			"spool: %llu bytes at the end of segment %s were not written whole: "
+			"cut off",
+			(unsigned long long)torn, name);
+	if (!ret && !g->bytes)
+		ret = put_aside(sp, g, torn);
+	return ret;
+}
+
+/* A complete one that is empty is damaged, which is seen when its turn has come. */
 static int
 recover_all(struct spool *sp)
 {
@@ -36,13 +61,11 @@ recover_all(struct spool *sp)
 
 	for (struct segment *g = sp->list, *next; g && !ret; g = next) {
 		next = g->next;
-		if (g->open)
-			ret = recover(sp, g);
-		if (!ret && g->bytes == 0) {
-			if (!g->open)
-				segment_unlink(&sp->dir.owner, g);
+		if (!g->open)
+			continue;
+		ret = recover(sp, g);
+		if (!ret && !g->bytes)
 			spool_remove(sp, g);
-		}
 	}
 	return ret;
 }
@@ -72,6 +95,17 @@ skip(struct spool *sp, struct segment *g, uint64_t settled)
 	g->left -= flows < g->left ? flows : g->left;
 }
 
+static void
+say_double(const struct spool *sp, const struct segment *g)
+{
+	char name[SEGMENT_NAME];
+
+	segment_name(g, name);
+	ctf_log(&sp->sink->ctx, CTF_WARNING,
+		"spool: segment %s begins with frames that another one has as well: removed",
+		name);
+}
+
 /* What is left of them, and how much that is. */
 static void
 look_over(struct spool *sp, uint64_t settled, struct kept_disk *d)
@@ -84,7 +118,9 @@ look_over(struct spool *sp, uint64_t settled, struct kept_disk *d)
 		sp->bytes += g->bytes;
 		if (g->to_ns > d->since_ns)
 			d->since_ns = g->to_ns;
-		if (g->last <= settled || g->first <= above) { /* or two say the same */
+		if (g->last <= settled || g->first <= above) {
+			if (g->last > settled)
+				say_double(sp, g);
 			g->doomed = true;
 			sp->doomed++;
 			continue;

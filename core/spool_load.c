@@ -71,17 +71,32 @@ miss(struct spool *sp, const struct segment *g, uint64_t flows)
 {
 	struct ctf_gap gap = { sp->read_ns, g->to_ns, flows, g->old ? CTF_AT_MOST : CTF_EXACT,
 			       NULL,        NULL,     -1 };
+	char name[SEGMENT_NAME];
 
 	if (gap.from_ns > gap.to_ns || !gap.from_ns)
 		gap.from_ns = gap.to_ns;
 	ctf_count(sp->m_dropped, flows);
+	segment_name(g, name);
 	ctf_log(&sp->sink->ctx, CTF_ERROR,
-		"spool: a segment is damaged, %llu flows of it are lost",
+		"spool: segment %s is damaged, %llu flows of it are lost", name,
 		(unsigned long long)flows);
 	if (!flows)
 		return;
 	sp->missed = (struct spool_missed){ true, gap, g->last, g->old ? sp->upto : g->upto };
 	eventfd_write(sp->sink->poke, 1);
+}
+
+/* Nothing of it can be read: it may be of use to somebody. */
+static void
+put_aside(const struct spool *sp, const struct segment *g)
+{
+	char bad[SEGMENT_BAD];
+
+	if (g->bytes && !segment_put_aside(&sp->dir.owner, g, bad))
+		ctf_log(&sp->sink->ctx, CTF_WARNING,
+			"spool: the %llu bytes of a segment that cannot be read are called "
+			"%s now, and not looked at again",
+			(unsigned long long)g->bytes, bad);
 }
 
 /* So that it is not met a second time; the file is nobody else's now. */
@@ -90,8 +105,12 @@ cut(struct spool *sp, struct load *l)
 {
 	uint64_t last = l->number ? l->number : l->seg.from - 1;
 
-	if (l->seg.open || last < l->seg.first)
+	if (l->seg.open)
 		return;
+	if (last < l->seg.first) {
+		put_aside(sp, &l->seg);
+		return;
+	}
 	if (segment_cut(&sp->dir.owner, &l->seg, l->at, last,
 			l->seg.flows - l->seg.left + l->flows))
 		l->seg.open = true; /* it stays as it is */

@@ -33,13 +33,14 @@ UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_
 UNIT_TESTS += tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
 UNIT_TESTS += tests/unit/test_metrics
 UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \
-	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool
+	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool tests/unit/test_spool_damage
 SPOOL_WRAP = -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=pwrite,--wrap=pread
 tests_unit_test_segment_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_queue_spool_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_disk_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_again_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
+tests_unit_test_spool_damage_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic

@@ -207,6 +207,8 @@ START_TEST(cut_anywhere)
 		/* And it goes on behind it. */
 		f.w.seg = NULL;
 		close(f.w.fd);
+		if (!want)
+			ck_assert_int_eq(segment_unlink(&f.dir.owner, &list), 0);
 		again = write_segment(&f, want + 1, want + 20, true);
 		ck_assert_uint_eq(read_segment(&f, &again, 0), want + 20);
 		close_files(&f);

@@ -281,67 +281,6 @@ START_TEST(options_changed_meanwhile)
 }
 END_TEST
 
-/* ---- damage ---- */
-
-/* The name of the n-th segment file, from 0. */
-static bool
-file_name(unsigned n, char name[600])
-{
-	struct dirent **v;
-	int all = scandir(FOLDER, &v, NULL, alphasort);
-	bool found = false;
-
-	for (int i = 0; i < all; i++) {
-		if (strstr(v[i]->d_name, ".seg") && n-- == 0) {
-			snprintf(name, 600, FOLDER "/%.255s", v[i]->d_name);
-			found = true;
-		}
-		free(v[i]);
-	}
-	free(v);
-	return found;
-}
-
-static void
-stopped_with_many(struct rig *g)
-{
-	begin_away(g, "spool_max=1M");
-	for (int i = 0; i < 40; i++) {
-		rig_feed(g, 1000);
-		all_on_disk(g);
-	}
-	rig_stop_in(g, 5000);
-}
-
-START_TEST(damaged_in_the_middle)
-{
-	struct rig g;
-	char name[600];
-	int fd;
-
-	nothing_there();
-	die_after(stopped_with_many);
-	ck_assert(file_name(1, name));
-	fd = open(name, O_WRONLY);
-	ck_assert_int_eq(pwrite(fd, "damage", 6, 5000 + 20000 * (_i % 4)), 6);
-	if (_i == 4)
-		ck_assert_int_eq(ftruncate(fd, 30), 0);
-	close(fd);
-	if (_i == 5)
-		unlink(name);
-	box_init(&g.box);
-	begin(&g, "spool_max=1M");
-	rig_feed(&g, 64);
-	rig_spin(&g, &g.box.nkept, 20000);
-	deliver_all(&g);
-	rig_stop(&g);
-	ck_assert_uint_eq(g.box.ngaps, 1);
-	ck_assert_str_eq(g.box.gaps[0].cause, _i == 5 ? "restart" : "spool");
-	ck_assert_uint_eq(g.box.nkept + g.box.gaps[0].count, 40064);
-	next_spooled(0, 10, 0);
-}
-END_TEST
-
 static void
 add_tests(TCase *t)
 {
@@ -356,7 +295,6 @@ add_tests(TCase *t)
 	tcase_add_test(t, without_a_page);
 	tcase_add_test(t, stopped_without_a_page);
 	tcase_add_test(t, options_changed_meanwhile);
-	tcase_add_loop_test(t, damaged_in_the_middle, 0, 6);
 }
 
 int
