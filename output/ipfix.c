@@ -73,6 +73,8 @@ static const struct ctf_opt opts[] = {
 	{ "options_interval", CTF_OMSEC, CONF(options_interval), 0, 86400000, "600", NULL,
 	  "statistics of what was exported are sent with the flows at most so often, and at "
 	  "the end of a session; 0: none, nor flow keys and names" },
+	{ "zone_names", CTF_OTEXT, CONF(zone_names), 0, 4095, "", NULL,
+	  "names of conntrack zones, VRFs say, that collectors are told: \"1=red, 2=blue\"" },
 	{ "pen", CTF_OUINT, CONF(pen), 0, UINT32_MAX, "0", NULL,
 	  "enterprise number for ctStatus 1001, ctTcpState 1004, ctIcmpId 1006, ctEventsLost "
 	  "1010, ctLossKind 1011, ctLossCause 1012, ctCoverage 1013, ctEventsLostTotal 1014; "
@@ -175,6 +177,7 @@ form_of(const struct ipfix_conf *c)
 				    .uniflow = c->uniflow,
 				    .flows = c->flows,
 				    .options = c->options_interval != 0,
+				    .zones = c->zone_names,
 				    .nat_events = (uint8_t)c->nat_events,
 				    .flow_events = (uint8_t)c->flow_events };
 }
@@ -190,7 +193,7 @@ check_form(const struct encoder *e, const struct ipfix_conf *c, struct ctf_err *
 		return ctf_fail_opt(e->o.ctx, err, "flows",
 				    "flows = no leaves nothing to send; set nat_events or "
 				    "flow_events");
-	return 0;
+	return ipfix_zones_check(e->o.ctx, c->zone_names, err);
 }
 
 /* Fields that not every form has. */

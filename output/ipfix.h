@@ -20,7 +20,7 @@ enum { IPFIX_ONCE, IPFIX_ALWAYS, IPFIX_NEVER };       /* ipfix_conf.send_templat
 struct ipfix_conf {
 	uint64_t oid, port, mtu, refresh, refresh_packets, options_interval, pen, resend;
 	uint64_t rotate_size, rotate_time;
-	const char *host, *source, *file_path;
+	const char *host, *source, *file_path, *zone_names;
 	unsigned preset, proto, mode, send_template, timestamps, nat_events, flow_events;
 	bool uniflow, flows;
 	struct tls_conf tls;

@@ -64,6 +64,9 @@ ipfix_doubts(const struct ctf_ctx *ctx, const struct ipfix_conf *c)
 	say_moot(ctx, of_proto, c->proto);
 	if (c->proto != IPFIX_FILE)
 		doubt_hosts(ctx, c);
+	if (!c->options_interval)
+		ctf_doubt_opt(ctx, "zone_names",
+			      "it has a meaning with options_interval other than 0 only");
 	if (c->mtu && c->mtu < least)
 		ctf_doubt_opt(ctx, "mtu", "%llu is too small for a record, it is %u",
 			      (unsigned long long)c->mtu, least);

@@ -15,7 +15,7 @@
 #include <fixbuf/public.h>
 
 #define HEADER 16u /* of the message that libfixbuf wraps around a template */
-/* a set and template header, and 8 octets for each element; flow keys; types */
+/* a set and template header, and 8 octets for each element; flow keys; types; zones */
 #define TEMPLATES (IPFIX_VARIANTS * IPFIX_SHAPES + IPFIX_EVENTS_N + IPFIX_OPTIONS)
 #define LAYOUT_MOST (TEMPLATES * (10 + 8 * IPFIX_ELEMS + 14) + 16 * IPFIX_TYPE_MOST)
 
@@ -186,6 +186,18 @@ keep_keys(struct bytes *b, const struct ipfix_form *form)
 		}
 }
 
+static void
+keep_zones(struct bytes *b, const char *zones)
+{
+	struct ipfix_zone z;
+
+	while (ipfix_zone_next(&zones, &z) > 0) {
+		uint8_t rec[IPFIX_ZONE_RECORD];
+
+		keep_record(b, IPFIX_ZONE_ID, rec, ipfix_zone_record(&z, rec));
+	}
+}
+
 /* Where libfixbuf writes, and where it goes from there. */
 struct writer {
 	const struct ipfix_form *form;
@@ -221,6 +233,8 @@ write_option(const struct writer *w, unsigned i, GError **gerr)
 		keep_types(w->out, w->pen);
 	else if (o.id == IPFIX_KEYS_ID)
 		keep_keys(w->out, w->form);
+	else if (o.id == IPFIX_ZONE_ID)
+		keep_zones(w->out, w->form->zones);
 	return true;
 }
 
@@ -245,7 +259,8 @@ int
 ipfix_layout(const struct ipfix_form *form, uint32_t pen, uint8_t **ret_bytes,
 	     uint32_t *ret_len, struct ctf_err *err)
 {
-	struct bytes b = { .cap = LAYOUT_MOST };
+	/* "1=a" becomes 10 octets, and what is longer no more than that */
+	struct bytes b = { .cap = LAYOUT_MOST + 4 * strlen(form->zones) };
 	uint8_t msg[1024];
 	GError *gerr = NULL;
 	fbInfoModel_t *m = NULL;

@@ -52,9 +52,8 @@ text_len(const char *text, uint32_t most)
 	return (uint8_t)n;
 }
 
-/* Octets of the character at p, of well-formed UTF-8 (RFC 3629); 0: it is none. */
-static unsigned
-char_len(const uint8_t *p, unsigned left)
+unsigned
+ipfix_char(const uint8_t *p, unsigned left)
 {
 	unsigned n = *p < 0x80   ? 1
 		     : *p < 0xc2 ? 0
@@ -86,7 +85,7 @@ put_text(uint8_t *p, const char *text, uint8_t len)
 	*p++ = len;
 	memcpy(p, text, len);
 	while (p < end) {
-		unsigned n = char_len(p, (unsigned)(end - p));
+		unsigned n = ipfix_char(p, (unsigned)(end - p));
 
 		if (!n)
 			*p = '?';

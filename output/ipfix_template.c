@@ -291,6 +291,7 @@ static const struct ipfix_option options[IPFIX_OPTIONS] = {
 	    { 323, 8, IPFIX_IANA },
 	    { 335, IPFIX_VARLEN, IPFIX_IANA },
 	    { 1013, IPFIX_VARLEN, IPFIX_OWN } } },
+	{ IPFIX_ZONE_ID, 1, 2, { { 234, 4, IPFIX_IANA }, { 236, IPFIX_VARLEN, IPFIX_IANA } } },
 };
 
 /* What is only about enterprise elements, or about flow templates. */
@@ -301,6 +302,8 @@ has_option(uint16_t id, const struct ipfix_form *form)
 		return form->own;
 	if (id == IPFIX_KEYS_ID)
 		return form->options && form->flows;
+	if (id == IPFIX_ZONE_ID)
+		return form->options && *form->zones;
 	return id != IPFIX_NAME_ID || form->options;
 }
 

@@ -78,6 +78,7 @@ struct ipfix_form {
 	bool uniflow;                    /* each direction its own record */
 	bool flows;                      /* flow records at all */
 	bool options;                    /* flow keys, names */
+	const char *zones;               /* names of zones, or "" */
 	uint8_t nat_events, flow_events; /* enum below */
 };
 
@@ -114,6 +115,7 @@ enum {
 	IPFIX_KEYS_ID = 304,
 	IPFIX_NAME_ID = 305,
 	IPFIX_COVERAGE_ID = 352,
+	IPFIX_ZONE_ID = 353,
 };
 
 #define IPFIX_VARLEN 65535u /* length of an element in a template: each value has its own */
@@ -127,7 +129,7 @@ struct ipfix_option {
 	} elem[9];
 };
 
-enum { IPFIX_OPTIONS = 6 };
+enum { IPFIX_OPTIONS = 7 };
 /* The i-th; false: not in this form.  Type information is the first. */
 bool ipfix_option(unsigned i, const struct ipfix_form *, struct ipfix_option *ret_option);
 
@@ -151,6 +153,24 @@ uint32_t ipfix_type_record(const struct ipfix_own *, uint32_t pen,
 			   uint8_t out[IPFIX_TYPE_MOST]);
 /* flowKeyIndicator: bit n is the n-th element. */
 uint64_t ipfix_keys(const struct ipfix_template *);
+
+/* ---- ipfix_zones.c ------------------------------------------------------------- */
+
+#define IPFIX_ZONE_MOST 64u /* octets of a name */
+#define IPFIX_ZONE_RECORD (4u + 1u + IPFIX_ZONE_MOST)
+
+struct ipfix_zone {
+	uint32_t zone, len;
+	const char *name; /* len octets */
+};
+
+/* The next of "1=red, 2=blue", which *at goes behind: 1, 0 at the end, -EINVAL. */
+int ipfix_zone_next(const char **at, struct ipfix_zone *ret_zone);
+int ipfix_zones_check(const struct ctf_ctx *, const char *list, struct ctf_err *err);
+/* A record of IPFIX_ZONE_ID; returns its octets. */
+uint32_t ipfix_zone_record(const struct ipfix_zone *, uint8_t out[IPFIX_ZONE_RECORD]);
+/* Octets of the character at p, of well-formed UTF-8 (RFC 3629); 0: it is none. */
+unsigned ipfix_char(const uint8_t *p, unsigned left);
 
 /* ---- ipfix_layout.c ------------------------------------------------------------- */
 

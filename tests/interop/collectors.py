@@ -162,7 +162,7 @@ class Tshark:
              "post_nat_destination_ipv6_address": "xdst",
              "post_naptsource_transport_port": "xsport",
              "post_naptdestination_transport_port": "xdport",
-             "ingress_vrfid": "zone", "abstimestart": "start", "abstimeend": "end",
+             "ingress_vrfid": "zone", "vrfname": "vrf", "abstimestart": "start", "abstimeend": "end",
              "flow_end_reason": "reason", "nat_event": "nat", "firewall_event": "fw",
              "observation_time_milliseconds": "when", "permanent_octets": "tbytes",
              "permanent_packets": "tpackets"}
@@ -212,6 +212,11 @@ class Tshark:
         for v in self._flows(port):
             if _is_event(v):
                 yield {k: _english(x) if k == "when" else _word(x) for k, x in v.items()}
+
+    def zones(self, port):
+        """The names it was told."""
+        found = (v for v in self._flows(port) if "vrf" in v)
+        return {int(v["zone"]): v["vrf"] for v in found}
 
     def _flows(self, port):
         transport = next(k for k, p in self.ports if p == port)
@@ -277,6 +282,11 @@ class IpfixDump:
     def coverage(self):
         """How many options records of what was watched it saw."""
         return sum("335" in v for v in self._records())
+
+    def zones(self):
+        """The names it was told."""
+        return {int(v["234"]): re.sub(r"^\(len: \d+\) ", "", v["236"])
+                for v in self._records() if "236" in v}
 
     def _flows(self):
         for values in self._records():

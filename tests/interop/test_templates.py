@@ -33,11 +33,12 @@ PEN = 32473  # RFC 5612: for examples
 # (acct, timestamp) of the kernel, one after the other
 PHASES = [(1, 1), (1, 0), (0, 1), (0, 0)]
 OUTPUTS = {"tcp": ("127.0.0.1", 4739, f"proto=tcp\npen={PEN}\ninterim=counters\n"
-                   "nat_events=destinations\nflow_events=new\n"),
+                   "nat_events=destinations\nflow_events=new\n"
+                   'zone_names="7=Büro, 0=main"\n'),
            "tcp6": ("::1", 4741, "proto=tcp\ninterim=counters\ntimestamps=ns\n"),
            "tls": ("127.0.0.1", 4743, f"proto=tls\npen={PEN}\ninterim=counters\n"),
            "udp": ("127.0.0.1", 4740, "proto=udp\nmtu=1400\ninterim=counters\n"
-                   "nat_events=yes\n"),
+                   'nat_events=yes\nzone_names="7=Büro, 0=main"\n'),
            "udp6": ("::1", 4742, f"proto=udp\nmtu=1400\npen={PEN}\ninterim=counters\n")}
 COUNTERS = ("opkts", "obytes", "rpkts", "rbytes")
 SECOND = 10**9
@@ -190,13 +191,15 @@ def test(lab, tmp):
     return judge(tmp, sinks, nfcapd, tshark, flows, known)
 
 
-def shown(who, rows, records, more, flows, known):
-    """What is wrong with what a collector shows; more: the options of the output."""
+def shown(who, rows, records, names, more, flows, known):
+    """What is wrong with what a collector shows; names: of zones; more: the output's options."""
     # ipfixDump shows no fraction of NTP's seconds
     grain = SECOND if "ipfixDump" in who and "timestamps=ns" in more else 0
     problems = compare.differences(who, rows(False), flows, knows(known), grain)
     problems += zones(who, rows(False))
     problems += interim(who, rows(True), flows, knows(known))
+    if names != ({0: "main", 7: "Büro"} if "zone_names" in more else {}):
+        problems.append(f"{who}: zones are called {names}")
     return problems + events(who, records, flows, "flow_events" in more, "to" if
                              "destinations" in more else "nat_events" in more)
 
@@ -218,11 +221,11 @@ def judge(tmp, sinks, nfcapd, tshark, flows, known):
     problems += compare.differences("nfcapd", nfcapd.rows(), flows,
                                     knows(known, (0, 0, None, None), nat66=False, mark=False))
     for name, (_, port, more) in OUTPUTS.items():
-        problems += shown(f"ipfixDump {name}", dumps[name].rows, dumps[name].events(), more,
-                          flows, known)
+        problems += shown(f"ipfixDump {name}", dumps[name].rows, dumps[name].events(),
+                          dumps[name].zones(), more, flows, known)
         if name != "tls":  # tshark has no IPFIX within TLS
             problems += shown(f"tshark {name}", lambda lives, p=port: tshark.rows(p, lives),
-                              tshark.events(port), more, flows, known)
+                              tshark.events(port), tshark.zones(port), more, flows, known)
     print(f"{len(flows)} flows at {len(OUTPUTS) + 1} collectors")
     return problems
 

@@ -85,6 +85,8 @@ static const struct {
 	{ IPFIX "mtu=300", "" },
 	{ IPFIX "proto=udp\nmtu=300",
 	  "t.conf:5: mtu: 300 is too small for a record, it is 304\n" },
+	{ IPFIX "zone_names=\"1=a\"\npreset=nfdump",
+	  ONLY(4, "zone_names", "options_interval other than 0") },
 	{ IPFIX "send_template=never",
 	  "t.conf:4: send_template: a collector that does not know the templates cannot read "
 	  "anything\n" },

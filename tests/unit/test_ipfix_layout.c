@@ -126,6 +126,10 @@ static const struct {
 	{ "nat_events=yes\nflows=no\n", { 270, 302, 305, 270 }, { 256, 304, 340, 271 } },
 	{ "flow_events=new\n", { 275, 276, 256, 342 }, { 270, 271, 303, 303 } },
 	{ "options_interval=0\n", { 256, 302, 261, 262 }, { 304, 305, 300, 303 } },
+	{ "zone_names=\"1=red\"\n", { 256, 302, 305, 353 }, { 301, 352, 300, 303 } },
+	{ "zone_names=\"1=red\"\noptions_interval=0\n",
+	  { 256, 302, 261, 262 },
+	  { 304, 305, 353, 303 } },
 };
 
 static bool
@@ -154,6 +158,91 @@ START_TEST(test_forms)
 }
 END_TEST
 
+/* ---- zones ---- */
+
+#define NAME_64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const struct {
+	const char *list, *records;
+} zones[] = {
+	{ "1=red", "353 234=1 236='red'\n" },
+	{ " 7 = a zone ,\t65535=b=c,0=\xc3\xbc ",
+	  "353 234=7 236='a zone'\n353 234=65535 236='b=c'\n353 234=0 236='\xc3\xbc'\n" },
+	{ "00012=" NAME_64, "353 234=12 236='" NAME_64 "'\n" },
+	{ "1=x,2=x", "353 234=1 236='x'\n353 234=2 236='x'\n" },
+};
+
+START_TEST(test_zones)
+{
+	char options[256], *text;
+	const char *at;
+	struct plug *p;
+
+	snprintf(options, sizeof(options), BASE "zone_names=\"%s\"\n", zones[_i].list);
+	p = plug_new(&ctf_plugin_ipfix, options);
+	text = ipfix_read_layout(p, 0);
+	at = strstr(text, "353 ");
+	ck_assert_msg(at && strcmp(at, zones[_i].records) == 0, "%s", text);
+	free(text);
+	plug_free(p);
+}
+END_TEST
+
+/* As many as an option can hold. */
+START_TEST(test_many_zones)
+{
+	char options[4500] = BASE "zone_names=\"0=a", *text;
+	unsigned n = 1;
+	struct plug *p;
+
+	while (strlen(options) < 4090)
+		sprintf(options + strlen(options), ",%u=a", n++);
+	strcat(options, "\"\n");
+	p = plug_new(&ctf_plugin_ipfix, options);
+	text = ipfix_read_layout(p, 0);
+	ck_assert_uint_gt(n, 600);
+	ck_assert_uint_eq(count(text, "353 234="), n);
+	free(text);
+	plug_free(p);
+}
+END_TEST
+
+static const struct {
+	const char *list, *why;
+} no_zones[] = {
+	{ " ", "\" \" does not begin with a zone" },
+	{ "red", "\"red\" does not begin with a zone" },
+	{ "1=red,blue", "\"blue\" does not" },
+	{ "1=red, 2:blue, 3=x", "\"2:blue, 3=x\" does not" },
+	{ "1=", "\"1=\" does not" },
+	{ "1= ,2=b", "\"1= ,2=b\" does not" },
+	{ "=red", "\"=red\" does not" },
+	{ "-1=red", "\"-1=red\" does not" },
+	{ "0x1=red", "\"0x1=red\" does not" },
+	{ "65536=red", "\"65536=red\" does not" },
+	{ "4294967297=red", "\"4294967297=red\" does not" },
+	{ "1=red,", "\"1=red,\" does not" },
+	{ ",1=red", "\",1=red\" does not" },
+	{ "1=red,,2=b", "\",2=b\" does not" },
+	{ "1=\xff", " does not begin" },
+	{ "1=\xc3", " does not begin" },
+	{ "1=a\tb", " does not begin" },
+	{ "1=" NAME_64 "x", " does not begin" },
+	{ "1=red, 1=blue", "zone_names: zone 1 has two names" },
+	{ "1=red, 2=b, 01=blue", "zone_names: zone 1 has two names" },
+};
+
+START_TEST(test_no_zones)
+{
+	struct ctf_err err = { 0 };
+	char options[256];
+
+	snprintf(options, sizeof(options), BASE "zone_names=\"%s\"\n", no_zones[_i].list);
+	ck_assert_int_lt(plug_try(&ctf_plugin_ipfix, options, &err), 0);
+	ck_assert_msg(strstr(err.msg, no_zones[_i].why), "%s", err.msg);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -162,6 +251,9 @@ add_tests(TCase *t)
 	tcase_add_test(t, test_no_types);
 	tcase_add_loop_test(t, test_keys, 0, COUNT(keys));
 	tcase_add_loop_test(t, test_forms, 0, COUNT(forms));
+	tcase_add_loop_test(t, test_zones, 0, COUNT(zones));
+	tcase_add_test(t, test_many_zones);
+	tcase_add_loop_test(t, test_no_zones, 0, COUNT(no_zones));
 }
 
 int
