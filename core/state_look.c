@@ -45,14 +45,14 @@ fault_of(struct state_look *l)
 	return NULL;
 }
 
-/* A daemon that starts puts a new file in its place. */
+/* A daemon that starts puts a new file in its place, and lets it grow. */
 static bool
-is_there(const char *path, int fd)
+is_whole(const char *path, int fd, size_t len)
 {
 	struct stat a, b;
 
 	return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
+	       a.st_ino == b.st_ino && (size_t)b.st_size == len;
 }
 
 static int
@@ -60,7 +60,7 @@ look(struct state_look *l)
 {
 	for (int i = 0; i < TRIES; i++) {
 		int fd = open(l->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		bool there;
+		bool whole;
 
 		if (fd < 0)
 			return -errno;
@@ -68,9 +68,9 @@ look(struct state_look *l)
 		l->len = 0;
 		l->p = state_file_read(fd, &l->len);
 		see_lock(l, fd);
-		there = is_there(l->path, fd);
+		whole = is_whole(l->path, fd, l->len);
 		close(fd);
-		if (there)
+		if (whole)
 			break;
 	}
 	l->fault = fault_of(l);

@@ -57,6 +57,9 @@ say_down(struct sink *s, const struct ctf_err *err)
 	if (!s->said_down)
 		s->down_since_ms = ctf_mono_ms();
 	s->said_why = why;
+	pthread_mutex_lock(&s->lock);
+	s->why = *err;
+	pthread_mutex_unlock(&s->lock);
 	ctf_log(&s->ctx, level, "%s; trying again in %llu ms", err->msg,
 		(unsigned long long)s->delay_ms);
 	s->said_down = true;
