@@ -22,5 +22,7 @@ int nfct_diag_reliable(int diag, int fd);
  * some milliseconds at most.
  */
 void nfct_whose(const struct nfct_other *, char *text, size_t size);
+/* That process, or 0. */
+long nfct_owner(const struct nfct_other *);
 
 #endif

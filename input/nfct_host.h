@@ -53,6 +53,8 @@ void nfct_host_close(struct nfct *s);
 int8_t nfct_ask_gro(int route);
 void nfct_ask_flowtables(int netfilter, struct nfct_found *ret);
 int8_t nfct_ask_hooks(int netfilter);
+/* Somebody uses nf_tables: a question about it loads no module. */
+bool nfct_has_nf_tables(void);
 /* One message of an answer about flowtables; for tests, too. */
 void nfct_see_flowtable(const void *nlh, struct nfct_found *found);
 /* The same of an answer about hooks: whether it is conntrack's. */

@@ -105,8 +105,8 @@ is_in(const char *path, const char *text)
 }
 
 /* A question alone would load the module, where there is none in use. */
-static bool
-has_nf_tables(void)
+bool
+nfct_has_nf_tables(void)
 {
 	char path[256];
 	struct utsname u;
@@ -164,7 +164,7 @@ nfct_ask_flowtables(int netfilter, struct nfct_found *ret)
 	nlh->nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETFLOWTABLE;
 	mnl_nlmsg_put_extra_header(nlh, sizeof(struct nfgenmsg));
 	if (netfilter < 0 ||
-	    (has_nf_tables() && dump(netfilter, nlh, see_flowtable, &found) < 0))
+	    (nfct_has_nf_tables() && dump(netfilter, nlh, see_flowtable, &found) < 0))
 		found.offload = found.uncounted = -1;
 	ret->offload = found.offload;
 	ret->uncounted = found.uncounted;

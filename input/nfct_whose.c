@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE 30 /* ms; events wait in the receive buffer meanwhile */
+#define PATIENCE 30  /* ms; events wait in the receive buffer meanwhile */
+#define LEISURE 3000 /* when none do */
 
 /* Whether a process has that file open ("socket:[123]"). */
 static bool
@@ -44,9 +45,9 @@ has_open(int proc, const char *pid, const char *file)
 
 /* 0: not found in time, or not ours to see. */
 static long
-search(DIR *all, const char *file)
+search(DIR *all, const char *file, unsigned ms)
 {
-	uint64_t until = ctf_mono_ms() + PATIENCE;
+	uint64_t until = ctf_mono_ms() + ms;
 	struct dirent *e;
 
 	while ((e = readdir(all)) && ctf_mono_ms() < until)
@@ -74,20 +75,31 @@ read_name(int proc, long pid, char *name, size_t size)
 
 /* The first socket of a process has the process id as its port; look there first. */
 static long
-owner(DIR *all, const struct nfct_other *o)
+owner_in(DIR *all, const struct nfct_other *o, unsigned ms)
 {
 	char file[32], pid[16];
 
 	snprintf(file, sizeof(file), "socket:[%u]", o->inode);
 	snprintf(pid, sizeof(pid), "%u", o->portid);
-	return has_open(dirfd(all), pid, file) ? (long)o->portid : search(all, file);
+	return has_open(dirfd(all), pid, file) ? (long)o->portid : search(all, file, ms);
+}
+
+long
+nfct_owner(const struct nfct_other *o)
+{
+	DIR *all = opendir("/proc");
+	long pid = all ? owner_in(all, o, LEISURE) : 0;
+
+	if (all)
+		closedir(all);
+	return pid;
 }
 
 void
 nfct_whose(const struct nfct_other *o, char *text, size_t size)
 {
 	DIR *all = opendir("/proc");
-	long pid = all ? owner(all, o) : 0;
+	long pid = all ? owner_in(all, o, PATIENCE) : 0;
 	char name[32] = "";
 
 	if (all)
