@@ -2,3 +2,4 @@
 /* verbs.h - the verbs that ctflow has, in the order of its help. */
 VERB(show)
 VERB(gaps)
+VERB(status)
