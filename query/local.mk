@@ -11,11 +11,15 @@ libctquery_a_SOURCES += query/status.c query/status.h query/status_conf.c query/
 	query/status_db.c query/status_json.c query/status_judge.c query/status_metrics.c \
 	query/status_out.c query/status_out.h query/status_page.c query/status_print.c \
 	query/status_spool.c
+libctquery_a_SOURCES += query/doctor.c query/doctor.h query/doctor_conf.c query/doctor_daemon.c \
+	query/doctor_db.c query/doctor_hooks.c query/doctor_host.c query/doctor_kernel.c query/doctor_listen.c \
+	query/doctor_mend.c query/doctor_nft.c query/doctor_nft.h query/doctor_spool.c \
+	input/nfct_diag.c input/nfct_host_ask.c input/nfct_whose.c
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow
 ctflow_SOURCES = query/main.c
 ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
-ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) -lm
+ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(MNL_LIBS) -lm
 ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
 endif

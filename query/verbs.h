@@ -3,3 +3,4 @@
 VERB(show)
 VERB(gaps)
 VERB(status)
+VERB(doctor)
