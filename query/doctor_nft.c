@@ -252,39 +252,42 @@ ask(struct doctor *d, uint16_t type, mnl_cb_t each)
 	return r == 0;
 }
 
-static int
-each_flowtable(const struct nlmsghdr *nlh, void *data)
+void
+dr_tell_flowtable(struct doctor *d, const struct dr_flowtable *t)
 {
-	struct doctor *d = data;
-	struct dr_flowtable t;
-	char word[DR_WORD];
+	char word[DR_WORD], text[700];
 
-	if (!dr_see_flowtable(nlh, &t))
-		return MNL_CB_OK;
-	if (t.flags & NFT_FLOWTABLE_HW_OFFLOAD) {
+	if (t->flags & NFT_FLOWTABLE_HW_OFFLOAD) {
 		dr_find(d, DR_NOTE, "offload-hardware",
 			"flowtable %s %s %s forwards in hardware: counts come from the card, "
 			"late "
 			"or not at all",
-			t.family, t.table, t.name);
+			t->family, t->table, t->name);
 		dr_fix(d,
 		       "{ echo flush ruleset; %snft -s list ruleset | sed '/flowtable %s "
 		       "{/,/}/s/"
 		       "flags offload//'; } | %snft -f -",
-		       d->inside, t.name, d->inside);
-	} else if (!(t.flags & NFT_FLOWTABLE_COUNTER)) {
-		char text[700];
-
+		       d->inside, t->name, d->inside);
+	} else if (!(t->flags & NFT_FLOWTABLE_COUNTER)) {
 		snprintf(text, sizeof(text),
 			 "add flowtable %s %s %s { hook ingress priority %d; counter; }",
-			 t.family, t.table, t.name, t.priority);
+			 t->family, t->table, t->name, t->priority);
 		dr_find(d, DR_WARNING, "offload",
 			"flowtable %s %s %s does not count: connections have no packets and "
 			"bytes "
 			"from the moment they are offloaded",
-			t.family, t.table, t.name);
+			t->family, t->table, t->name);
 		dr_fix(d, "%snft %s", d->inside, dr_word(word, text));
 	}
+}
+
+static int
+each_flowtable(const struct nlmsghdr *nlh, void *data)
+{
+	struct dr_flowtable t;
+
+	if (dr_see_flowtable(nlh, &t))
+		dr_tell_flowtable(data, &t);
 	return MNL_CB_OK;
 }
 

@@ -22,6 +22,8 @@ struct dr_rule {
 
 /* False: the message (struct nlmsghdr) is something else. */
 bool dr_see_flowtable(const void *nlh, struct dr_flowtable *ret);
+struct doctor;
+void dr_tell_flowtable(struct doctor *, const struct dr_flowtable *);
 /* True: it is a rule that keeps packets from conntrack. */
 bool dr_see_rule(const void *nlh, struct dr_rule *ret);
 

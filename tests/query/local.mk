@@ -11,3 +11,14 @@ tests_query_history_SOURCES = tests/query/history.c tests/query/history.h \
 	tests/query/history_line.c tests/query/history_fill.c
 tests_query_history_LDADD = $(LDADD) $(SQLITE3_LIBS)
 EXTRA_DIST += tests/query/history.py
+
+# What of doctor not every machine can show.
+if HAVE_CHECK
+if HAVE_SQLITE3
+check_PROGRAMS += tests/query/test_doctor_parts
+TESTS += tests/query/test_doctor_parts
+endif
+endif
+tests_query_test_doctor_parts_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/query $(QUERY_CFLAGS)
+tests_query_test_doctor_parts_LDADD = libunit.a libctquery.a libctflow.a $(QUERY_LIBS) \
+	$(MNL_LIBS) $(CHECK_LIBS) -lm
