@@ -178,11 +178,20 @@ see_backlog(struct look *l)
 	}
 }
 
+/* 0 is what is so without it. */
+static bool
+says(const struct st_member *m, const char *key)
+{
+	const char *value = st_value(m, key, "0");
+
+	return strcmp(value, "0") != 0 && *value;
+}
+
 static void
 see_retention(struct look *l)
 {
-	if (*st_value(l->m, "keep", "") || *st_value(l->m, "max_size", "") ||
-	    l->st.st_size < BIG)
+	if (says(l->m, "keep") || says(l->m, "max_size") || l->st.st_size < BIG ||
+	    strcmp(st_value(l->m, "profile", ""), "rollup") == 0)
 		return;
 	dr_find(l->d, DR_NOTE, "database-retention",
 		"%s has %lld MiB and grows without end: nothing says for how long flows are "

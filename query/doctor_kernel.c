@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -144,15 +143,13 @@ dr_check_settings(struct doctor *d)
 
 /* ---- the table ------------------------------------------------------------------------ */
 
-/* The size of the table is that of the first namespace, for all. */
+/* The size of the table is that of the first namespace, for all; others only read it. */
 static const char *
 outside(const struct doctor *d)
 {
-	struct stat here, first;
-
-	if (stat("/proc/thread-self/ns/net", &here) < 0 || stat("/proc/1/ns/net", &first) < 0)
-		return d->inside;
-	return here.st_ino == first.st_ino ? "" : "nsenter --net=/proc/1/ns/net ";
+	return d->root && access(FOLDER "nf_conntrack_max", W_OK) < 0
+		       ? "nsenter --net=/proc/1/ns/net "
+		       : "";
 }
 
 void

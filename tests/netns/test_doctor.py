@@ -7,12 +7,14 @@ finds nothing.  Then one fault after the other is put there, named by doctor,
 mended by the very command that it prints, and doctor finds nothing again.
 """
 import ctypes
+import fcntl
 import json
 import os
 import pwd
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from daemon import Daemon, Failed, build_dir, configuration, until  # noqa: E402
 from sleeper import ADD_MEMBERSHIP, BROADCAST_ERROR, SOL_NETLINK  # noqa: E402
 
 NS = "doctor"
+SGRO = 0x2C
 NOBODY = pwd.getpwnam("nobody")
 HOST = {"clock", "disk", "table", "buckets"}  # what a namespace cannot be blamed for
 SYNCHRONISED = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(256)) != 5
@@ -326,6 +329,76 @@ def machine(h):
         yield "the disk has room"
 
 
+def merging(h):
+    """GRO is worth knowing, and no fault."""
+    def gro(on):
+        with h.lab.socket(NS, socket.AF_INET, socket.SOCK_DGRAM) as s:
+            value = ctypes.create_string_buffer(struct.pack("II", SGRO, on))
+            fcntl.ioctl(s.fileno(), labs.SIOCETHTOOL,
+                        struct.pack("16sP", b"b0", ctypes.addressof(value)))
+        code, found = h.doctor("--skip", ",".join(HOST))
+        return code, [f["command"] for f in found if f["level"] == "hint"]
+
+    before = gro(0)
+    after = gro(1)
+    if before != (0, []) or after != (0, ["ethtool -K b0 gro off"]):
+        yield f"GRO: {before}, then {after}"
+    gro(0)
+
+
+def full_disk(h):
+    """On a disk with little room: the size is limited by the printed command."""
+    os.mkdir(h.path("small"))
+    h.lab.run(None, "mount", "-t", "tmpfs", "-o", "size=64M,mode=777", "none", h.path("small"))
+    try:
+        with open(h.path("small/flows.db"), "wb"):
+            os.chown(h.path("small/flows.db"), NOBODY.pw_uid, NOBODY.pw_gid)
+        h.edit("/flows.db", "/small/flows.db")
+        found = [f for f in h.doctor()[1] if f["check"] == "disk" and "small" in f["what"]]
+        if [f["level"] for f in found] != ["warning"]:
+            yield f"a disk with 64 MB: {found}"
+            return
+        h.mend(found[0]["command"])
+        with open(h.path("conf"), encoding="utf-8") as f:
+            conf = f.read()
+        if '[db1]\nmax_size=64M\ndb=' not in conf:
+            yield f"{found[0]['command']}: {conf}"
+    finally:
+        h.lab.run(None, "umount", h.path("small"))
+        old_conf(h)
+
+
+def full_table(h):
+    """The size of the table is the machine's: nobody else uses it meanwhile."""
+    path = "/proc/sys/net/netfilter/nf_conntrack_max"
+
+    def write(value):
+        with open(path, "w", encoding="ascii") as f:
+            f.write(value)
+
+    labs.host_lock(exclusive=True)
+    with open(path, encoding="ascii") as f:
+        old = f.read()
+    h.lab.undo.append(lambda: write(old))
+    with h.lab.socket(NS, socket.AF_INET, socket.SOCK_DGRAM) as s:
+        for port in range(1000, 1100):
+            s.sendto(b"x", ("127.0.0.1", port))
+    count = h.lab.count(NS)
+    write(str(count * 10 // 9))
+    found = [f for f in h.doctor()[1] if f["check"] == "table"]
+    if [f["level"] for f in found] != ["error"] or f"({count} of" not in found[0]["what"]:
+        yield f"a full table of {count}: {found}"
+    for f in found:  # the machine's namespace is where the test runs
+        command = f["command"].removeprefix("nsenter --net=/proc/1/ns/net ")
+        if command == f["command"]:
+            yield f"{command} would be run where it cannot work"
+        h.lab.run(None, "sh", "-ec", command)
+    found = [f for f in h.doctor()[1] if f["check"] == "table"]
+    if found:
+        yield f"not mended: {found}"
+    write(old)
+
+
 def others(h):
     """Without root: what cannot be looked at is said, nothing is claimed."""
     done = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
@@ -355,6 +428,7 @@ def main():
             wrong += [f"{name}: {w}" for w in clean(h, "afterwards")]
             if wrong:
                 break
+        wrong += [*merging(h), *full_disk(h), *full_table(h)]
         if h.daemon or h.started:
             h.stop()
     if len(FAULTS) - absent < 12:
