@@ -82,6 +82,8 @@ take_objects(struct st_look *l)
 		o = st_add(l, name, p->input);
 		if (o)
 			take(o, p);
+		if (o && !l->running) /* it went with the process */
+			o->queue_flows = o->queue_bytes = -1;
 	}
 }
 

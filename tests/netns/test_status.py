@@ -254,12 +254,13 @@ def stopped(s, collector):
     until("it to be away", lambda: s.status()[1]["json1"]["state"] == "down")
     s.flows(FLOWS)
     until("flows to wait", lambda: waiting(s.status()[1]["json1"]) >= FLOWS)
+    all_of_them = waiting(s.status()[1]["json1"])
     s.daemon.stop()
     code, now = s.status()
     yield from expect("stopped", (code, now["daemon"]["running"]), (CRITICAL, False))
     if "was stopped at" not in now["words"]:
         yield f"stopped: {now['words']}"
-    if now["json1"]["spool_flows"] < FLOWS or now["json1"]["spool_bytes"] <= 0:
+    if now["json1"]["spool_flows"] != all_of_them or now["json1"]["queue_flows"] is not None or now["json1"]["spool_bytes"] <= 0:
         yield f"what lies on disk: {now['json1']}"
 
 
