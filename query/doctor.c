@@ -246,11 +246,9 @@ run_all(struct doctor *d)
 			continue;
 		if (q_cancelled(d->q))
 			return -EINTR;
-		q_progress(d->q, d->check, i, CHECKS);
 		checks[i].run(d);
 		d->checks++;
 	}
-	q_progress_end(d->q);
 	return d->no_memory ? -ENOMEM : 0;
 }
 

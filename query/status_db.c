@@ -83,6 +83,17 @@ ask(struct st_look *l, struct st_db *d, sqlite3 *db)
 		d->newest_ns = x[0];
 }
 
+static int64_t
+size_of(const char *path, const char *suffix)
+{
+	char *name = sqlite3_mprintf("%s%s", path, suffix);
+	struct stat st;
+	int64_t size = name && stat(name, &st) == 0 ? st.st_size : 0;
+
+	sqlite3_free(name);
+	return size;
+}
+
 /* Why it cannot be read, or NULL. */
 static const char *
 read_db(struct st_look *l, struct st_db *d)
@@ -94,7 +105,7 @@ read_db(struct st_look *l, struct st_db *d)
 
 	if (stat(d->path, &st) < 0)
 		return strerror(errno);
-	d->size = st.st_size;
+	d->size = st.st_size + size_of(d->path, "-wal");
 	if (access(d->path, R_OK) < 0)
 		return strerror(errno);
 	rc = sqlite3_open_v2(d->path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
