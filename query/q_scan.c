@@ -93,7 +93,7 @@ rows(struct scan *sc, int (*row)(void *, const struct q_flow *), void *arg, stru
 	int r = 0;
 
 	for (unsigned i = 0; i < sc->n; i++) {
-		r = stream_next(&sc->s[i], err);
+		r = q_stream_next(&sc->s[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -107,7 +107,7 @@ rows(struct scan *sc, int (*row)(void *, const struct q_flow *), void *arg, stru
 		if (q_cancelled(sc->q))
 			return ctf_fail(err, EINTR, "interrupted");
 		q_progress(sc->q, "flows", ++sc->q->looked, 0);
-		r = stream_next(s, err);
+		r = q_stream_next(s, err);
 		if (r < 0)
 			return r;
 	}
@@ -129,7 +129,7 @@ q_scan(struct q *q, const struct q_ask *ask, int (*row)(void *arg, const struct 
 	if (r == 0)
 		r = rows(&sc, row, arg, err);
 	for (unsigned i = 0; i < sc.n; i++)
-		stream_close(&sc.s[i]);
+		q_stream_close(&sc.s[i]);
 	free(sc.s);
 	for (struct q_db *db = q->dbs; db; db = db->next)
 		end(db);

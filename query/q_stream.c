@@ -263,7 +263,7 @@ span_bind(struct stream *s)
 }
 
 int
-stream_next(struct stream *s, struct ctf_err *err)
+q_stream_next(struct stream *s, struct ctf_err *err)
 {
 	while (!s->done) {
 		int rc, r;
@@ -292,7 +292,7 @@ stream_next(struct stream *s, struct ctf_err *err)
 }
 
 void
-stream_close(struct stream *s)
+q_stream_close(struct stream *s)
 {
 	sqlite3_finalize(s->st);
 	sqlite3_finalize(s->catalog);

@@ -42,8 +42,8 @@ struct stream {
 };
 
 /* 1: there is a flow, 0: no more, or -errno. */
-int stream_next(struct stream *, struct ctf_err *err);
-void stream_close(struct stream *);
+int q_stream_next(struct stream *, struct ctf_err *err);
+void q_stream_close(struct stream *);
 
 /*
  * The parts of s->part that may have rows that fit, ascending.  Returns 1, 0 when

@@ -141,6 +141,12 @@ tests_unit_test_sqlite3_notes_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_notes_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_open_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_open_LDADD = $(LDADD) $(SQLITE3_LIBS)
+# Both sides of a database.
+if HAVE_SQLITE3
+SQLITE3_TESTS += tests/unit/test_query_expr
+endif
+tests_unit_test_query_expr_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_query_expr_LDADD = libctquery.a $(LDADD) $(SQLITE3_LIBS) -lm
 if BUILTIN_SQLITE3
 UNIT_TESTS += $(SQLITE3_TESTS)
 libunit_a_SOURCES += $(SQLITE3_HELP)
