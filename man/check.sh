@@ -10,7 +10,7 @@ diff -u "$srcdir/man/ctflowd.conf.5" man-fresh.5 || {
 }
 rm -f man-fresh.5
 if command -v mandoc >/dev/null; then
-	for page in ctflowd.8 ctflowd.conf.5; do
+	for page in ctflow.1 ctflowd.8 ctflowd.conf.5; do
 		mandoc -Tlint -Wwarning "$srcdir/man/$page" || bad=1
 	done
 elif [ "${CI:-}" ]; then

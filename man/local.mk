@@ -1,4 +1,5 @@
 dist_man_MANS += man/ctflowd.8 man/ctflowd.conf.5
+dist_man_MANS += man/ctflow.1
 EXTRA_DIST += man/ctflowd.conf.5.in
 dist_noinst_SCRIPTS += man/gen.sh
 if ALL_PLUGINS

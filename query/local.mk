@@ -2,9 +2,9 @@
 if HAVE_SQLITE3
 noinst_LIBRARIES += libctquery.a
 libctquery_a_SOURCES = query/given.h query/layout.h query/open.h query/out.h query/query.h \
-	query/scan.h query/sql.h query/verbs.h \
+	query/scan.h query/show.h query/sql.h query/verbs.h \
 	query/q_base.c query/q_find.c query/q_flow.c query/q_func.c query/q_index.c \
-	query/q_layout.c query/q_open.c query/q_out.c query/q_out_table.c query/q_scan.c \
+	query/q_layout.c query/q_open.c query/q_out.c query/q_out_table.c query/q_scan.c query/q_show.c \
 	query/q_sql.c query/q_stream.c query/q_time.c query/q_words.c
 libctquery_a_SOURCES += query/gaps.c query/show.c
 libctquery_a_SOURCES += query/status.c query/status.h query/status_conf.c query/status_conf.h \
@@ -15,6 +15,7 @@ libctquery_a_SOURCES += query/doctor.c query/doctor.h query/doctor_conf.c query/
 	query/doctor_db.c query/doctor_hooks.c query/doctor_host.c query/doctor_kernel.c query/doctor_listen.c \
 	query/doctor_mend.c query/doctor_nft.c query/doctor_nft.h query/doctor_spool.c \
 	input/nfct_diag.c input/nfct_host_ask.c input/nfct_whose.c
+libctquery_a_SOURCES += query/gaps.c query/long.c query/show.c query/tail.c
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow
@@ -22,4 +23,6 @@ ctflow_SOURCES = query/main.c
 ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
 ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(MNL_LIBS) -lm
 ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = query/completion/ctflow
 endif

@@ -171,8 +171,9 @@ q_sleep(const struct q *q, unsigned ms)
 #define AGAIN_MS 200
 
 void
-q_progress(struct q *q, const char *what, uint64_t done, uint64_t all)
+q_progress(struct q *q, uint64_t done, uint64_t all)
 {
+	char when[Q_TIME_TEXT];
 	int64_t now;
 
 	if (!q->progress)
@@ -183,11 +184,15 @@ q_progress(struct q *q, const char *what, uint64_t done, uint64_t all)
 	if (now - q->began_ms < PATIENCE_MS || now - q->said_ms < AGAIN_MS)
 		return;
 	q->said_ms = now;
-	if (all)
-		fprintf(stderr, "\r\033[K%s: %u %%", what,
+	if (all) {
+		fprintf(stderr, "\r\033[K%u %%",
 			(unsigned)(100.0 * (double)done / (double)all));
-	else
-		fprintf(stderr, "\r\033[K%s: %llu", what, (unsigned long long)done);
+	} else if (q->looking_ns) {
+		q_time_text(q, q->looking_ns, false, when);
+		fprintf(stderr, "\r\033[Klooking at %.16s", when);
+	} else {
+		fputs("\r\033[Klooking", stderr);
+	}
 }
 
 void
@@ -195,5 +200,5 @@ q_progress_end(struct q *q)
 {
 	if (q->said_ms)
 		fputs("\r\033[K", stderr);
-	q->said_ms = q->began_ms = 0;
+	q->said_ms = q->began_ms = q->looking_ns = 0;
 }

@@ -112,8 +112,9 @@ beside(const char *path, const char *suffix, struct stat *ret_st)
 }
 
 static int
-cancelled(void *q)
+step(void *q)
 {
+	q_progress(q, 0, 0);
 	return q_cancelled(q);
 }
 
@@ -147,7 +148,7 @@ try(struct q *q, struct q_db *db, bool immutable)
 	sqlite3_free(name);
 	if (rc == SQLITE_OK) {
 		sqlite3_busy_timeout(db->db, BUSY_MS);
-		sqlite3_progress_handler(db->db, STEPS, cancelled, q);
+		sqlite3_progress_handler(db->db, STEPS, step, q);
 		rc = sqlite3_exec(db->db,
 				  "PRAGMA cache_size = -32000; PRAGMA query_only = 1;"
 				  "SELECT count(*) FROM sqlite_master",
@@ -196,7 +197,9 @@ file_open(struct q *q, struct q_db *db, struct ctf_err *err)
 	if (stat(db->path, &st) < 0)
 		return ctf_fail(err, errno, "%s: %s", db->path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return ctf_fail(err, EINVAL, "%s: not a regular file", db->path);
+		return ctf_fail(err, EIO, "%s: not a regular file", db->path);
+	db->dev = st.st_dev;
+	db->ino = st.st_ino;
 	if (access(db->path, R_OK) < 0)
 		return ctf_fail(err, errno, "%s: %s", db->path, strerror(errno));
 	quiet = !beside(db->path, "-wal", &wal);
@@ -286,14 +289,21 @@ table_look(struct q_db *db, struct ctf_err *err)
 }
 
 static void
-db_free(struct q_db *db)
+forget(struct q_db *db)
 {
-	shut(db);
-	free(db->path);
-	free(db->table);
 	free(db->stamped);
 	free(db->received);
 	free(db->open);
+	db->stamped = db->received = db->open = NULL;
+}
+
+static void
+db_free(struct q_db *db)
+{
+	shut(db);
+	forget(db);
+	free(db->path);
+	free(db->table);
 	free(db);
 }
 
@@ -304,6 +314,18 @@ same_file(const char *a, const char *b)
 
 	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev &&
 	       x.st_ino == y.st_ino;
+}
+
+static int
+open_checked(struct q *q, struct q_db *db, struct ctf_err *err)
+{
+	int r = file_open(q, db, err);
+
+	if (r == 0)
+		r = schema_check(db, err);
+	if (r == 0 && q_db_functions(db->db) != SQLITE_OK)
+		r = q_sql_failed(db, err);
+	return r;
 }
 
 /* Opens the file alone. */
@@ -321,11 +343,7 @@ db_new(struct q *q, const char *path, const char *table, struct q_db **ret_db,
 	if (!db->path || !db->table)
 		r = ctf_fail(err, ENOMEM, "out of memory");
 	else
-		r = file_open(q, db, err);
-	if (r == 0)
-		r = schema_check(db, err);
-	if (r == 0 && q_db_functions(db->db) != SQLITE_OK)
-		r = q_sql_failed(db, err);
+		r = open_checked(q, db, err);
 	if (r < 0)
 		db_free(db);
 	else
@@ -388,6 +406,42 @@ q_db_add_file(struct q *q, const char *path, struct ctf_err *err)
 	if (r == 0 && !q->dbs && !before)
 		return ctf_fail(err, ENOENT, "%s: no table of flows is in it", path);
 	return r;
+}
+
+/* Another file has the name now, or somebody writes to what was thought at rest. */
+static bool
+is_stale(const struct q_db *db)
+{
+	struct stat st, wal;
+
+	if (stat(db->path, &st) < 0)
+		return false;
+	return st.st_dev != db->dev || st.st_ino != db->ino ||
+	       (db->immutable && beside(db->path, "-wal", &wal));
+}
+
+int
+q_db_changed(struct q *q, struct q_db *db, bool *ret_changed, struct ctf_err *err)
+{
+	int64_t before = db->data_version;
+	int r = 0;
+
+	if (is_stale(db)) {
+		shut(db);
+		before = 0;
+		r = open_checked(q, db, err);
+	}
+	if (r == 0)
+		r = q_db_int(db, "PRAGMA data_version", NULL, &db->data_version, err);
+	if (r < 0 || db->data_version == before) {
+		*ret_changed = false;
+		return r;
+	}
+	*ret_changed = true;
+	/* it may be of a newer version by now */
+	forget(db);
+	r = schema_check(db, err);
+	return r == 0 ? table_look(db, err) : r;
 }
 
 void

@@ -5,14 +5,11 @@
 
 #include "scan.h"
 
-#define RENEW_MS 2000 /* a read transaction lasts about so long, at most */
-
 struct scan {
 	struct q *q;
 	const struct q_ask *ask;
 	struct stream *s;
 	unsigned n;
-	int64_t began_ms;
 	uint64_t found;
 };
 
@@ -106,7 +103,6 @@ rows(struct scan *sc, int (*row)(void *, const struct q_flow *), void *arg, stru
 			return 0;
 		if (q_cancelled(sc->q))
 			return ctf_fail(err, EINTR, "interrupted");
-		q_progress(sc->q, "flows", ++sc->q->looked, 0);
 		r = q_stream_next(s, err);
 		if (r < 0)
 			return r;

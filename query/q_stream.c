@@ -60,6 +60,12 @@ time_test(struct sql *q, const struct q_ask *ask)
 		sqlite3_str_appendf(q->s, " AND ifnull(%s, %s) < ", end, at);
 		sql_int(q, ask->until);
 	}
+	if (ask->longer_ns != Q_NEVER) {
+		sqlite3_str_appendf(q->s, " AND ifnull(ifnull(%s, %s) - (%s) > ", end, at,
+				    layout_sql(q->layout, A_START));
+		sql_int(q, ask->longer_ns);
+		sqlite3_str_appendall(q->s, ", 0)");
+	}
 	if (ask->start_to != Q_NEVER) {
 		sqlite3_str_appendf(q->s,
 				    " AND ifnull((%s) <= ", layout_sql(q->layout, A_START));
@@ -188,6 +194,7 @@ part_next(struct stream *s, struct ctf_err *err)
 	if (rc == SQLITE_ROW) {
 		r = part_read(s, err);
 		s->pos = ask->newest ? s->part.from : s->part.to;
+		s->q->looking_ns = s->part.from;
 	} else if (rc != SQLITE_DONE) {
 		r = q_sql_failed(s->db, err);
 	}

@@ -63,6 +63,8 @@ struct q_db {
 	char *stamped, *received; /* tables of version 1 and 2, or NULL */
 	char *open;               /* of the flows that live, or NULL */
 	bool open_3;              /* its columns are those of version 3 */
+	int64_t data_version;     /* as of the last q_db_changed() */
+	uint64_t dev, ino;        /* of the file that is open */
 };
 
 struct q {
@@ -80,7 +82,7 @@ struct q {
 	struct q_out *out;
 	struct q_given *given;
 	int64_t began_ms, said_ms; /* of progress */
-	uint64_t looked;           /* rows, for progress */
+	int64_t looking_ns;        /* which flows are looked at, about; 0: none */
 };
 
 /* The argument of an option that was given ("" if it takes none), or NULL. */
@@ -103,8 +105,11 @@ int q_sql_failed(const struct q_db *, struct ctf_err *err);
 bool q_cancelled(const struct q *);
 /* Waits so long, or until q_cancelled(). */
 void q_sleep(const struct q *, unsigned ms);
-/* Shows that something is going on, once it has taken a second. */
-void q_progress(struct q *, const char *what, uint64_t done, uint64_t all);
+/*
+ * Shows that something is going on, once it has taken a second; SQLite calls
+ * this by itself.  all 0: q->looking_ns is shown instead.
+ */
+void q_progress(struct q *, uint64_t done, uint64_t all);
 void q_progress_end(struct q *);
 
 /* ---- databases (q_open.c) ---------------------------------------------------- */
@@ -117,6 +122,11 @@ int q_db_int(struct q_db *, const char *sql, const char *arg, int64_t *ret_x,
 	     struct ctf_err *err);
 int q_db_text(struct q_db *, const char *sql, const char *arg, char **ret_text,
 	      struct ctf_err *err);
+/*
+ * Whether anything was stored since the last call; the first time: yes.  Opens a
+ * file that took the place of this one.  No statement may be under way.
+ */
+int q_db_changed(struct q *, struct q_db *, bool *ret_changed, struct ctf_err *err);
 /* Compiles sql, which sqlite3_mprintf() made and which is freed (NULL: no memory). */
 int q_db_prepare(struct q_db *, char *sql, sqlite3_stmt **ret_st, struct ctf_err *err);
 /* Whether a table or view of that name is there; a failure is "no". */
@@ -266,9 +276,10 @@ int q_flow_row(struct q *, const struct q_flow *);
 struct q_ask {
 	int64_t since, until; /* since <= q_flow_end() < until; Q_NEVER: open */
 	const struct ctf_expr *expr;
-	uint64_t limit;   /* 0: none */
-	bool newest;      /* backwards in time */
-	bool ended, open; /* which flows; lost ones count as ended */
+	int64_t longer_ns; /* lasted longer than this; Q_NEVER: any */
+	uint64_t limit;    /* 0: none */
+	bool newest;       /* backwards in time */
+	bool ended, open;  /* which flows; lost ones count as ended */
 	/*
 	 * For who: flows that had the mapping at some time of [at_from, start_to],
 	 * that is at_ns >= at_from and a start <= start_to, or none known.
@@ -285,8 +296,8 @@ struct q_ask {
 /* All flows that ended. */
 #define Q_ASK_ALL \
 	{ \
-		.since = Q_NEVER, .until = Q_NEVER, .ended = true, .at_from = Q_NEVER, \
-		.start_to = Q_NEVER, .port = -1 \
+		.since = Q_NEVER, .until = Q_NEVER, .longer_ns = Q_NEVER, .ended = true, \
+		.at_from = Q_NEVER, .start_to = Q_NEVER, .port = -1 \
 	}
 
 /*

@@ -1,98 +1,86 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* show.c - ctflow show: the flows that fit an expression. */
+/* show.c - ctflow show, export and open: flows that fit an expression. */
 #include <errno.h>
-#include <stdlib.h>
 
-#include "query.h"
-
-static int
-row(void *q, const struct q_flow *f)
-{
-	return q_flow_row(q, f);
-}
-
-/* ---- the newest, in order -------------------------------------------------------- */
-
-struct kept {
-	struct q_flow *flow;
-	size_t n, room;
-};
+#include "show.h"
 
 static int
-keep(void *arg, const struct q_flow *f)
-{
-	struct kept *k = arg;
-
-	if (k->n == k->room) {
-		size_t room = k->room ? 2 * k->room : 64;
-		struct q_flow *more = realloc(k->flow, room * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		k->flow = more;
-		k->room = room;
-	}
-	k->flow[k->n++] = *f;
-	return 0;
-}
-
-/* Found backwards, shown forwards. */
-static int
-show_newest(struct q *q, struct q_ask *ask, struct ctf_err *err)
-{
-	struct kept k = { NULL, 0, 0 };
-	int r;
-
-	ask->newest = true;
-	r = q_scan(q, ask, keep, &k, err);
-	while (r == 0 && k.n)
-		r = q_flow_row(q, &k.flow[--k.n]);
-	free(k.flow);
-	return r;
-}
-
-static int
-show(struct q *q, struct q_words *w, struct ctf_err *err)
-{
-	struct q_ask ask = Q_ASK_ALL;
-	const struct q_col *cols;
-	unsigned n;
-	int r, end;
-
-	ask.since = w->since;
-	ask.until = w->until;
-	ask.limit = w->limit;
-	ask.expr = w->expr;
-	cols = q_flow_cols(&n);
-	r = q_out_begin(q, cols, n);
-	if (r < 0)
-		return r;
-	r = w->limit ? show_newest(q, &ask, err) : q_scan(q, &ask, row, q, err);
-	end = q_out_end(q);
-	return r < 0 ? r : end;
-}
-
-static int
-run(struct q *q, int argc, char **argv)
+flows(struct q *q, int argc, char **argv, struct q_ask *ask)
 {
 	struct ctf_err err = { .msg = "" };
 	struct q_words w;
-	int r = q_words(q, argc, argv, Q_W_ALL, &w, &err);
+	int r = show_words(q, argc, argv, &w, ask, &err);
 
-	if (r == 0 && w.argc && w.expr)
-		r = ctf_fail(&err, EINVAL,
-			     "\"where\" and an expression in front are one too many");
-	else if (r == 0 && w.argc)
-		r = q_expr(w.argc, w.argv, &w.expr, &err);
 	if (r == 0)
-		r = show(q, &w, &err);
+		r = show_flows(q, ask, &err);
 	q_words_free(&w);
 	return r < 0 ? q_failed(q, r, &err) : 0;
+}
+
+static int
+run_show(struct q *q, int argc, char **argv)
+{
+	struct q_ask ask = Q_ASK_ALL;
+
+	return flows(q, argc, argv, &ask);
 }
 
 const struct q_verb q_verb_show = {
 	.name = "show",
 	.args = "[EXPR] [since TIME] [until TIME] [limit N]",
 	.doc = "flows that fit an expression, the oldest first; limit: the newest N of them",
-	.run = run,
+	.run = run_show,
+};
+
+static int
+run_open(struct q *q, int argc, char **argv)
+{
+	struct q_ask ask = Q_ASK_ALL;
+
+	ask.ended = false;
+	ask.open = true;
+	return flows(q, argc, argv, &ask);
+}
+
+const struct q_verb q_verb_open = {
+	.name = "open",
+	.args = "[EXPR] [since TIME] [until TIME] [limit N]",
+	.doc = "flows that were alive when the table was last looked through",
+	.run = run_open,
+};
+
+/* ---- export ------------------------------------------------------------------- */
+
+static const struct q_option export_options[] = {
+	{ "open", NULL, "those that are still alive, too" },
+	{ NULL },
+};
+
+static int
+run_export(struct q *q, int argc, char **argv)
+{
+	struct q_ask ask = Q_ASK_ALL;
+
+	if (!q_opt(q, "output"))
+		q->format = Q_CSV;
+	if (argc && (strcmp(argv[0], "csv") == 0 || strcmp(argv[0], "ndjson") == 0)) {
+		if (q_opt(q, "output"))
+			return q_usage(q, "the format is given twice");
+		q->format = argv[0][0] == 'c' ? Q_CSV : Q_NDJSON;
+		argc--;
+		argv++;
+	}
+	if (q->format == Q_TABLE)
+		return q_usage(q,
+			       "a table is for people; export makes csv, ndjson, json or tsv");
+	ask.open = q_opt(q, "open") != NULL;
+	return flows(q, argc, argv, &ask);
+}
+
+const struct q_verb q_verb_export = {
+	.name = "export",
+	.args = "[csv|ndjson] [EXPR] [since TIME] [until TIME] [limit N]",
+	.doc = "flows for other programs, as many as there are",
+	.options = export_options,
+	.run = run_export,
 };

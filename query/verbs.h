@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* verbs.h - the verbs that ctflow has, in the order of its help. */
 VERB(show)
+VERB(tail)
+VERB(open)
+VERB(long)
+VERB(export)
 VERB(gaps)
 VERB(status)
 VERB(doctor)

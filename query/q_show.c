@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* q_show.c - flows as rows, for the verbs that show them. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "show.h"
+
+int
+flows_keep(void *flows, const struct q_flow *f)
+{
+	struct flows *k = flows;
+
+	if (k->n == k->room) {
+		size_t room = k->room ? 2 * k->room : 64;
+		struct q_flow *more = realloc(k->flow, room * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		k->flow = more;
+		k->room = room;
+	}
+	k->flow[k->n++] = *f;
+	return 0;
+}
+
+void
+flows_free(struct flows *k)
+{
+	free(k->flow);
+	*k = (struct flows){ NULL, 0, 0 };
+}
+
+int
+show_words(struct q *q, int argc, char **argv, struct q_words *w, struct q_ask *ask,
+	   struct ctf_err *err)
+{
+	int r = q_words(q, argc, argv, Q_W_ALL, w, err);
+
+	if (r == 0 && w->argc && w->expr)
+		return ctf_fail(err, EINVAL, "an expression in front and one behind \"where\"");
+	if (r == 0 && w->argc)
+		r = q_expr(w->argc, w->argv, &w->expr, err);
+	ask->since = w->since;
+	ask->until = w->until;
+	ask->limit = w->limit;
+	ask->expr = w->expr;
+	return r;
+}
+
+static int
+row(void *q, const struct q_flow *f)
+{
+	return q_flow_row(q, f);
+}
+
+/* Found backwards, shown forwards. */
+static int
+show_newest(struct q *q, struct q_ask *ask, struct ctf_err *err)
+{
+	struct flows k = { NULL, 0, 0 };
+	int r;
+
+	ask->newest = true;
+	r = q_scan(q, ask, flows_keep, &k, err);
+	q_progress_end(q);
+	while (r == 0 && k.n)
+		r = q_flow_row(q, &k.flow[--k.n]);
+	flows_free(&k);
+	return r;
+}
+
+int
+show_flows(struct q *q, struct q_ask *ask, struct ctf_err *err)
+{
+	const struct q_col *cols;
+	unsigned n;
+	int r, end;
+
+	cols = q_flow_cols(&n);
+	r = q_out_begin(q, cols, n);
+	if (r < 0)
+		return r;
+	r = ask->limit ? show_newest(q, ask, err) : q_scan(q, ask, row, q, err);
+	end = q_out_end(q);
+	return r < 0 ? r : end;
+}
