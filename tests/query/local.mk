@@ -22,3 +22,13 @@ endif
 tests_query_test_doctor_parts_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/query $(QUERY_CFLAGS)
 tests_query_test_doctor_parts_LDADD = libunit.a libctquery.a libctflow.a $(QUERY_LIBS) \
 	$(MNL_LIBS) $(CHECK_LIBS) -lm
+# Questions to ctflow.
+CTFLOW_TESTS = tests/query/test_completion.py tests/query/test_live.py tests/query/test_show.py
+if HAVE_CHECK
+if HAVE_SQLITE3
+if ALL_PLUGINS
+TESTS += $(CTFLOW_TESTS)
+endif
+endif
+endif
+dist_check_SCRIPTS += $(CTFLOW_TESTS)
