@@ -261,15 +261,13 @@ role(struct q_db *db, const char *what, char **ret_name, struct ctf_err *err)
 }
 
 static bool
-has_column(struct q_db *db, const char *table, const char *column)
+is_old_open(struct q_db *db)
 {
-	char *sql = sqlite3_mprintf("SELECT \"%w\" FROM \"%w\" LIMIT 0", column, table);
-	sqlite3_stmt *st = NULL;
-	bool has = sql && sqlite3_prepare_v2(db->db, sql, -1, &st, NULL) == SQLITE_OK;
+	int64_t n = 0;
 
-	sqlite3_finalize(st);
-	sqlite3_free(sql);
-	return has;
+	q_db_int(db, "SELECT count(*) FROM pragma_table_info(?1) WHERE name = 'icmp_type'",
+		 db->open, &n, NULL);
+	return n > 0;
 }
 
 static int
@@ -282,7 +280,7 @@ table_look(struct q_db *db, struct ctf_err *err)
 	if (r == 0)
 		r = role(db, "open", &db->open, err);
 	/* version 3 keeps the ICMP type in dport */
-	db->open_3 = r == 0 && db->open && !has_column(db, db->open, "icmp_type");
+	db->open_3 = r == 0 && db->open && !is_old_open(db);
 	if (r == 0 && !q_db_has(db, db->table))
 		return ctf_fail(err, ENOENT, "%s: no table \"%s\"", db->path, db->table);
 	return r;
