@@ -13,15 +13,17 @@
 #include "scan.h"
 
 #define LEGS 8u
-#define SHARE 6 /* more entries than one of so many rows: reading all is faster */
+#define PORTS 16u /* ranges of ports that are looked for one by one */
+#define SHARE 6   /* more entries than one of so many rows: reading all is faster */
 
 enum { IX_SRC, IX_DST, IX_NAT, IXS };
 
 struct plan {
-	struct {
+	struct leg {
 		unsigned indexes; /* bits */
 		const struct ctf_set *set;
-	} leg[LEGS]; /* each row that fits is found by one of them */
+		const struct ctf_set *port; /* of the translated side; NULL: any */
+	} leg[LEGS];                        /* each row that fits is found by one of them */
 	unsigned n;
 	size_t weight; /* about how much it finds; less is better */
 };
@@ -77,17 +79,36 @@ plan_any(const struct ctf_node *n, struct plan *ret_plan)
 	return true;
 }
 
+/* The port that must be beside a translated address, if there is one. */
+static void
+add_port(struct plan *p, const struct ctf_node *test, const struct ctf_node *all)
+{
+	uint32_t of = test->of == 1u << CTF_S_NAT_SRC   ? 1u << CTF_S_NAT_SPORT
+		      : test->of == 1u << CTF_S_NAT_DST ? 1u << CTF_S_NAT_DPORT
+							: 0;
+
+	for (const struct ctf_node *c = all->child; c && of; c = c->next)
+		if (c->type == CTF_TEST && c->of == of && c->set->nspans <= PORTS) {
+			p->leg[0].port = c->set;
+			p->weight = 0;
+		}
+}
+
 static bool
 plan_all(const struct ctf_node *n, struct plan *ret_plan)
 {
 	struct plan one;
 	bool any = false;
 
-	for (const struct ctf_node *c = n->child; c; c = c->next)
-		if (plan_of(c, &one) && (!any || one.weight < ret_plan->weight)) {
+	for (const struct ctf_node *c = n->child; c; c = c->next) {
+		if (!plan_of(c, &one))
+			continue;
+		if (c->type == CTF_TEST)
+			add_port(&one, c, n);
+		if (!any || one.weight < ret_plan->weight)
 			*ret_plan = one;
-			any = true;
-		}
+		any = true;
+	}
 	return any;
 }
 
@@ -122,7 +143,7 @@ plan_of(const struct ctf_node *n, struct plan *ret_plan)
 struct finding {
 	struct stream *s;
 	struct ctf_err *err;
-	sqlite3_stmt *st[IXS];
+	sqlite3_stmt *st[IXS][2]; /* [1]: with ports */
 	int64_t *at;
 	size_t n, room, most;
 };
@@ -168,14 +189,14 @@ index_prepare(struct finding *f, unsigned ix, bool port)
 {
 	static const char *const names[] = { "src", "dst", "nat" };
 
-	if (f->st[ix])
+	if (f->st[ix][port])
 		return 0;
-	return q_db_prepare(
-		f->s->db,
-		sqlite3_mprintf("SELECT at FROM \"%w_%s\" WHERE run = ?1 AND %s",
-				f->s->part.base, names[ix],
-				port ? "addr = ?2 AND port = ?4" : "addr BETWEEN ?2 AND ?3"),
-		&f->st[ix], f->err);
+	return q_db_prepare(f->s->db,
+			    sqlite3_mprintf("SELECT at FROM \"%w_%s\" WHERE run = ?1 AND %s",
+					    f->s->part.base, names[ix],
+					    port ? "addr = ?2 AND port BETWEEN ?4 AND ?5"
+						 : "addr BETWEEN ?2 AND ?3"),
+			    &f->st[ix][port], f->err);
 }
 
 static void
@@ -192,23 +213,72 @@ range_bind(sqlite3_stmt *st, const struct part *p, const struct sql_range *r)
 }
 
 static int
-leg_look(struct finding *f, unsigned indexes, const struct ctf_set *set)
+port_fetch(struct finding *f, sqlite3_stmt *st, int64_t lo, int64_t hi)
 {
-	size_t n = sql_ranges(set);
+	sqlite3_bind_int64(st, 4, lo);
+	sqlite3_bind_int64(st, 5, hi);
+	return fetch(f, st);
+}
+
+/* In the index ports above 32767 are negative. */
+static int
+ports_look(struct finding *f, const struct sql_range *range, const struct ctf_set *port)
+{
+	sqlite3_stmt *st;
+	int r = index_prepare(f, IX_NAT, true);
+
+	if (r < 0)
+		return r;
+	st = f->st[IX_NAT][true];
+	range_bind(st, &f->s->part, range);
+	for (size_t i = 0; i < port->nspans && r == 0; i++) {
+		int64_t lo = (int64_t)port->span[i].lo, hi = (int64_t)port->span[i].hi;
+
+		hi = hi < 0 || hi > UINT16_MAX ? UINT16_MAX : hi;
+		if (lo <= INT16_MAX)
+			r = port_fetch(f, st, lo, hi > INT16_MAX ? INT16_MAX : hi);
+		if (r == 0 && hi > INT16_MAX)
+			r = port_fetch(f, st, (lo > INT16_MAX ? lo : INT16_MAX + 1) - 65536,
+				       hi - 65536);
+	}
+	return r;
+}
+
+static bool
+is_one(const struct sql_range *r)
+{
+	return r->six ? memcmp(r->lo6, r->hi6, 16) == 0 : r->lo == r->hi;
+}
+
+static int
+leg_look(struct finding *f, const struct leg *leg, unsigned ix)
+{
+	size_t n = sql_ranges(leg->set);
+	int r = index_prepare(f, ix, false);
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct sql_range range;
+
+		sql_range(leg->set, i, &range);
+		if (ix == IX_NAT && leg->port && is_one(&range)) {
+			r = ports_look(f, &range, leg->port);
+			continue;
+		}
+		range_bind(f->st[ix][false], &f->s->part, &range);
+		r = fetch(f, f->st[ix][false]);
+	}
+	return r;
+}
+
+static int
+legs_look(struct finding *f, const struct plan *plan)
+{
 	int r = 0;
 
-	for (unsigned ix = 0; ix < IXS && r == 0; ix++) {
-		if (!(indexes >> ix & 1))
-			continue;
-		r = index_prepare(f, ix, false);
-		for (size_t i = 0; i < n && r == 0; i++) {
-			struct sql_range range;
-
-			sql_range(set, i, &range);
-			range_bind(f->st[ix], &f->s->part, &range);
-			r = fetch(f, f->st[ix]);
-		}
-	}
+	for (unsigned i = 0; i < plan->n; i++)
+		for (unsigned ix = 0; ix < IXS && r == 0; ix++)
+			if (plan->leg[i].indexes >> ix & 1)
+				r = leg_look(f, &plan->leg[i], ix);
 	return r;
 }
 
@@ -230,20 +300,23 @@ static int
 endpoint_look(struct finding *f)
 {
 	const struct q_ask *ask = f->s->ask;
+	uint64_t number = (uint64_t)ask->port;
+	const struct ctf_span span = { number, number };
+	const struct ctf_set port = { .span = &span, .nspans = 1 };
 	struct sql_range range;
 	int r = 0;
 
 	addr_range(&ask->addr, &range);
 	for (unsigned ix = 0; ix < IXS && r == 0; ix++) {
-		bool port = ix == IX_NAT && ask->port >= 0;
-
-		r = index_prepare(f, ix, port);
-		if (r < 0)
-			return r;
-		range_bind(f->st[ix], &f->s->part, &range);
-		if (port)
-			sqlite3_bind_int64(f->st[ix], 4, (int16_t)(uint16_t)ask->port);
-		r = fetch(f, f->st[ix]);
+		if (ix == IX_NAT && ask->port >= 0) {
+			r = ports_look(f, &range, &port);
+			continue;
+		}
+		r = index_prepare(f, ix, false);
+		if (r == 0) {
+			range_bind(f->st[ix][false], &f->s->part, &range);
+			r = fetch(f, f->st[ix][false]);
+		}
 	}
 	return r;
 }
@@ -292,16 +365,16 @@ index_spans(struct stream *s, struct spans *ret_spans, struct ctf_err *err)
 		return 0;
 	if (ask->addr.family)
 		r = endpoint_look(&f);
-	else if (!ask->expr || !plan_of(ctf_expr_root(ask->expr), &plan))
+	else if (ask->expr && plan_of(ctf_expr_root(ask->expr), &plan))
+		r = legs_look(&f, &plan);
+	else
 		return 0;
-	for (unsigned i = 0; r == 0 && !ask->addr.family && i < plan.n; i++)
-		r = leg_look(&f, plan.leg[i].indexes, plan.leg[i].set);
 	if (r == 0)
 		r = spans_make(&f, ret_spans);
 	else if (r > 0)
 		r = 0;
-	for (unsigned i = 0; i < IXS; i++)
-		sqlite3_finalize(f.st[i]);
+	for (unsigned i = 0; i < 2 * IXS; i++)
+		sqlite3_finalize(f.st[i / 2][i % 2]);
 	free(f.at);
 	return r;
 }
