@@ -28,7 +28,8 @@ struct segment {
 	struct segment *next; /* ascending */
 	uint64_t first, last; /* numbers of frames */
 	uint64_t flows;
-	uint64_t bytes; /* on disk for certain */
+	uint64_t serial; /* one given up, and the next, may begin with the same frame */
+	uint64_t bytes;  /* on disk for certain */
 	uint64_t from_ns, to_ns;
 	bool open;   /* its name says so */
 	bool old;    /* of an earlier run */
@@ -38,6 +39,9 @@ struct segment {
 	uint64_t from, at; /* number of its first frame, or less; where it is */
 	uint64_t left;     /* flows from there on */
 	uint64_t upto;     /* of the last frame; not of old ones */
+	/* Of the gaps in it, as far as this run has written them. */
+	uint64_t told;  /* flows they tell of */
+	bool uncounted; /* one tells of no number */
 };
 
 /* Whose segments. */
@@ -89,7 +93,7 @@ void segment_writer_free(struct segment_writer *);
 
 struct segment_reader {
 	const struct segment_owner *owner;
-	uint64_t first; /* of the segment that is open */
+	uint64_t first, serial; /* of the segment that is open */
 	int fd;
 	uint8_t *buf;
 	size_t cap, have; /* bytes of the file from base on */

@@ -130,6 +130,7 @@ open_segment(struct segment_reader *r, const struct segment *s)
 		return -EBADMSG;
 	}
 	r->first = s->first;
+	r->serial = s->serial;
 	return 0;
 }
 
@@ -279,7 +280,7 @@ read_up_to(struct segment_reader *r, uint64_t at)
 int
 segment_seek(struct segment_reader *r, const struct segment *s, uint64_t at, uint64_t number)
 {
-	bool fresh = r->fd < 0 || r->first != s->first;
+	bool fresh = r->fd < 0 || r->first != s->first || r->serial != s->serial;
 	int ret = fresh ? open_segment(r, s) : 0;
 
 	if (ret)

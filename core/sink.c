@@ -135,9 +135,8 @@ sink_over(struct sink *s)
 	return over;
 }
 
-/* A gap that covers both; the loss of a gap is part of the gap. */
-static void
-gap_merge(struct ctf_gap *sum, const struct ctf_gap *g)
+void
+sink_merge_gap(struct ctf_gap *sum, const struct ctf_gap *g)
 {
 	if (g->from_ns < sum->from_ns)
 		sum->from_ns = g->from_ns;
@@ -183,7 +182,7 @@ static void
 remember(struct sink *s, struct encoder *e, const struct ctf_gap *g)
 {
 	if (s->lost_enc)
-		gap_merge(&s->lost, g);
+		sink_merge_gap(&s->lost, g);
 	else
 		s->lost = *g;
 	s->lost_enc = e;
@@ -309,7 +308,7 @@ drop_some(struct sink *s, struct ctf_gap *sum, uint64_t *ret_recs, bool *ret_som
 		if (!some)
 			*sum = g;
 		else if (f->f.recs || f->is_gap) /* coverage is not missed */
-			gap_merge(sum, &g);
+			sink_merge_gap(sum, &g);
 		some |= f->f.recs || f->is_gap;
 		free(last);
 		last = f;

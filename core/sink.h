@@ -84,6 +84,8 @@ bool sink_over(struct sink *);
 /* Drops the oldest until the queue is within its limit, leaving a gap. */
 void sink_drop(struct sink *);
 
+/* Becomes a gap that covers both; the loss of a gap is part of the gap. */
+void sink_merge_gap(struct ctf_gap *sum, const struct ctf_gap *);
 /* With the mutex: a loss that is to be in a gap, some time. */
 void sink_remember(struct sink *, const struct ctf_gap *);
 /* A gap of the input, or one record that could not be put into any frame. */

@@ -359,33 +359,45 @@ gap_before(const struct queue *q, uint64_t number)
 	return last;
 }
 
+/* What is lost with the segment. */
+static struct ctf_gap
+gap_of(struct spool *sp, struct segment *g)
+{
+	struct ctf_gap gap = { g->from_ns, g->to_ns,           g->left, CTF_EXACT,
+			       cause,      sp->sink->inst->id, -1 };
+
+	if (sp->read_ns > gap.from_ns)
+		gap.from_ns = sp->read_ns;
+	if (gap.from_ns > gap.to_ns || !gap.from_ns)
+		gap.from_ns = gap.to_ns;
+	gap.told = g->told < g->left ? g->told : g->left;
+	if (g->old) { /* some of it may have been sent before */
+		gap.count_is = CTF_AT_MOST;
+		sp->upto += g->left;
+		g->upto = sp->upto;
+	}
+	if (g->uncounted) {
+		gap.count_is = CTF_UNCOUNTED;
+		gap.count = CTF_UNKNOWN;
+	}
+	return gap;
+}
+
 /* Gives the oldest segment up. */
 static void
 doom(struct spool *sp, struct segment *g)
 {
 	struct sink *s = sp->sink;
 	struct queue *q = &s->queue;
-	struct ctf_gap gap = {
-		g->from_ns, g->to_ns, g->left, CTF_EXACT, cause, s->inst->id, -1
-	};
+	struct ctf_gap gap = gap_of(sp, g);
 	struct qframe *before = gap_before(q, g->from);
 
-	if (sp->read_ns > gap.from_ns)
-		gap.from_ns = sp->read_ns;
-	if (gap.from_ns > gap.to_ns || !gap.from_ns)
-		gap.from_ns = gap.to_ns;
-	if (g->old) { /* some of it may have been sent before */
-		gap.count_is = CTF_AT_MOST;
-		sp->upto += g->left;
-		g->upto = sp->upto;
-	}
 	ctf_count(sp->m_dropped, g->left);
 	sp->drop_run += g->left;
 	if (before && queue_take(q, before)) {
-		gap.from_ns = before->gap.from_ns;
-		gap.count += before->gap.count;
-		if (before->gap.count_is > gap.count_is)
-			gap.count_is = before->gap.count_is;
+		before->gap.told =
+			before->gap.count_is == CTF_UNCOUNTED ? 0 : before->gap.count;
+		sink_merge_gap(&gap, &before->gap);
 		free(before);
 	}
 	g->doomed = true;

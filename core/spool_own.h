@@ -30,6 +30,7 @@ struct spool {
 	uint64_t read_ns;
 	struct spool_missed missed;
 	unsigned doomed; /* segments yet to be unlinked */
+	uint64_t serial; /* of the segment begun last */
 	uint64_t drop_run;
 	struct log_limit drop_log;
 

@@ -83,6 +83,7 @@ prepare(struct spool *sp, const struct batch *b)
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
+	s->serial = ++sp->serial;
 	s->first = b->copy[0].f.number;
 	s->last = s->first - 1;
 	s->from = s->first;
@@ -118,6 +119,15 @@ put_all(struct spool *sp, struct batch *b)
 	return ret;
 }
 
+static void
+note_gap(struct segment *s, const struct qframe *f)
+{
+	if (!f->is_gap)
+		return;
+	s->told += f->enc ? qframe_flows(f) : 0;
+	s->uncounted |= f->gap.count_is == CTF_UNCOUNTED;
+}
+
 /* They are there: counted, and out of memory if that is short. */
 static void
 wrote(struct spool *sp, struct segment *s, struct batch *b)
@@ -142,6 +152,7 @@ wrote(struct spool *sp, struct segment *s, struct batch *b)
 	}
 	for (unsigned i = b->n; i-- > 0;) {
 		s->flows += qframe_flows(&b->copy[i]);
+		note_gap(s, &b->copy[i]);
 		if (!shed || b->copy[i].f.number < shed)
 			continue;
 		s->left += qframe_flows(&b->copy[i]);
