@@ -16,7 +16,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_SOURCES += tests/unit/ipfix_files.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
-libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h
+libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h tests/unit/store_help.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
@@ -33,7 +33,8 @@ UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_
 UNIT_TESTS += tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
 UNIT_TESTS += tests/unit/test_metrics
 UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \
-	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool tests/unit/test_spool_damage
+	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool tests/unit/test_spool_damage \
+	tests/unit/test_store
 SPOOL_WRAP = -Wl,--wrap=fsync,--wrap=fdatasync,--wrap=pwrite,--wrap=pread
 tests_unit_test_segment_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
@@ -41,6 +42,8 @@ tests_unit_test_queue_spool_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_disk_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_again_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 tests_unit_test_spool_damage_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
+tests_unit_test_store_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
+tests_unit_test_settle_LDFLAGS = $(AM_LDFLAGS) $(SPOOL_WRAP)
 # modtest calls back into the core.
 tests_unit_test_plugin_LDFLAGS = $(AM_LDFLAGS) -rdynamic
 tests_unit_test_setup_LDFLAGS = $(AM_LDFLAGS) -rdynamic

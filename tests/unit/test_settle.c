@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* settle.c and the window of the queue, in a running sink. */
-#include <check.h>
-#include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include "pump.h"
-#include "rig.h"
-#include "unit.h"
+/* settle.c and the window of the queue, in a running sink, with each kind of store. */
+#define DIR_NAME "test_settle.d"
+#define SPOOL_DIR "test_settle.s"
+#include "spool_rig.h"
 
 static void
 drop_all(struct sink *s)
@@ -18,6 +13,11 @@ drop_all(struct sink *s)
 	sink_drop(s);
 	s->queue.limit = limit;
 }
+
+enum { MEMORY };
+/* The others: on disk before it is delivered; on disk when it has to wait. */
+static const char *const kinds[] = { "", "spool_dir=" SPOOL_DIR "\nspool_sync=0\n",
+				     "spool_dir=" SPOOL_DIR "\nspool_sync=5ms\n" };
 
 #define NEEDED "[global]\nstack=a:LIVE,k:SETTLE\n[a]\n%%B\n[k]\n%%B\nreconnect=10ms\nsync=1\n%s"
 
@@ -51,11 +51,12 @@ break_it(struct box *b, const struct ctf_frame *const *f, unsigned n, unsigned *
 
 /* Delivers ten frames of 8, the last four of which are still needed. */
 static struct sink *
-with_window(struct rig *g, const char *more)
+with_window(struct rig *g, int kind)
 {
 	char text[256];
 
-	snprintf(text, sizeof(text), NEEDED, more);
+	nothing_there();
+	snprintf(text, sizeof(text), NEEDED, kinds[kind]);
 	box_init(&g->box);
 	g->box.backlog = 90;
 	g->box.window = 4;
@@ -91,7 +92,7 @@ break_now(struct rig *g)
 START_TEST(what_is_still_needed_is_sent_again)
 {
 	struct rig g;
-	struct sink *s = with_window(&g, "");
+	struct sink *s = with_window(&g, _i);
 	struct sink_now now;
 
 	break_now(&g);
@@ -103,8 +104,8 @@ START_TEST(what_is_still_needed_is_sent_again)
 	g.box.fail_opens = 0;
 	pthread_mutex_unlock(&g.box.lock);
 	rig_spin(&g, &g.box.nframes, 15);
-	ck_assert_uint_eq(g.box.kept_frame[80], 7);
-	ck_assert_uint_eq(g.box.kept_frame[112], 11);
+	ck_assert_uint_eq(g.box.kept_frame[80] - g.box.kept_frame[0], 7 - 1);
+	ck_assert_uint_eq(g.box.kept_frame[112] - g.box.kept_frame[0], 11 - 1);
 	counts(s->delivered, 88);
 	counts(s->dropped, 0);
 	rig_stop(&g);
@@ -116,7 +117,7 @@ END_TEST
 START_TEST(a_window_dropped_while_away_is_at_most_lost)
 {
 	struct rig g;
-	struct sink *s = with_window(&g, "");
+	struct sink *s = with_window(&g, MEMORY);
 
 	break_now(&g);
 	drop_all(s);
@@ -129,11 +130,29 @@ START_TEST(a_window_dropped_while_away_is_at_most_lost)
 }
 END_TEST
 
+/* What is on disk is not dropped for want of memory. */
+START_TEST(a_window_on_disk_is_not_lost)
+{
+	struct rig g;
+	struct sink *s = with_window(&g, _i);
+
+	break_now(&g);
+	all_on_disk(&g);
+	drop_all(s);
+	come_back(&g);
+	rig_spin(&g, &g.box.nframes, 15);
+	counts(s->delivered, 88);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.ngaps, 0);
+	ck_assert_uint_eq(g.box.nkept, 120);
+}
+END_TEST
+
 /* What the window gave up is told if, and only if, the session then breaks. */
 START_TEST(a_window_too_large_for_the_queue)
 {
 	struct rig g;
-	struct sink *s = with_window(&g, "");
+	struct sink *s = with_window(&g, _i);
 	const struct ctf_gap *gap = &g.box.gaps[0];
 
 	pthread_mutex_lock(&s->lock);
@@ -156,14 +175,14 @@ START_TEST(a_window_too_large_for_the_queue)
 	counts(s->delivered, 88);
 	rig_stop(&g);
 	ck_assert_uint_eq(g.box.ngaps, 1);
-	ck_assert_uint_eq(g.box.kept_frame[80], 9);
+	ck_assert_uint_eq(g.box.kept_frame[80] - g.box.kept_frame[0], 9 - 1);
 }
 END_TEST
 
 START_TEST(a_window_does_not_keep_the_end_waiting)
 {
 	struct rig g;
-	struct sink *s = with_window(&g, "");
+	struct sink *s = with_window(&g, _i);
 	uint64_t since = ctf_mono_ms();
 	struct sink_now now;
 
@@ -182,10 +201,12 @@ END_TEST
 static void
 add_tests(TCase *t)
 {
-	tcase_add_test(t, what_is_still_needed_is_sent_again);
+	tcase_add_unchecked_fixture(t, nothing_there, nothing_there);
+	tcase_add_loop_test(t, what_is_still_needed_is_sent_again, 0, COUNT(kinds));
 	tcase_add_test(t, a_window_dropped_while_away_is_at_most_lost);
-	tcase_add_test(t, a_window_too_large_for_the_queue);
-	tcase_add_test(t, a_window_does_not_keep_the_end_waiting);
+	tcase_add_loop_test(t, a_window_on_disk_is_not_lost, MEMORY + 1, COUNT(kinds));
+	tcase_add_loop_test(t, a_window_too_large_for_the_queue, 0, COUNT(kinds));
+	tcase_add_loop_test(t, a_window_does_not_keep_the_end_waiting, 0, COUNT(kinds));
 }
 
 int
