@@ -14,6 +14,7 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
 	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
 	core/state_page.c core/state_page.h core/state_look.c core/state_look.h core/pulse.c core/pulse.h \
+	core/spare.c \
 	core/backlog.c core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/several.c
@@ -25,7 +26,7 @@ libctflow_a_SOURCES += core/segment.c core/segment.h core/segment_read.c core/sp
 
 ctflowincludedir = $(includedir)/ctflow
 ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \
-	core/include/ctflow/record.h core/include/ctflow/report.h core/include/ctflow/legacy.h
+	core/include/ctflow/record.h core/include/ctflow/frame.h core/include/ctflow/report.h core/include/ctflow/legacy.h
 
 sbin_PROGRAMS += ctflowd
 ctflowd_SOURCES = core/main.c

@@ -52,9 +52,10 @@ struct sink {
 	int poke;       /* eventfd to the main thread: a gap is to be made */
 	int fd;         /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
-	uint64_t rate_ms;   /* when the tokens were counted last */
-	int64_t tokens;     /* records of the backlog that may go now */
-	uint64_t gather_ms; /* as long may a frame wait for others */
+	uint64_t rate_ms;     /* when the tokens were counted last */
+	int64_t tokens;       /* records of the backlog that may go now */
+	uint64_t gather_ms;   /* as long may a frame wait for others */
+	uint64_t spare_at_ms; /* UINT64_MAX: when frames were taken */
 	bool said_down, draining;
 	uint64_t said_why; /* hash of the reason said last */
 	struct log_limit poison_log;
@@ -134,6 +135,13 @@ void sink_next(struct sink *, const struct ctf_frame **frames, struct sink_next 
 /* A session begins; frames of one were taken (with the mutex). */
 void sink_begin_backlog(struct sink *);
 void sink_count_backlog(struct sink *, const struct ctf_frame *const *, unsigned taken);
+/*
+ * spare.c, of the worker: the plugin's spare(), when it is due; frames were
+ * taken; and whether it is due before the time, which then is shortened.
+ */
+void sink_spare(struct sink *);
+void sink_spare_again(struct sink *);
+bool sink_spare_first(const struct sink *, int *timeout_ms);
 /*
  * settle.c, of the worker: asks the plugin what has arrived and what is needed;
  * after close(): goes back to what is needed, which is not safe any more.

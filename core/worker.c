@@ -122,6 +122,7 @@ open_output(struct sink *s, struct ctf_err *err)
 		return failed;
 	s->fd = fd;
 	sink_begin_backlog(s);
+	s->spare_at_ms = 0;
 	set_state(s, SINK_UP);
 	if (kept_opened(s))
 		eventfd_write(s->poke, 1);
@@ -164,10 +165,11 @@ wait_for(struct sink *s, bool watch, int timeout_ms)
 			       { watch && plugin(s)->idle ? s->fd : -1, POLLIN | POLLRDHUP,
 				 0 } };
 	struct ctf_err err = { 0 };
+	bool spare = sink_spare_first(s, &timeout_ms);
 	eventfd_t n;
 
 	if (poll(p, 3, timeout_ms) <= 0)
-		return false;
+		return spare;
 	if (p[0].revents)
 		eventfd_read(s->kick, &n);
 	if (p[2].revents && plugin(s)->idle(s->ctx.obj, &err) != CTF_SENT)
@@ -289,6 +291,7 @@ deliver(struct sink *s, const struct ctf_frame *const *frames, unsigned n)
 	sink_settle(s);
 	if (taken) {
 		s->delay_ms = 0;
+		sink_spare_again(s);
 		say_up(s);
 	}
 	if (r == CTF_AGAIN || (r == CTF_SENT && !taken))
@@ -339,6 +342,7 @@ worker(void *arg)
 	first_open(s);
 	priv_drop_thread();
 	for (;;) {
+		sink_spare(s);
 		sink_next(s, frames, &n);
 		if (n.end)
 			break;

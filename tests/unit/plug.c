@@ -438,6 +438,15 @@ plug_deliver(struct plug *p, struct ctf_err *ret_err)
 	return r;
 }
 
+int
+plug_spare(struct plug *p)
+{
+	struct ctf_err err;
+
+	ck_assert_int_eq(open_sink(p, &err), 0);
+	return p->pl->spare(plug_sink(p));
+}
+
 unsigned
 plug_pending(struct plug *p)
 {

@@ -66,5 +66,7 @@ void plug_rewind(struct plug *, uint64_t number);
 /* From now on ctf_wait() returns -EINTR, as at the end of the daemon. */
 void plug_interrupt(struct plug *);
 void plug_close(struct plug *);
+/* What its sink does between deliveries; opens it if need be. */
+int plug_spare(struct plug *);
 
 #endif

@@ -38,6 +38,7 @@ struct ctf_ctx; /* one plugin object's handle on the core */
 #include "expr.h"
 #include "record.h"
 #include "report.h"
+#include "frame.h"
 #include "legacy.h"
 
 /* ---- tables; offsets point into the plugin's own structs ----------------- */
@@ -296,39 +297,6 @@ CTF_API struct ctf_earlier ctf_earlier(const struct ctf_ctx *);
 /* Input, outside read(): up to now nothing is missing (last_ns of the next run). */
 CTF_API void ctf_alive(const struct ctf_ctx *);
 
-/* ---- frames --------------------------------------------------------------- */
-
-struct ctf_layout {  /* what the bytes of a frame mean: templates, columns */
-	uint64_t id; /* hash over the plugin's name and the bytes */
-	uint32_t len;
-	const uint8_t *p;
-};
-
-struct ctf_frame {
-	uint8_t *p;
-	uint32_t len, cap; /* bytes used and available */
-	uint32_t recs;     /* the core counts them, */
-	uint32_t flows;    /* and those of them that are not of sweeps */
-	uint32_t stream;
-	uint64_t number; /* per sink, ascending, never reused */
-	uint64_t upto;   /* flows the sink was ever given, to the end of this frame */
-	uint64_t first_ns, last_ns; /* at_ns of its records, or rx_ns, lies in between */
-	const struct ctf_layout *layout;
-};
-
-/* False: no room, nothing was written. */
-static inline bool
-ctf_frame_put(struct ctf_frame *f, const void *p, size_t n)
-{
-	if (n > f->cap - f->len)
-		return false;
-	if (n) {
-		memcpy(f->p + f->len, p, n);
-		f->len += (uint32_t)n;
-	}
-	return true;
-}
-
 /* ---- the plugin ------------------------------------------------------------- */
 
 enum ctf_role { CTF_INPUT = 1, CTF_FILTER, CTF_OUTPUT };
@@ -464,6 +432,13 @@ struct ctf_plugin {
 	uint64_t (*needed)(void *sink);
 	/* The watched fd is readable while nothing is to be sent: SENT or RETRY. */
 	enum ctf_sent (*idle)(void *sink, struct ctf_err *err);
+	/*
+	 * Its output is up, and the next frame is not there yet, or may wait: does
+	 * a little of what has no hurry, at most 50 ms.  Returns in how many ms it
+	 * wants to be called again, 0: after the next frames; -1: not before some
+	 * were taken.  Not when the daemon is about to end.
+	 */
+	int (*spare)(void *sink);
 	void (*interrupt)(
 		void *sink); /* any thread: make deliver() return; NULL: ctf_wait() does */
 	int (*reopen)(void *sink, struct ctf_err *err); /* SIGHUP; NULL: nothing */
