@@ -41,6 +41,12 @@ static const struct ctf_opt opts[] = {
 	  .max = 600000,
 	  .dflt = "0",
 	  .doc = "flows wait that long to be committed together; fewer writes, for flash" },
+	{ .name = "profile",
+	  .type = CTF_OENUM,
+	  .off = offsetof(struct sq_conf, profile),
+	  .dflt = "full",
+	  .choices = "full|nat",
+	  .doc = "of a flow keep everything, or only who had which address and port outside" },
 	{ .name = NULL },
 };
 
@@ -125,11 +131,13 @@ sqlite3_unprobe(void *conf)
 static int
 native_want(struct enc *e, bool needed, struct ctf_err *err)
 {
+	const struct sq_conf *c = e->obj.conf;
 	const struct ctf_field *def;
 	ctf_ref ref;
+	unsigned n = c->profile == SQ_NAT && needed ? F_NAT_COUNT : F_COUNT;
 	int r = 0;
 
-	for (unsigned i = 0; i < F_COUNT && r == 0; i++) {
+	for (unsigned i = 0; i < n && r == 0; i++) {
 		bool must = needed && i < F_NEEDED;
 
 		r = ctf_want(e->obj.ctx, sq_native_fields[i], &ref, &def, must ? err : NULL);
@@ -202,6 +210,7 @@ sqlite3_setup(void *self, struct ctf_err *err)
 	ctf_frames(e->obj.ctx, FRAME, false);
 	/* The readers of a foreign table would take a living flow for another one. */
 	e->interim = ctf_interim(e->obj.ctx, c->seen.own == SQ_FOREIGN ? CTF_INTERIM_NONE
+					     : c->profile == SQ_NAT    ? CTF_INTERIM_PRESENCE
 								       : CTF_INTERIM_COUNTERS);
 	switch (c->seen.own) {
 	case SQ_FOREIGN:
@@ -291,5 +300,6 @@ CTF_PLUGIN(sqlite3) = {
 	.preamble = sqlite3_preamble,
 	.open = sq_sink_open,
 	.deliver = sq_deliver,
+	.spare = sq_spare,
 	.close = sq_sink_close,
 };

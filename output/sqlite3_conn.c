@@ -11,8 +11,8 @@
 #include "sqlite3_db.h"
 
 #define PAGE_SIZE "8192"
-#define CHECKPOINT "1000" /* pages in the WAL */
-#define BUSY_WAITS 25     /* about half a second, then the core asks again */
+#define CHECKPOINT 1000 /* pages in the WAL */
+#define BUSY_WAITS 25   /* about half a second, then the core asks again */
 #define PROBE_NS UINT64_C(1500000000)
 #define INTERRUPT_OPS 20000
 
@@ -95,6 +95,33 @@ sq_prepare(struct sq_sink *s, int which, const char *sql)
 }
 
 int
+sq_exec(sqlite3 *db, char *sql)
+{
+	int rc = sql ? sqlite3_exec(db, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	return rc;
+}
+
+int
+sq_number(sqlite3 *db, char *sql, int64_t none, int64_t *ret_n)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sql ? sqlite3_prepare_v2(db, sql, -1, &st, NULL) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW && sqlite3_column_type(st, 0) != SQLITE_NULL)
+		none = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_free(sql);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		return rc;
+	*ret_n = none;
+	return SQLITE_OK;
+}
+
+int
 sq_run(sqlite3_stmt *st)
 {
 	int rc = sqlite3_step(st);
@@ -125,6 +152,24 @@ file_make(const struct sq_sink *s, struct ctf_err *err)
 	return 0;
 }
 
+static int
+on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct sq_sink *s = arg;
+
+	s->checkpoint = pages >= CHECKPOINT;
+	return SQLITE_OK;
+}
+
+/* Not in COMMIT, where others would wait for the disk. */
+void
+sq_checkpoint(struct sq_sink *s)
+{
+	if (s->checkpoint)
+		sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	s->checkpoint = false;
+}
+
 /* Ours gets a WAL; a foreign database keeps the journal its owner gave it. */
 static int
 pragmas_set(struct sq_sink *s)
@@ -145,8 +190,8 @@ pragmas_set(struct sq_sink *s)
 	if (rc != SQLITE_OK)
 		return rc;
 	return sqlite3_exec(s->db,
-			    wal ? "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-2000;"
-				  "PRAGMA wal_autocheckpoint=" CHECKPOINT ";"
+			    wal ? "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4000;"
+				  "PRAGMA secure_delete=OFF;"
 				  "PRAGMA journal_size_limit=33554432"
 				: "PRAGMA synchronous=FULL;PRAGMA cache_size=-2000",
 			    NULL, NULL, NULL);
@@ -164,6 +209,8 @@ native_make(struct sq_sink *s)
 	rc = sq_table_look(s->db, SQ_CONF(s)->table, &s->table);
 	if (rc == SQLITE_OK && s->table.own != SQ_FOREIGN)
 		rc = sq_native_create(s->db, SQ_CONF(s)->table, &s->table);
+	if (rc == SQLITE_OK && s->table.own != SQ_FOREIGN)
+		rc = sq_days_turn(s);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
@@ -215,6 +262,7 @@ sq_conn_open(struct sq_sink *s, struct ctf_err *err)
 		return sq_fail(s, err, rc, "cannot open it");
 	sqlite3_busy_handler(s->db, on_busy, s);
 	sqlite3_progress_handler(s->db, INTERRUPT_OPS, on_progress, s);
+	sqlite3_wal_hook(s->db, on_wal, s);
 	rc = sqlite3_db_readonly(s->db, "main");
 	if (rc == 1)
 		return ctf_fail(err, EROFS, "%s: the database is read-only", c->db);
@@ -224,6 +272,7 @@ sq_conn_open(struct sq_sink *s, struct ctf_err *err)
 void
 sq_conn_close(struct sq_sink *s)
 {
+	sq_spare_close(s);
 	for (unsigned i = 0; i < SQ_ST_COUNT; i++) {
 		sqlite3_finalize(s->st[i]);
 		s->st[i] = NULL;

@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "sqlite3_row.h"
+#include "sqlite3_flow.h"
 
 /* ---- the table (sqlite3_schema.c) ----------------------------------------- */
 
@@ -32,17 +32,19 @@ struct sq_table {
 	enum sq_own own;
 	unsigned n; /* columns of a foreign table */
 	struct sq_column *cols;
-	char *stamped, *received; /* base tables of a native one */
-	char *open;               /* and of what lives; NULL: to be made */
+	char *open;               /* of a native one: of what lives; NULL: to be made */
+	char *stamped, *received; /* base tables that a version before 3 left, or NULL */
 	char why[160];            /* if not empty: why it cannot be filled */
 };
 
 /* These return an SQLite result code; SQLITE_MISMATCH: a newer version's. */
 int sq_table_look(sqlite3 *, const char *table, struct sq_table *ret_table);
-#define SQ_SCHEMA "2"
+#define SQ_SCHEMA "3"
 #define SQ_REASON_LOST "0" /* end_reason, where IPFIX has no value: nobody saw the end */
 /* sqlite3_make.c: what is missing of it, or of an older version's. */
 int sq_native_create(sqlite3 *, const char *table, struct sq_table *ret_table);
+/* sqlite3_view.c: the readable views anew. */
+int sq_views_make(sqlite3 *, const char *table, const struct sq_table *);
 /* Whether the first column of the first row is `want`. */
 int sq_text_is(sqlite3 *, const char *sql, const char *arg, const char *want, bool *ret_same);
 /* True for the names our own tables have. */
@@ -51,66 +53,33 @@ void sq_table_free(struct sq_table *);
 /* "orig_ip_saddr" -> "orig.ip.saddr"; false: too long. */
 bool sq_key_of(const char *column, char *ret_key, size_t size);
 
+enum sq_profile { SQ_FULL, SQ_NAT }; /* the order of the option's choices */
+
 struct sq_conf {
 	const char *db, *table;
 	uint64_t commit_every;
+	unsigned profile;
 	struct sq_table seen; /* by probe() */
 };
 
 /* ---- the sink (sqlite3_sink.c) ---------------------------------------------- */
 
 struct sq_ref {           /* one row to be inserted */
-	uint64_t key;     /* its place in the table's order */
+	int64_t key;      /* at_ns; of what lives: its start */
 	const uint8_t *p; /* in its frame, known to be whole */
+	uint8_t flags;
 };
-
-/* In the key of a row, so that those with a stop come first, what lives last: */
-#define SQ_RECEIVED (UINT64_C(1) << 63) /* its stop is not known */
-#define SQ_LIVING (UINT64_C(3) << 62)   /* it has none */
-#define SQ_LATE (UINT64_C(1) << 62)     /* of an end: the flow may be in open_flows */
+#define SQ_REF_LIVES 1u
+#define SQ_REF_LATE 2u   /* of an end: the flow may be in open_flows */
+#define SQ_REF_REPEAT 4u /* the table has it already */
 
 #define SQ_GROUP 16384u /* rows of a transaction, about */
-
-/* The fields a native table is made of, in this order. */
-enum sq_field {
-	F_SADDR, /* the first three must be there */
-	F_DADDR,
-	F_PROTO,
-	F_START,
-	F_LAST,
-	F_STOP,
-	F_SPORT,
-	F_DPORT,
-	F_RSADDR,
-	F_RDADDR,
-	F_RSPORT,
-	F_RDPORT,
-	F_BYTES,
-	F_PACKETS,
-	F_RBYTES,
-	F_RPACKETS,
-	F_ICMP_TYPE,
-	F_ICMP_CODE,
-	F_ICMP6_TYPE,
-	F_ICMP6_CODE,
-	F_MARK,
-	F_ZONE,
-	F_NSID,
-	F_ID,
-	F_STATUS,
-	F_TCP_STATE,
-	F_REASON,
-	F_COUNT,
-};
-#define F_NEEDED F_START
-extern const char *const sq_native_fields[F_COUNT];
 
 enum {
 	SQ_ST_BEGIN,
 	SQ_ST_COMMIT,
 	SQ_ST_PROGRESS,
-	SQ_ST_A,
-	SQ_ST_B,
+	SQ_ST_FOREIGN,
 	SQ_ST_GAP,
 	SQ_ST_FRESH,
 	SQ_ST_CHANGE,
@@ -119,17 +88,52 @@ enum {
 	SQ_ST_CLOSE,
 	SQ_ST_KNOWN,
 	SQ_ST_TRIM,
-	SQ_ST_LIVES,
-	SQ_ST_SUM_A,
-	SQ_ST_SUM_B,
-	SQ_ST_DROP_A,
-	SQ_ST_DROP_B,
+	SQ_ST_LIVES, /* sqlite3_open.c */
+	SQ_ST_LIVED,
+	SQ_ST_ENDED,
 	SQ_ST_LOST,
-	SQ_ST_COUNT
+	SQ_ST_VERSION, /* sqlite3_days.c */
+	SQ_ST_KEEPER,
+	SQ_ST_DAY,
+	SQ_ST_PART,
+	SQ_ST_PART_SET,
+	SQ_ST_INSERT, /* those of the day at hand: dropped with it */
+	SQ_ST_ADD,
+	SQ_ST_INDEX,
+	SQ_ST_COUNT = SQ_ST_INDEX + 4
 };
-#define SQ_ST_STAMPED SQ_ST_A
-#define SQ_ST_RECEIVED SQ_ST_B
-#define SQ_ST_FOREIGN SQ_ST_A
+
+/* ---- days and partitions: what the catalog says (sqlite3_days.c) ------------ */
+
+struct sq_day { /* a range of at_ns with tables of its own */
+	bool known;
+	int64_t from, to;
+	bool nat; /* profile=nat */
+	char base[300];
+};
+
+struct sq_span { /* bounds of some rows */
+	int64_t rows;
+	int64_t start_ns; /* the smallest known start; INT64_MAX: none */
+	bool nostart;     /* of some row the start is not known */
+	int64_t end_ns;   /* the smallest end, at_ns where it is not known */
+	int64_t last_ns;  /* the largest at_ns */
+};
+
+enum sq_state { SQ_OPEN, SQ_CLOSED, SQ_INDEXED, SQ_DROPPED };
+extern const char *const sq_state_name[];
+
+struct sq_part { /* a range of at_ns of a day */
+	bool known;
+	int64_t from, to;
+	int64_t run; /* its prefix in the index tables; 0: none */
+	int shift;
+	enum sq_state state;
+	struct sq_span span;
+};
+
+#define SQ_PART_ROWS 500000 /* it is closed then, */
+#define SQ_PART_SOME 20000  /* or with these, when there is time */
 
 struct sq_sink {
 	struct ctf_obj obj;
@@ -146,10 +150,22 @@ struct sq_sink {
 	bool or_abort;           /* the table's own ON CONFLICT broke a transaction */
 
 	struct sq_ref *refs;
-	unsigned n, room, stamped, living;
-	unsigned from, to;     /* what the virtual table shows */
+	unsigned n, room, living;
+	unsigned from, to;     /* what the virtual table shows, */
+	unsigned at;           /* and where it is */
+	struct sq_span shown;  /* of those */
 	uint64_t rows, stored; /* of this transaction */
 	uint64_t since;        /* when it was opened first */
+
+	int64_t data_version; /* of the database, at the last look; -1: none yet */
+	bool keeper;          /* the maintenance of the table is ours */
+	bool checkpoint;      /* the WAL is long */
+	struct sq_day day;    /* as they are in the catalog */
+	struct sq_part part;
+	int64_t middle;   /* where the open partition may be cut, or 0 */
+	uint64_t part_ms; /* since when we fill it */
+	uint64_t last_ms; /* when rows came */
+	struct sq_spare *spare;
 
 	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
 	uint64_t seen_from; /* of this transaction: when the first was seen; 0: none */
@@ -179,6 +195,12 @@ void sq_conn_close(struct sq_sink *);
 int sq_prepare(struct sq_sink *, int which, const char *sql);
 int sq_run(sqlite3_stmt *);
 bool sq_conn_moved(const struct sq_sink *);
+/* Copies the WAL into the file, if it is long. */
+void sq_checkpoint(struct sq_sink *);
+/* One number, or `none`; frees sql. */
+int sq_number(sqlite3 *, char *sql, int64_t none, int64_t *ret_n);
+/* Runs and frees sql. */
+int sq_exec(sqlite3 *, char *sql);
 /* Says in err what the last call on this database met; -errno. */
 int sq_fail(const struct sq_sink *, struct ctf_err *, int rc, const char *doing);
 /* Looks at a table without leaving a trace, for less than 2 s. */
@@ -192,18 +214,37 @@ bool sq_is_busy(int rc);
 int sq_native_ready(struct sq_sink *);
 void sq_native_map(struct sq_sink *);
 int sq_native_store(struct sq_sink *);
-/* Where the row went in its table, for sqlite3_open.c. */
-struct sq_key {
-	sqlite3_int64 destroy_ns, id, start_ns, nsid;
-};
-int sq_native_key(struct sq_sink *, const struct sq_ref *, struct sq_key *ret_key);
 /* sqlite3_open.c: the flows that live. */
 int sq_open_ready(struct sq_sink *);
 /* The living rows of this group are in s->from..to. */
 int sq_open_store(struct sq_sink *);
-/* These ends are stored: their flows live no more. */
-int sq_open_ended(struct sq_sink *, bool stamped, unsigned from, unsigned to);
+/* What sweeps told of this flow, into f->was. */
+int sq_open_lived(struct sq_sink *, struct sq_flow *f);
+/* The ends shown are stored: their flows live no more. */
+int sq_open_ended(struct sq_sink *);
 int sq_open_swept(struct sq_sink *, const struct sq_row *);
+/*
+ * sqlite3_days.c: the day and the partition that hold at_ns, into s->day and
+ * s->part; made if missing.  What is known of them is good for a transaction
+ * that began with sq_days_begin() and is forgotten when one is rolled back.
+ */
+int sq_days_ready(struct sq_sink *);
+int sq_days_begin(struct sq_sink *);
+int sq_days_find(struct sq_sink *, int64_t at);
+void sq_days_forget(struct sq_sink *);
+/* Days made for another profile end here. */
+int sq_days_turn(struct sq_sink *);
+/* sqlite3_part.c: rows were added to s->part. */
+int sq_part_added(struct sq_sink *, const struct sq_span *);
+/* Cuts s->part, which is open, at that time, or closes it at its end. */
+int sq_part_close(struct sq_sink *, int64_t cut);
+void sq_span_add(struct sq_span *, const struct sq_flow *);
+/* sqlite3_index.c: index entries of the rows shown, which came late. */
+int sq_index_late(struct sq_sink *);
+/* sqlite3_spare.c */
+int sq_spare(void *sink);
+int sq_spare_ready(struct sq_sink *);
+void sq_spare_close(struct sq_sink *);
 /* sqlite3_cover.c */
 int sq_note_ready(struct sq_sink *);
 int sq_note_store(struct sq_sink *, const struct sq_row *);

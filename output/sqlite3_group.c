@@ -21,14 +21,9 @@ ref_add(struct sq_sink *s, const struct sq_row *row, const uint8_t *p)
 		s->refs = more;
 		s->room += 1024;
 	}
-	s->refs[s->n].key = row->key & ~SQ_LIVING;
-	if (row->flags & SQ_LIVES) {
-		s->refs[s->n].key |= SQ_LIVING;
-		s->living++;
-	} else if (row->flags & SQ_STAMPED)
-		s->stamped++;
-	else
-		s->refs[s->n].key |= SQ_RECEIVED;
+	s->refs[s->n].key = row->key > SQ_AT_MAX ? SQ_AT_MAX : (int64_t)row->key;
+	s->refs[s->n].flags = row->flags & SQ_LIVES ? SQ_REF_LIVES : 0;
+	s->living += (row->flags & SQ_LIVES) != 0;
 	s->refs[s->n++].p = p;
 	return SQLITE_OK;
 }
@@ -100,7 +95,7 @@ group_list(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n, unsi
 	int rc = SQLITE_OK;
 	unsigned i;
 
-	s->n = s->stamped = s->living = 0;
+	s->n = s->living = 0;
 	for (i = 0; i < n && s->n < SQ_GROUP && rc == SQLITE_OK; i++) {
 		if (is_done(s, f[i]))
 			continue;
@@ -151,7 +146,9 @@ rows_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 
 	if (s->table.own == SQ_FOREIGN)
 		return sq_foreign_store(s);
-	rc = sq_native_store(s);
+	rc = sq_days_begin(s);
+	if (rc == SQLITE_OK)
+		rc = sq_native_store(s);
 	for (unsigned i = 0; i < n && rc == SQLITE_OK; i++)
 		if (!is_done(s, f[i]))
 			rc = notes_store(s, f[i]);
@@ -177,6 +174,7 @@ group_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 		sq_past_end(s, rc == SQLITE_OK);
 	}
 	if (rc == SQLITE_OK) {
+		s->last_ms = ctf_mono_ms();
 		s->known = true;
 		s->done = last;
 		ctf_count(s->repeats, s->rows - s->stored);
@@ -205,6 +203,7 @@ group_try(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n, unsig
 		sq_fail(s, err, rc, "cannot store");
 	if (!sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+	sq_days_forget(s);
 	s->sweeping = false; /* as far as the database knows: it is told again */
 	return rc;
 }
@@ -276,6 +275,7 @@ sq_deliver(void *sink, const struct ctf_frame *const *f, unsigned n, unsigned *r
 		ctf_log(s->obj.ctx, CTF_NOTICE, "%s: no longer locked", SQ_CONF(s)->db);
 	s->said_busy = false;
 	*ret_taken = took;
+	sq_checkpoint(s);
 	rc = table_follow(s);
 	if (rc == SQLITE_OK || sq_is_busy(rc))
 		return CTF_SENT;

@@ -9,7 +9,9 @@
 bool
 sq_name_taken(const char *table)
 {
-	static const char *const taken[] = { "meta", "gaps", "coverage", "progress", SQ_ROWS };
+	static const char *const taken[] = { "meta",     "gaps",         "coverage",
+					     "progress", "days",         "partitions",
+					     "names",    "ctflow_slice", SQ_ROWS };
 
 	for (unsigned i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 		if (strcasecmp(table, taken[i]) == 0)
@@ -124,9 +126,10 @@ columns_look(sqlite3 *db, const char *table, struct sq_table *t)
 static int
 place_look(sqlite3 *db, const char *table, bool ours, struct sq_table *t)
 {
-	static const char used[] =
-		"SELECT name FROM sqlite_master WHERE name COLLATE NOCASE"
-		" IN (?1, 'open_'||?1, 'meta', 'gaps', 'coverage', '" SQ_ROWS "')";
+	static const char used[] = "SELECT name FROM sqlite_master WHERE name COLLATE NOCASE"
+				   " IN (?1, 'open_'||?1, 'meta', 'gaps', 'coverage', 'days', "
+				   "'partitions', 'names',"
+				   " '" SQ_ROWS "')";
 	static const char index[] = "SELECT name FROM sqlite_master WHERE name COLLATE NOCASE"
 				    " IN (?1, 'open_'||?1)";
 	char *name = NULL;
@@ -152,11 +155,17 @@ version_look(sqlite3 *db)
 	return rc == SQLITE_OK && !known ? SQLITE_MISMATCH : rc;
 }
 
-/* Names the base tables if `meta` is ours and knows the view. */
+/* Names the tables if `meta` is ours and knows the view. */
 static int
 native_look(sqlite3 *db, const char *table, struct sq_table *t, bool *ret_ours)
 {
 	static const char base[] = "SELECT value FROM meta WHERE key = ?1 COLLATE NOCASE";
+	const struct {
+		const char *key;
+		char **name;
+	} all[] = { { "open", &t->open },
+		    { "stamped", &t->stamped },
+		    { "received", &t->received } };
 	char key[300];
 	int rc = sq_text_is(db, base, "format", "ctflowd", ret_ours);
 
@@ -166,17 +175,15 @@ native_look(sqlite3 *db, const char *table, struct sq_table *t, bool *ret_ours)
 	rc = version_look(db);
 	if (rc != SQLITE_OK)
 		return rc;
-	snprintf(key, sizeof(key), "stamped:%.256s", table);
-	rc = text_query(db, base, key, &t->stamped);
-	snprintf(key, sizeof(key), "received:%.256s", table);
-	if (rc == SQLITE_ROW)
-		rc = text_query(db, base, key, &t->received);
-	if (rc != SQLITE_ROW)
-		return rc == SQLITE_DONE ? SQLITE_OK : rc;
-	t->own = SQ_NATIVE;
-	snprintf(key, sizeof(key), "open:%.256s", table);
-	rc = text_query(db, base, key, &t->open); /* version 1 had none */
-	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++) {
+		snprintf(key, sizeof(key), "%s:%.256s", all[i].key, table);
+		rc = text_query(db, base, key, all[i].name);
+		if (rc == SQLITE_ROW)
+			t->own = SQ_NATIVE;
+		else if (rc != SQLITE_DONE)
+			return rc;
+	}
+	return SQLITE_OK;
 }
 
 /* A view takes rows by a trigger only. */

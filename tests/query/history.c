@@ -47,7 +47,16 @@ history_encode(struct history *h)
 void
 history_spare(struct history *h)
 {
+	int ms;
+
 	history_commit(h);
+	while ((ms = plug_spare(h->plug)) == 0)
+		;
+	if (ms < 0)
+		return;
+	plug_close(h->plug); /* what is open only because it was written just now */
+	while (plug_spare(h->plug) == 0)
+		;
 }
 
 static void

@@ -125,7 +125,7 @@ UNIT_TESTS += $(IPFIX_TESTS)
 libunit_a_SOURCES += output/ipfix.c $(ipfix_extra)
 endif
 
-SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_fault \
+SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_days tests/unit/test_sqlite3_fault \
 	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_lost \
 	tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_open \
 	tests/unit/test_sqlite3_every
@@ -134,6 +134,8 @@ tests_unit_test_sqlite3_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_every_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_every_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_days_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_days_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_fault_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_fault_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_foreign_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)

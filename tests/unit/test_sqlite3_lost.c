@@ -90,12 +90,12 @@ START_TEST(not_lost)
 	deliver_ok(p);
 	ck_query(BOTH, "0|1|10|1000|20|30000");
 	/* Another input's. */
-	db_exec("UPDATE flows_open_1 SET source = source || '2'");
+	db_exec("UPDATE flows_open_3 SET source = source || '2'");
 	w.previous_ns = T0 + 121 * SEC;
 	ck_assert_int_eq(plug_sweep(p, &w), CTF_OK);
 	deliver_ok(p);
 	ck_query(BOTH, "0|1|10|1000|20|30000");
-	db_exec("UPDATE flows_open_1 SET source = rtrim(source, '2')");
+	db_exec("UPDATE flows_open_3 SET source = rtrim(source, '2')");
 	ck_assert_int_eq(plug_sweep(p, &w), CTF_OK);
 	deliver_ok(p);
 	ck_query(BOTH, "1|0|10|1000|20|30000");

@@ -329,7 +329,7 @@ START_TEST(version_1_is_kept)
 	p = db_plug("flows", "");
 	live_put(p, 7, CTF_COUNTERS, T0, 4);
 	alive_put(p, &c, 5, 0);
-	ck_query("SELECT value FROM meta WHERE key = 'version'", "2");
+	ck_query("SELECT value FROM meta WHERE key = 'version'", "3");
 	ck_query("SELECT id, orig_packets FROM flows", "1|3");
 	ck_query("SELECT id, orig_packets FROM open_flows", "7|4");
 	ck_query("SELECT boot_id, netns, clock_synchronised, to_ns IS NULL FROM coverage",

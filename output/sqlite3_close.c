@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SQLITE3: partitions that are closed before they are full, when there is time. */
+#include "sqlite3_spare.h"
+
+#define SOME_MS 3000u  /* so old it is, at least */
+#define OVER_MS 10000u /* no rows for so long, in a day that is over */
+
+/* The oldest day that is over, but open. */
+static int
+over_find(struct sq_sink *s, int64_t *ret_from)
+{
+	return sq_number(
+		s->db,
+		sqlite3_mprintf("SELECT from_ns FROM partitions WHERE view = %Q AND"
+				" state = 'open' AND (to_ns <= (SELECT max(from_ns) FROM"
+				" days WHERE view = %Q) OR to_ns < %lld) ORDER BY from_ns"
+				" LIMIT 1",
+				SQ_CONF(s)->table, SQ_CONF(s)->table,
+				(long long)ctf_now() - OVER_MS * INT64_C(1000000)),
+		-1, ret_from);
+}
+
+static int
+over_close(struct sq_sink *s, int64_t at)
+{
+	int rc = sq_spare_begin(s);
+
+	if (rc == SQLITE_OK)
+		rc = sq_days_find(s, at);
+	if (rc == SQLITE_OK && s->part.state == SQ_OPEN)
+		rc = sq_part_close(s, s->part.to);
+	return rc == SQLITE_OK ? sq_spare_commit(s) : rc;
+}
+
+/* The one being filled has rows enough, and there is time. */
+static int
+some_close(struct sq_sink *s, int *ret_ms)
+{
+	uint64_t now = ctf_mono_ms();
+	int rc;
+
+	if (!s->part.known || s->part.state != SQ_OPEN || !s->middle ||
+	    s->part.span.rows < SQ_PART_SOME)
+		return SQLITE_OK;
+	if (now < s->part_ms + SOME_MS) {
+		*ret_ms = (int)(s->part_ms + SOME_MS - now);
+		return SQLITE_OK;
+	}
+	rc = sq_spare_begin(s);
+	if (rc == SQLITE_OK && s->part.known && s->middle)
+		rc = sq_part_close(s, s->middle);
+	return rc == SQLITE_OK ? sq_spare_commit(s) : rc;
+}
+
+int
+sq_close_step(struct sq_sink *s, int *ret_ms)
+{
+	int64_t over = -1;
+	uint64_t now = ctf_mono_ms();
+	int rc;
+
+	*ret_ms = -1;
+	rc = some_close(s, ret_ms);
+	if (rc == SQLITE_OK)
+		rc = over_find(s, &over);
+	if (rc != SQLITE_OK || over < 0)
+		return rc;
+	/* Not while it is being filled, though: such rows are cheaper before. */
+	if (s->last_ms + OVER_MS > now && s->part.known && s->part.from == over) {
+		*ret_ms = (int)(s->last_ms + OVER_MS - now);
+		return rc;
+	}
+	*ret_ms = 0;
+	return over_close(s, over);
+}
