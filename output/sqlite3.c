@@ -15,6 +15,7 @@
 #include "sqlite3_db.h"
 
 #define FRAME (64u << 10)
+#define AGE_MAX UINT64_C(3153600000000) /* a hundred years of ms */
 
 struct enc {
 	struct ctf_obj obj;
@@ -41,6 +42,35 @@ static const struct ctf_opt opts[] = {
 	  .max = 600000,
 	  .dflt = "0",
 	  .doc = "flows wait that long to be committed together; fewer writes, for flash" },
+	{ .name = "keep",
+	  .type = CTF_OMSEC,
+	  .off = offsetof(struct sq_conf, keep),
+	  .max = AGE_MAX,
+	  .dflt = "0",
+	  .doc = "flows that ended so long ago are deleted; 0: none" },
+	{ .name = "keep_minutes",
+	  .type = CTF_OMSEC,
+	  .off = offsetof(struct sq_conf, keep_minutes),
+	  .max = AGE_MAX,
+	  .dflt = "2d",
+	  .doc = "how long sums by minute are kept; 0: for ever" },
+	{ .name = "keep_hours",
+	  .type = CTF_OMSEC,
+	  .off = offsetof(struct sq_conf, keep_hours),
+	  .max = AGE_MAX,
+	  .dflt = "90d",
+	  .doc = "how long sums by hour are kept" },
+	{ .name = "keep_days",
+	  .type = CTF_OMSEC,
+	  .off = offsetof(struct sq_conf, keep_days),
+	  .max = AGE_MAX,
+	  .dflt = "1826d",
+	  .doc = "how long sums by day are kept" },
+	{ .name = "max_size",
+	  .type = CTF_OSIZE,
+	  .off = offsetof(struct sq_conf, max_size),
+	  .dflt = "0",
+	  .doc = "when the database holds more bytes the oldest flows are deleted; 0: never" },
 	{ .name = "profile",
 	  .type = CTF_OENUM,
 	  .off = offsetof(struct sq_conf, profile),

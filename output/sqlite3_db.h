@@ -45,6 +45,8 @@ int sq_table_look(sqlite3 *, const char *table, struct sq_table *ret_table);
 int sq_native_create(sqlite3 *, const char *table, struct sq_table *ret_table);
 /* sqlite3_view.c: the readable views anew. */
 int sq_views_make(sqlite3 *, const char *table, const struct sq_table *);
+/* The text of the address in column x, as x and with a comma. */
+void sq_put_addr(sqlite3_str *, const char *x);
 /* Whether the first column of the first row is `want`. */
 int sq_text_is(sqlite3 *, const char *sql, const char *arg, const char *want, bool *ret_same);
 /* True for the names our own tables have. */
@@ -58,6 +60,8 @@ enum sq_profile { SQ_FULL, SQ_NAT }; /* the order of the option's choices */
 struct sq_conf {
 	const char *db, *table;
 	uint64_t commit_every;
+	uint64_t keep, keep_minutes, keep_hours, keep_days; /* ms; 0: for ever */
+	uint64_t max_size;
 	unsigned profile;
 	struct sq_table seen; /* by probe() */
 };
@@ -92,6 +96,7 @@ enum {
 	SQ_ST_LIVED,
 	SQ_ST_ENDED,
 	SQ_ST_LOST,
+	SQ_ST_LEVELS,  /* sqlite3_rollup.c */
 	SQ_ST_VERSION, /* sqlite3_days.c */
 	SQ_ST_KEEPER,
 	SQ_ST_DAY,
@@ -152,7 +157,9 @@ struct sq_sink {
 	struct sq_ref *refs;
 	unsigned n, room, living;
 	unsigned from, to;     /* what the virtual table shows, */
-	unsigned at;           /* and where it is */
+	unsigned at;           /* and where it is; */
+	struct sq_flow *flow;  /* that row, */
+	bool storing;          /* which is being stored */
 	struct sq_span shown;  /* of those */
 	uint64_t rows, stored; /* of this transaction */
 	uint64_t since;        /* when it was opened first */
@@ -166,6 +173,9 @@ struct sq_sink {
 	uint64_t part_ms; /* since when we fill it */
 	uint64_t last_ms; /* when rows came */
 	struct sq_spare *spare;
+	struct sq_rollup *roll; /* NULL: no sums are kept */
+	int64_t roll_ns;        /* since the machine was started: hours are made again */
+	struct sq_keep *keep;
 
 	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
 	uint64_t seen_from; /* of this transaction: when the first was seen; 0: none */
@@ -176,7 +186,7 @@ struct sq_sink {
 	uint64_t unsaid;   /* rows refused since */
 	uint64_t refusing; /* in this transaction */
 	char reason[160];  /* for the last one */
-	ctf_counter *refused, *repeats;
+	ctf_counter *refused, *repeats, *expired;
 };
 
 #define SQ_ROWS "ctflow_rows" /* the virtual table a group is read from */

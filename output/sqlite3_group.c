@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "sqlite3_db.h"
+#include "sqlite3_rollup.h"
 
 static int
 ref_add(struct sq_sink *s, const struct sq_row *row, const uint8_t *p)
@@ -152,7 +152,7 @@ rows_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 	for (unsigned i = 0; i < n && rc == SQLITE_OK; i++)
 		if (!is_done(s, f[i]))
 			rc = notes_store(s, f[i]);
-	return rc;
+	return rc == SQLITE_OK ? sq_rollup_store(s) : rc;
 }
 
 /* One transaction; after an error nothing of it is left. */
@@ -165,6 +165,7 @@ group_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 	if (rc != SQLITE_OK)
 		return rc;
 	s->rows = s->stored = 0;
+	sq_rollup_reset(s);
 	rc = rows_store(s, f, n);
 	if (rc == SQLITE_OK)
 		rc = progress_store(s, last);

@@ -7,7 +7,8 @@
  */
 #include <stdlib.h>
 
-#include "sqlite3_db.h"
+#include "sqlite3_keep.h"
+#include "sqlite3_rollup.h"
 
 #define KEY "at_ns, id, age_ns, ns"
 #define FULL \
@@ -127,6 +128,7 @@ row_load(struct cursor *c)
 	if (sq_flow_get(&s->layout, s->map, s->refs[s->at].p, &row, &c->flow) < 0)
 		return SQLITE_FORMAT;
 	sq_span_add(&s->shown, &c->flow);
+	s->flow = &c->flow;
 	return open_note(s, &s->refs[s->at], &c->flow);
 }
 
@@ -143,8 +145,12 @@ rows_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlit
 static int
 rows_next(sqlite3_vtab_cursor *base)
 {
-	sink_of(base)->at++;
-	return row_load((struct cursor *)base);
+	struct cursor *c = (struct cursor *)base;
+	struct sq_sink *s = sink_of(base);
+	int rc = s->storing ? sq_rollup_row(s, &s->refs[s->at], &c->flow) : SQLITE_OK;
+
+	s->at++;
+	return rc == SQLITE_OK ? row_load(c) : rc;
 }
 
 static int
@@ -216,6 +222,10 @@ sq_native_ready(struct sq_sink *s)
 	if (rc == SQLITE_OK)
 		rc = sq_days_ready(s);
 	if (rc == SQLITE_OK)
+		rc = sq_rollup_ready(s);
+	if (rc == SQLITE_OK)
+		rc = sq_keep_ready(s);
+	if (rc == SQLITE_OK)
 		rc = sq_open_ready(s);
 	if (rc == SQLITE_OK)
 		rc = sq_spare_ready(s);
@@ -281,8 +291,10 @@ range_store(struct sq_sink *s, unsigned from, unsigned to)
 
 	s->from = from;
 	s->to = to;
+	s->storing = true;
 	if (rc == SQLITE_OK)
 		rc = sq_run(s->st[SQ_ST_INSERT]);
+	s->storing = false;
 	if (rc != SQLITE_OK)
 		return rc;
 	span = s->shown;

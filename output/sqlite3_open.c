@@ -9,7 +9,7 @@
  * sighting.  The note after a sweep therefore drops the flows that ended since
  * it began; and marks those lost that two complete ones have not seen.
  */
-#include "sqlite3_db.h"
+#include "sqlite3_rollup.h"
 
 #define SLACK_NS INT64_C(2000000000)
 /* How much longer the kernel's answer may have lain in the socket, at most. */
@@ -47,7 +47,7 @@
 	ADD("sum_orig_bytes") ", " ADD("sum_reply_packets") ", " ADD("sum_reply_bytes") ", " \
 	TAKE("mark") ", " TAKE("zone") ", " TAKE("status") ", " TAKE("tcp_state") ", " \
 	TAKE("nat_src") ", " TAKE("nat_sport") ", " TAKE("nat_dst") ", " TAKE("nat_dport") \
-	" WHERE seen_ns <> excluded.seen_ns"
+	" WHERE ctflow_seen(seen_ns <> excluded.seen_ns, " COUNTERS ")"
 static const char lives_full_sql[] = LIVES(
 	"start_ns, xid, nsid, ifnull(proto, -1), ifnull(src, ''), ifnull(dst, ''),"
 	" ifnull(sport, 65536), ifnull(dport, 65536), seen_ns, source, " FULL_SHOWN);
@@ -80,6 +80,11 @@ static const char lives_nat_sql[] = LIVES(
 	" AND EXISTS(SELECT 1 FROM \"%w\" AS o WHERE " SAME \
 	" AND coalesce(o.sum_orig_packets, o.sum_orig_bytes, o.sum_reply_packets," \
 	" o.sum_reply_bytes) IS NOT NULL)"
+#define OVERTAKEN \
+	"SELECT o.seen_ns, t.src, t.proto, t.dport, o.orig_packets, o.orig_bytes," \
+	" o.reply_packets, o.reply_bytes FROM \"%w\" AS t CROSS JOIN \"%w\" AS o WHERE " SINCE \
+	" AND (o.start_ns, o.id, o.nsid, o.proto, o.src, o.sport, o.dst, o.dport) = (" T_WHO \
+	T_WHOM ")"
 #define DROP(cols, who) \
 	"DELETE FROM \"%w\" WHERE (" cols ") IN (SELECT " who " FROM \"%w\" AS t WHERE " SINCE ")"
 #define MORE(c, p) c " = CASE WHEN " p " IS NULL THEN " c " ELSE ifnull(" c ", 0) + " p " END"
@@ -226,6 +231,8 @@ end_take(struct sq_sink *s, const struct sq_ref *ref)
 		return rc;
 	if (ref->flags & SQ_REF_REPEAT && !s->day.nat)
 		rc = sums_add(s, &f, &l);
+	if (ref->flags & SQ_REF_REPEAT && rc == SQLITE_OK)
+		rc = sq_rollup_unsee(s, &f, l.sum);
 	if (rc != SQLITE_OK)
 		return rc;
 	match_bind(s->st[SQ_ST_ENDED], &f);
@@ -254,7 +261,9 @@ ended_since(struct sq_sink *s, const char *base, bool nat, int64_t from)
 	if (nat)
 		return sq_exec(s->db,
 			       sqlite3_mprintf(DROP(O_WHO, T_WHO), open, base, since, horizon));
-	rc = sq_exec(s->db, sqlite3_mprintf(SUM, base, open, since, horizon, open));
+	rc = sq_rollup_less(s, sqlite3_mprintf(OVERTAKEN, base, open, since, horizon));
+	if (rc == SQLITE_OK)
+		rc = sq_exec(s->db, sqlite3_mprintf(SUM, base, open, since, horizon, open));
 	return rc == SQLITE_OK
 		       ? sq_exec(s->db,
 				 sqlite3_mprintf(DROP(O_WHO ", dst, dport", T_WHO T_WHOM), open,
@@ -317,7 +326,9 @@ sq_open_store(struct sq_sink *s)
 	int rc;
 
 	s->seen_from = 0;
+	s->storing = true;
 	rc = sq_run(s->st[SQ_ST_LIVES]);
+	s->storing = false;
 	return rc == SQLITE_OK && !s->sweeping ? sweeping_set(s) : rc;
 }
 
@@ -371,6 +382,8 @@ sweeping_end(struct sq_sink *s)
 		rc = ended_match(s, from);
 	if (rc == SQLITE_OK)
 		rc = sweeping_clear(s);
+	if (rc == SQLITE_OK)
+		rc = sq_rollup_store(s);
 	if (rc == SQLITE_OK)
 		return sq_run(s->st[SQ_ST_COMMIT]);
 	if (!sqlite3_get_autocommit(s->db))

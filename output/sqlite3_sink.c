@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sqlite3_db.h"
+#include "sqlite3_keep.h"
+#include "sqlite3_rollup.h"
 
 /* Rows of runs long gone; another daemon may share the file. */
 #define KEEP_NS "2592000000000000"
@@ -113,6 +114,8 @@ sq_sink_close(void *sink)
 
 	s->refusing = 0;
 	sq_foreign_say(s, true);
+	sq_keep_close(s);
+	sq_rollup_free(s);
 	sq_conn_close(s);
 	sq_layout_free(&s->layout);
 	free(s->refs);

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "sqlite3_keep.h"
+#include "sqlite3_rollup.h"
 #include "sqlite3_spare.h"
 
 #define BUSY_MS 200
@@ -14,10 +16,8 @@
 
 /* In this order, each call from the first that has something to do. */
 static const struct sq_step steps[] = {
-	{ "close", sq_close_step },
-	{ "index", sq_run_step },
-	{ "join", sq_join_step },
-	{ "tidy", sq_tidy_step },
+	{ "keep", sq_keep_step }, { "sums", sq_rollup_step }, { "close", sq_close_step },
+	{ "index", sq_run_step }, { "join", sq_join_step },   { "tidy", sq_tidy_step },
 };
 
 /* ---- transactions ------------------------------------------------------------ */

@@ -85,8 +85,8 @@ static const char ip6_sql[] =
 	"substr(h, 25, 4)||':'||substr(h, 29, 4), ':0', ':'), ':0', ':'), ':0', ':')||':' AS s"
 	" FROM (SELECT lower(hex(%s)) AS h" ONCE ONCE ONCE ONCE ")";
 
-static void
-put_addr(sqlite3_str *sql, const char *x)
+void
+sq_put_addr(sqlite3_str *sql, const char *x)
 {
 	sqlite3_str_appendf(sql,
 			    "CASE typeof(%s) WHEN 'integer' THEN (%s>>24&255)||'.'||"
@@ -102,14 +102,14 @@ put_readable(sqlite3_str *sql)
 {
 	sqlite3_str_appendall(sql, "CASE typeof(src) WHEN 'integer' THEN 4 WHEN 'null' THEN"
 				   " NULL ELSE 6 END AS family, proto, ");
-	put_addr(sql, "src");
+	sq_put_addr(sql, "src");
 	sqlite3_str_appendall(sql, PORT("sport") ", ");
-	put_addr(sql, "dst");
+	sq_put_addr(sql, "dst");
 	sqlite3_str_appendall(sql,
 			      "CASE WHEN " ICMP " THEN NULL ELSE dport & 65535 END AS dport, ");
-	put_addr(sql, "nat_src");
+	sq_put_addr(sql, "nat_src");
 	sqlite3_str_appendall(sql, PORT("nat_sport") ", ");
-	put_addr(sql, "nat_dst");
+	sq_put_addr(sql, "nat_dst");
 	sqlite3_str_appendall(
 		sql, PORT("nat_dport") ", CASE WHEN " ICMP " THEN dport >> 8 & 255 END"
 				       " AS icmp_type, CASE WHEN " ICMP
