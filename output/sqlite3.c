@@ -75,8 +75,8 @@ static const struct ctf_opt opts[] = {
 	  .type = CTF_OENUM,
 	  .off = offsetof(struct sq_conf, profile),
 	  .dflt = "full",
-	  .choices = "full|nat",
-	  .doc = "of a flow keep everything, or only who had which address and port outside" },
+	  .choices = "full|nat|rollup",
+	  .doc = "everything, only who had which address and port outside, or only sums" },
 	{ .name = NULL },
 };
 

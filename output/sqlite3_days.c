@@ -253,6 +253,19 @@ range_choose(int64_t at, int64_t n, int64_t hole_from, int64_t hole_to, struct s
 	d->to = all || INT64_MAX - from < len || from + len > hole_to ? hole_to : from + len;
 }
 
+int
+sq_base_make(struct sq_sink *s, const char *name)
+{
+	int64_t is = 0;
+	int rc = sq_number(s->db,
+			   sqlite3_mprintf("SELECT count(*) FROM sqlite_master WHERE name = %Q"
+					   " COLLATE NOCASE",
+					   name),
+			   0, &is);
+
+	return rc != SQLITE_OK || is ? rc : sq_exec(s->db, sqlite3_mprintf(BASE_FULL, name));
+}
+
 static int
 tables_make(struct sq_sink *s, const struct sq_day *d)
 {

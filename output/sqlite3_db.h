@@ -55,7 +55,7 @@ void sq_table_free(struct sq_table *);
 /* "orig_ip_saddr" -> "orig.ip.saddr"; false: too long. */
 bool sq_key_of(const char *column, char *ret_key, size_t size);
 
-enum sq_profile { SQ_FULL, SQ_NAT }; /* the order of the option's choices */
+enum sq_profile { SQ_FULL, SQ_NAT, SQ_ROLLUP }; /* the order of the option's choices */
 
 struct sq_conf {
 	const char *db, *table;
@@ -178,6 +178,7 @@ struct sq_sink {
 	struct sq_keep *keep;
 
 	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
+	int64_t sweep_age;  /* profile=rollup: what sweeps want of; INT64_MAX: there were none */
 	uint64_t seen_from; /* of this transaction: when the first was seen; 0: none */
 	bool sweeping;      /* records of a sweep came, but not yet its note */
 
@@ -224,6 +225,8 @@ bool sq_is_busy(int rc);
 int sq_native_ready(struct sq_sink *);
 void sq_native_map(struct sq_sink *);
 int sq_native_store(struct sq_sink *);
+/* The insert for s->day. */
+int sq_insert_ready(struct sq_sink *);
 /* sqlite3_open.c: the flows that live. */
 int sq_open_ready(struct sq_sink *);
 /* The living rows of this group are in s->from..to. */
@@ -239,6 +242,8 @@ int sq_open_swept(struct sq_sink *, const struct sq_row *);
  * that began with sq_days_begin() and is forgotten when one is rolled back.
  */
 int sq_days_ready(struct sq_sink *);
+/* A base table as days have them. */
+int sq_base_make(struct sq_sink *, const char *name);
 int sq_days_begin(struct sq_sink *);
 int sq_days_find(struct sq_sink *, int64_t at);
 void sq_days_forget(struct sq_sink *);

@@ -23,10 +23,14 @@
  * A row whose key is there already is left alone, and noted: ctflow_repeat()
  * is false.
  */
-#define ELSE \
-	" FROM " SQ_ROWS " WHERE true ON CONFLICT(" KEY ") DO UPDATE SET ns = excluded.ns" \
-	" WHERE ctflow_repeat(excluded.ns)"
+#define ELSE " FROM " SQ_ROWS " WHERE true" CONFLICT
+#define CONFLICT \
+	" ON CONFLICT(" KEY ") DO UPDATE SET ns = excluded.ns WHERE " \
+			    "ctflow_repeat(excluded.ns)"
 static const char full_sql[] = "INSERT INTO \"%w\"(" FULL ") SELECT " FULL ELSE;
+/* profile=rollup: those a sighting may still come of. */
+static const char some_sql[] = "INSERT INTO \"%w\"(" FULL ") SELECT " FULL " FROM " SQ_ROWS
+			       " WHERE age_ns >= ?1 OR age_ns < ?2" CONFLICT;
 static const char nat_sql[] =
 	"INSERT INTO \"%w\"(" KEY ", idle, proto, src, sport, nat_src, nat_sport, zone)"
 	" SELECT " KEY ", idle, proto, inner, innerport, outer, outerport, zone" ELSE;
@@ -224,6 +228,8 @@ sq_native_ready(struct sq_sink *s)
 	if (rc == SQLITE_OK)
 		rc = sq_rollup_ready(s);
 	if (rc == SQLITE_OK)
+		rc = sq_sums_ready(s);
+	if (rc == SQLITE_OK)
 		rc = sq_keep_ready(s);
 	if (rc == SQLITE_OK)
 		rc = sq_open_ready(s);
@@ -268,15 +274,18 @@ rows_sort(struct sq_sink *s)
 }
 
 /* The statement for the day at hand. */
-static int
-insert_ready(struct sq_sink *s)
+int
+sq_insert_ready(struct sq_sink *s)
 {
 	char *sql;
 	int rc;
 
 	if (s->st[SQ_ST_INSERT])
 		return SQLITE_OK;
-	sql = sqlite3_mprintf(s->day.nat ? nat_sql : full_sql, s->day.base);
+	sql = sqlite3_mprintf(SQ_CONF(s)->profile == SQ_ROLLUP ? some_sql
+			      : s->day.nat                     ? nat_sql
+							       : full_sql,
+			      s->day.base);
 	rc = sq_prepare(s, SQ_ST_INSERT, sql);
 	sqlite3_free(sql);
 	return rc;
@@ -287,7 +296,7 @@ static int
 range_store(struct sq_sink *s, unsigned from, unsigned to)
 {
 	struct sq_span span;
-	int rc = insert_ready(s);
+	int rc = sq_insert_ready(s);
 
 	s->from = from;
 	s->to = to;
@@ -339,5 +348,7 @@ sq_native_store(struct sq_sink *s)
 		s->to = s->n;
 		rc = sq_open_store(s);
 	}
-	return rc == SQLITE_OK ? ends_store(s, ends) : rc;
+	if (rc != SQLITE_OK || !ends)
+		return rc;
+	return SQ_CONF(s)->profile == SQ_ROLLUP ? sq_sums_store(s, ends) : ends_store(s, ends);
 }

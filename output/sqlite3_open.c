@@ -290,7 +290,9 @@ ended_match(struct sq_sink *s, int64_t from)
 		rc = ended_since(s, (const char *)sqlite3_column_text(st, 0),
 				 sqlite3_column_int(st, 1), from);
 	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? SQLITE_OK : rc;
+	if (rc == SQLITE_DONE)
+		rc = SQLITE_OK;
+	return rc == SQLITE_OK && s->horizon >= 0 ? sq_sums_ended(s, ended_since, from) : rc;
 }
 
 /* ---- sweeps ----------------------------------------------------------------- */
@@ -357,6 +359,8 @@ sq_open_swept(struct sq_sink *s, const struct sq_row *row)
 	rc = ended_match(s, before(w.at_ns, SLACK_NS));
 	if (rc == SQLITE_OK)
 		rc = sweeping_clear(s);
+	if (rc == SQLITE_OK)
+		rc = sq_sums_swept(s, &w);
 	if (rc == SQLITE_OK && w.complete && w.previous_ns)
 		rc = lost_mark(s, &w);
 	return rc;

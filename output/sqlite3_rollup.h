@@ -51,6 +51,14 @@ int sq_rollup_less(struct sq_sink *, char *sql);
 int sq_rollup_store(struct sq_sink *);  /* before the commit */
 void sq_rollup_reset(struct sq_sink *); /* at the beginning, and if it was undone */
 
+/* sqlite3_sums.c: profile=rollup. */
+int sq_sums_ready(struct sq_sink *);
+int sq_sums_store(struct sq_sink *, unsigned ends);
+/* fn for what it has instead of days. */
+int sq_sums_ended(struct sq_sink *, int (*fn)(struct sq_sink *, const char *, bool, int64_t),
+		  int64_t from);
+int sq_sums_swept(struct sq_sink *, const struct sq_swept *);
+
 /* sqlite3_rollup_key.c */
 #define SQ_MINUTE_NS INT64_C(60000000000)
 void sq_bucket_of(const struct sq_flow *, int64_t ns, struct sq_bucket *ret_key);

@@ -333,9 +333,9 @@ check_minutes(struct model *m)
 	ck_assert_uint_eq(used, 0);
 }
 
-/* All of it, by what ended and what lives. */
+/* All of it, by what ended and what lives; profile=rollup has no flows. */
 static void
-check_sums(const struct model *m)
+check_sums(const struct model *m, bool flows)
 {
 	char want[200];
 
@@ -343,11 +343,14 @@ check_sums(const struct model *m)
 		 (long long)m->packets, (long long)(100 * m->packets),
 		 (long long)(2 * m->packets), (long long)(3000 * m->packets));
 	ck_query("SELECT " SUMS " FROM flows_minute", want);
-	ck_query("SELECT sum(n), sum(p), sum(b), sum(rp), sum(rb) FROM (SELECT"
-		 " end_reason IS NOT 0 AS n, orig_packets p, orig_bytes b, reply_packets rp,"
-		 " reply_bytes rb FROM flows UNION ALL SELECT 0, orig_packets, orig_bytes,"
-		 " reply_packets, reply_bytes FROM open_flows)",
-		 want);
+	if (flows)
+		ck_query("SELECT sum(n), sum(p), sum(b), sum(rp), sum(rb) FROM (SELECT"
+			 " end_reason IS NOT 0 AS n, orig_packets p, orig_bytes b, "
+			 "reply_packets rp,"
+			 " reply_bytes rb FROM flows UNION ALL SELECT 0, orig_packets, "
+			 "orig_bytes,"
+			 " reply_packets, reply_bytes FROM open_flows)",
+			 want);
 }
 
 #define KEYS "host, proto, port, " SUMS
@@ -374,15 +377,21 @@ check_level(const char *fine, const char *coarse, int ratio)
 }
 
 static void
-history(unsigned seed, unsigned turns)
+history(unsigned seed, unsigned turns, const char *more)
 {
 	struct model m = { .n = 0 };
+	bool flows = !*more;
+	char options[200];
 	struct plug *p;
 
 	srand(seed);
 	wall_ns = T0 + SEC * 3600;
 	boot_ns = SEC;
-	p = db_plug("flows", "keep_minutes=0\nkeep_hours=0\nkeep_days=0\n");
+	snprintf(options, sizeof(options), "keep_minutes=0\nkeep_hours=0\nkeep_days=0\n%s",
+		 more);
+	p = db_plug("flows", options);
+	sweep_put(p, 1, 0); /* from now on it is known that there are any */
+	deliver_ok(p);
 	for (unsigned i = 0; i < LIVES; i++)
 		life_begin(&m, &m.lives[i], (uint64_t)wall_ns);
 	for (unsigned i = 1; i <= turns; i++) {
@@ -390,7 +399,7 @@ history(unsigned seed, unsigned turns)
 		if (i % (turns / 4))
 			continue;
 		deliver_ok(p);
-		check_sums(&m);
+		check_sums(&m, flows);
 		check_minutes(&m);
 		upkeep(p);
 		check_level("minute", "hour", 60);
@@ -403,7 +412,62 @@ history(unsigned seed, unsigned turns)
 
 START_TEST(histories)
 {
-	history((unsigned)_i + 1, 400);
+	history((unsigned)_i + 1, 400, "");
+}
+END_TEST
+
+/* Only the sums, and they are the same. */
+START_TEST(sums_alone)
+{
+	history((unsigned)_i + 101, 400, "profile=rollup\n");
+	ck_query("SELECT (SELECT count(*) FROM days), (SELECT count(*) FROM flows),"
+		 " (SELECT count(*) > 0 FROM open_flows)",
+		 "0|0|1");
+}
+END_TEST
+
+/* Without sweeps nothing at all is stored of a flow. */
+START_TEST(no_flows)
+{
+	struct plug *p;
+
+	wall_ns = T0;
+	boot_ns = SEC;
+	p = db_plug("flows", "profile=rollup\n");
+	flows_put(p, 0, 1000);
+	deliver_ok(p);
+	upkeep(p);
+	ck_query("SELECT sum(flows) FROM flows_minute", "1000");
+	ck_query("SELECT count(*) FROM flows_ended_1", "0");
+	plug_free(p);
+}
+END_TEST
+
+/* What was stored before there were sums is not in them, and readers know. */
+START_TEST(sums_begin_late)
+{
+	struct model m = { .n = 0 };
+	struct life l;
+	struct plug *p;
+
+	wall_ns = T0;
+	boot_ns = SEC;
+	p = db_plug("flows", "profile=nat\n");
+	flows_put(p, 0, 1000);
+	deliver_ok(p);
+	plug_free(p);
+	p = db_plug("flows", "");
+	flows_put(p, 1000, 1010);
+	deliver_ok(p);
+	ck_query("SELECT key, value FROM meta WHERE key GLOB 'rollup_from*' ORDER BY key",
+		 "rollup_from:day:flows|20779\nrollup_from:hour:flows|498678\n"
+		 "rollup_from:minute:flows|29920638");
+	ck_query("SELECT count(*) FROM flows_minute", "0");
+	life_begin(&m, &l, T0);
+	put_end(p, &l, T0 + 60 * SEC, 0);
+	deliver_ok(p);
+	ck_query("SELECT at_s / 60, flows FROM flows_minute", "29920638|1");
+	plug_free(p);
 }
 END_TEST
 
@@ -412,7 +476,10 @@ add_tests(TCase *t)
 {
 	db_fixture(t);
 	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, histories, 0, 12);
+	tcase_add_loop_test(t, histories, 0, 8);
+	tcase_add_loop_test(t, sums_alone, 0, 4);
+	tcase_add_test(t, no_flows);
+	tcase_add_test(t, sums_begin_late);
 }
 
 int
