@@ -24,7 +24,7 @@ struct names {
 static const struct ctf_opt opts[] = {
 	{ "file", CTF_OTEXT, LIST(NAMES_FILE), 0, 0, "", NULL,
 	  "lists of a line each: ADDRESS NAME or PREFIX/LENGTH NAME; several paths: commas "
-	  "between them" },
+	  "between them; of a folder all files" },
 	{ "hosts", CTF_OTEXT, LIST(NAMES_HOSTS), 0, 0, "/etc/hosts", NULL,
 	  "files as /etc/hosts is one; the first name of a line counts" },
 	{ "dnsmasq", CTF_OTEXT, LIST(NAMES_DNSMASQ), 0, 0, "", NULL,
@@ -57,10 +57,12 @@ static const struct ctf_port writes[] = {
 	{ NULL },
 };
 
-/* What is there already must be a file. */
+/* What is there already must be a file, or a folder where that has a meaning. */
 static int
-check_list(const struct ctf_ctx *ctx, const char *opt, const char *list, struct ctf_err *err)
+check_list(const struct ctf_ctx *ctx, enum names_kind kind, const char *list,
+	   struct ctf_err *err)
 {
+	const char *opt = opts[kind].name;
 	struct names_word w;
 
 	while ((w = names_path(&list)).len) {
@@ -71,7 +73,8 @@ check_list(const struct ctf_ctx *ctx, const char *opt, const char *list, struct 
 			return ctf_fail_opt(ctx, err, opt, "%s: a path is too long", opt);
 		memcpy(path, w.p, w.len);
 		path[w.len] = '\0';
-		if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+		    !(names_may_be_folder(kind) && S_ISDIR(st.st_mode)))
 			return ctf_fail_opt(ctx, err, opt, "%s: %s is not a regular file", opt,
 					    path);
 	}
@@ -88,7 +91,7 @@ probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
 		const char *list = c->list[k];
 
 		any |= names_path(&list).len > 0;
-		if (check_list(ctx, opts[k].name, c->list[k], err))
+		if (check_list(ctx, k, c->list[k], err))
 			return -EINVAL;
 	}
 	return any ? 0

@@ -5,7 +5,8 @@
  *   names_parse.c  lines of a source -> struct names_set
  *   names_set.c    a set of addresses and prefixes with their names
  *   names_merge.c  the sets of all sources -> the table flows are looked up in
- *   names_source.c files: whether they changed, reading them
+ *   names_parts.c  which files a source is made of
+ *   names_source.c whether they changed, reading them
  *   names_watch.c  the thread that does all this
  *
  * IPv4 addresses are kept as ::ffff:a.b.c.d, prefixes with their length in
@@ -15,6 +16,7 @@
 #define CTF_FILTER_NAMES_H
 
 #include <ctflow/plugin.h>
+#include <sys/stat.h>
 
 #define NAMES_LEN 253u /* bytes of a name; longer ones are cut */
 #define NAMES_NEVER UINT64_MAX
@@ -159,6 +161,31 @@ int names_say(struct names_parser *, const struct names_key *, struct names_word
 	      uint64_t until_ns, bool keep);
 /* names_kea.c */
 int names_kea_line(struct names_parser *, struct names_word line);
+
+/* ---- which files (names_parts.c) ------------------------------------------------ */
+
+#define NAMES_PARTS 64u
+
+struct names_part {
+	char *path;
+	int err; /* errno of stat(); or */
+	struct stat st;
+};
+
+struct names_parts { /* in the order they are to be read */
+	struct names_part at[NAMES_PARTS];
+	unsigned n;
+	bool more; /* than these */
+};
+
+/*
+ * The files that are there: that of the path, those in that folder, or those of
+ * Kea's that belong to it.
+ */
+void names_parts_find(struct names_parts *, enum names_kind, const char *path);
+void names_parts_free(struct names_parts *);
+/* Sources of that kind may be folders. */
+bool names_may_be_folder(enum names_kind);
 
 /* ---- files (names_source.c) --------------------------------------------------- */
 

@@ -15,39 +15,15 @@
 #include "names.h"
 
 #define FILE_MOST (UINT64_C(256) << 20) /* bytes; Kea's journals are large */
-#define PARTS 4u
 #define PATIENCE 10u /* times as long and a file that is never quiet is read */
 #define PORTION 65536u
 
 struct look {
-	bool there[PARTS];
+	struct names_parts parts;
 	uint64_t sign; /* of all there is to see from outside */
 	uint64_t same; /* of which files they are */
 	uint64_t mtime_ns;
-	unsigned n; /* parts that are there */
 };
-
-/*
- * Kea, in the order in which they are to be read.  While it cleans up, .1 is
- * the journal up to now, .2 the result of the time before; .completed replaces
- * both.
- */
-static const char *const suffix[PARTS] = { ".completed", ".2", ".1", "" };
-
-static unsigned
-first_part(const struct names_source *s)
-{
-	return s->kind == NAMES_KEA ? 0 : PARTS - 1;
-}
-
-/* False: too long. */
-static bool
-part_path(const struct names_source *s, unsigned part, char *to, size_t size)
-{
-	int n = snprintf(to, size, "%s%s", s->path, suffix[part]);
-
-	return n > 0 && (size_t)n < size;
-}
 
 static uint64_t
 ns_of(const struct timespec *t)
@@ -58,29 +34,24 @@ ns_of(const struct timespec *t)
 static void
 look_at(const struct names_source *s, struct look *l)
 {
-	char path[4096 + 16];
-	struct stat st;
-
 	*l = (struct look){ .sign = CTF_HASH, .same = CTF_HASH };
-	for (unsigned i = first_part(s); i < PARTS; i++) {
-		int err = !part_path(s, i, path, sizeof(path)) ? ENAMETOOLONG
-			  : stat(path, &st)                    ? errno
-							       : 0;
-		uint64_t v[] = { (uint64_t)err, 0, 0, 0, 0, 0 };
+	names_parts_find(&l->parts, s->kind, s->path);
+	for (unsigned i = 0; i < l->parts.n; i++) {
+		const struct names_part *p = &l->parts.at[i];
+		const struct stat *st = &p->st;
+		uint64_t v[] = { (uint64_t)p->err, i, 0, 0, 0, 0, 0 };
 
-		l->there[i] = err != ENOENT && err != ENOTDIR;
-		l->n += l->there[i];
-		if (!err) {
-			v[1] = st.st_dev;
-			v[2] = st.st_ino;
-			v[3] = (uint64_t)st.st_size;
-			v[4] = ns_of(&st.st_mtim);
-			v[5] = ns_of(&st.st_ctim);
-			if (l->mtime_ns < v[4])
-				l->mtime_ns = v[4];
+		if (!p->err) {
+			v[2] = st->st_dev;
+			v[3] = st->st_ino;
+			v[4] = (uint64_t)st->st_size;
+			v[5] = ns_of(&st->st_mtim);
+			v[6] = ns_of(&st->st_ctim);
+			if (l->mtime_ns < v[5])
+				l->mtime_ns = v[5];
 		}
 		l->sign = ctf_hash(l->sign, v, sizeof(v));
-		l->same = ctf_hash(l->same, v, 3 * sizeof(*v));
+		l->same = ctf_hash(l->same, v, 4 * sizeof(*v));
 	}
 }
 
@@ -196,16 +167,11 @@ read_part(struct reading *rd, const char *path)
 static int
 read_parts(struct reading *rd, const struct look *l)
 {
-	char path[4096 + 16];
 	int r = 0;
 
 	rd->empty = true;
-	for (unsigned i = first_part(rd->source); i < PARTS && !r; i++) {
-		if (!l->there[i] || (i && i < PARTS - 1 && l->there[0]))
-			continue;
-		part_path(rd->source, i, path, sizeof(path));
-		r = read_part(rd, path);
-	}
+	for (unsigned i = 0; i < l->parts.n && !r; i++)
+		r = read_part(rd, l->parts.at[i].path);
 	return r;
 }
 
@@ -295,7 +261,7 @@ must_wait(struct names_source *s, const struct look *l)
 		s->since_ms = ctf_mono_ms();
 	if (!is_patient(s))
 		return false;
-	if (!l->n) /* it may be on its way */
+	if (!l->parts.n) /* it may be on its way */
 		return true;
 	return s->kind != NAMES_KEA && (l->mtime_ns > now || now - l->mtime_ns < s->quiet_ns);
 }
@@ -307,7 +273,18 @@ has_moved(const struct names_source *s, const struct look *l)
 	struct look after;
 
 	look_at(s, &after);
+	names_parts_free(&after.parts);
 	return s->kind == NAMES_KEA ? after.same != l->same : after.sign != l->sign;
+}
+
+static void
+say_more(struct names_source *s, const struct ctf_ctx *ctx)
+{
+	char text[600];
+
+	snprintf(text, sizeof(text), "%.500s: more than %u files; the others are not read",
+		 s->path, NAMES_PARTS);
+	say(s, ctx, CTF_WARNING, text);
 }
 
 static void
@@ -320,25 +297,24 @@ say_missing(struct names_source *s, const struct ctf_ctx *ctx)
 	say(s, ctx, CTF_NOTICE, text);
 }
 
-bool
-names_source_look(struct names_source *s, const struct ctf_ctx *ctx, bool first)
+/* It has changed, and that long enough ago. */
+static bool
+take(struct names_source *s, const struct ctf_ctx *ctx, const struct look *l, bool first)
 {
 	struct names_set fresh;
-	struct look l;
 	int r = 0;
 
-	look_at(s, &l);
-	if (l.sign == s->sign || (!first && must_wait(s, &l)))
-		return false;
 	names_set_init(&fresh, s->most);
-	if (l.n)
-		r = read_all(s, ctx, &l, &fresh);
+	if (l->parts.n)
+		r = read_all(s, ctx, l, &fresh);
 	else
 		say_missing(s, ctx);
-	if (!r && !first && l.n && is_patient(s) && has_moved(s, &l))
+	if (!r && l->parts.more)
+		say_more(s, ctx);
+	if (!r && !first && l->parts.n && is_patient(s) && has_moved(s, l))
 		r = -EAGAIN;
 	if (r != -EAGAIN && r != -ENOMEM && r != -EIO) {
-		s->sign = l.sign;
+		s->sign = l->sign;
 		s->since_ms = 0;
 	}
 	if (r) {
@@ -347,8 +323,23 @@ names_source_look(struct names_source *s, const struct ctf_ctx *ctx, bool first)
 	}
 	names_set_free(&s->set);
 	s->set = fresh;
-	s->mtime_ns = l.n ? l.mtime_ns : ctf_now();
+	s->mtime_ns = l->parts.n ? l->mtime_ns : ctf_now();
 	return true;
+}
+
+bool
+names_source_look(struct names_source *s, const struct ctf_ctx *ctx, bool first)
+{
+	struct look l;
+	bool taken = false;
+
+	look_at(s, &l);
+	if (l.sign == s->sign)
+		s->since_ms = 0; /* it is as it was */
+	else if (first || !must_wait(s, &l))
+		taken = take(s, ctx, &l, first);
+	names_parts_free(&l.parts);
+	return taken;
 }
 
 void

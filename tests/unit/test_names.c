@@ -18,6 +18,7 @@ extern const struct ctf_plugin ctf_plugin_names;
 #define HOSTS "test_names.hosts"
 #define LEASES "test_names.leases"
 #define KEA "test_names.csv"
+#define FOLDER "test_names.d"
 #define KEA_HEAD "address,valid_lifetime,expire,hostname,state\n"
 
 /* Written so long ago that nobody can be at it any more. */
@@ -37,11 +38,15 @@ static void
 clear(void)
 {
 	static const char *const files[] = {
-		HOSTS, LEASES, KEA, KEA ".1", KEA ".2", KEA ".completed", HOSTS "-2", HOSTS "-d"
+		HOSTS,        HOSTS "-2",  HOSTS "-d",       LEASES,      KEA,
+		KEA ".1",     KEA ".2",    KEA ".completed", FOLDER "/a", FOLDER "/b",
+		FOLDER "/.c", FOLDER "/c", FOLDER "/a~"
 	};
 
 	for (int i = 0; i < COUNT(files); i++)
 		unlink(files[i]);
+	rmdir(FOLDER "/d");
+	rmdir(FOLDER);
 }
 
 static struct plug *
@@ -208,10 +213,6 @@ START_TEST(fails)
 	some_looks();
 	ck_assert_str_eq(name(p, "10.0.0.1"), "one");
 	unlink(HOSTS);
-	ck_assert_int_eq(mkdir(HOSTS, 0700), 0);
-	some_looks();
-	ck_assert_str_eq(name(p, "10.0.0.1"), "one");
-	rmdir(HOSTS);
 	ck_assert_int_eq(mkfifo(HOSTS, 0600), 0);
 	some_looks();
 	ck_assert_str_eq(name(p, "10.0.0.1"), "one");
@@ -268,6 +269,29 @@ START_TEST(kea_files)
 	fprintf(f, ",4000000000,two,0\n");
 	fclose(f);
 	await(p, "10.0.0.2", "two");
+	plug_free(p);
+}
+END_TEST
+
+START_TEST(folder)
+{
+	struct plug *p;
+
+	ck_assert_int_eq(mkdir(FOLDER, 0700), 0);
+	put(FOLDER "/b", "10.0.0.1 hidden\n10.0.0.2 two\n", 9);
+	put(FOLDER "/a", "10.0.0.1 one\n", 9);
+	put(FOLDER "/.c", "10.0.0.3 temporary\n", 9);
+	put(FOLDER "/a~", "10.0.0.4 backup\n", 9);
+	ck_assert_int_eq(mkdir(FOLDER "/d", 0700), 0);
+	p = start("hosts=" FOLDER);
+	ck_assert_str_eq(name(p, "10.0.0.1"), "one");
+	ck_assert_str_eq(name(p, "10.0.0.2"), "two");
+	ck_assert_ptr_null(name(p, "10.0.0.3"));
+	ck_assert_ptr_null(name(p, "10.0.0.4"));
+	ck_assert_int_eq(rename(FOLDER "/.c", FOLDER "/c"), 0);
+	await(p, "10.0.0.3", "temporary");
+	unlink(FOLDER "/a");
+	await(p, "10.0.0.1", "hidden");
 	plug_free(p);
 }
 END_TEST
@@ -329,6 +353,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, fails);
 	tcase_add_test(t, gone);
 	tcase_add_test(t, kea_files);
+	tcase_add_test(t, folder);
 	tcase_add_test(t, lease_ends);
 	tcase_add_test(t, options);
 	tcase_add_test(t, most);
