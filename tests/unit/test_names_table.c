@@ -136,6 +136,11 @@ START_TEST(forget)
 	const struct step later[] = {
 		s[0], s[1], s[2], { "10.0.0.1 tv\n", 300 * S }, { NULL }
 	};
+	const struct step chain[] = { { "10.0.0.1 a\n", 100 * S },
+				      { "10.0.0.1 b\n", 200 * S },
+				      { "10.0.0.1 c\n", 290 * S },
+				      { "10.0.0.1 c\n10.0.0.5 x\n", 350 * S },
+				      { NULL } };
 	struct names_set *t = table_after(s, 100 * S);
 
 	ck_assert_str_eq(who(t, "10.0.0.1", 150 * S), "phone 100");
@@ -144,6 +149,11 @@ START_TEST(forget)
 	t = table_after(later, 100 * S);
 	ck_assert_str_eq(who(t, "10.0.0.1", 150 * S), "tv 200");
 	ck_assert_str_eq(who(t, "10.0.0.2", 150 * S), "?");
+	drop(t);
+	t = table_after(chain, 100 * S);
+	ck_assert_str_eq(who(t, "10.0.0.1", 320 * S), "c 290");
+	ck_assert_str_eq(who(t, "10.0.0.1", 250 * S), "b 200");
+	ck_assert_str_eq(who(t, "10.0.0.1", 150 * S), "b 200"); /* a is forgotten */
 	drop(t);
 }
 END_TEST
