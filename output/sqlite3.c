@@ -165,12 +165,14 @@ native_want(struct enc *e, bool needed, struct ctf_err *err)
 	const struct ctf_field *def;
 	ctf_ref ref;
 	unsigned n = c->profile == SQ_NAT && needed ? F_NAT_COUNT : F_COUNT;
+	unsigned names = c->profile == SQ_FULL ? SQ_N_COUNT : SQ_N_SOURCE;
 	int r = 0;
 
-	for (unsigned i = 0; i < n && r == 0; i++) {
+	for (unsigned i = 0; i < n + names && r == 0; i++) {
 		bool must = needed && i < F_NEEDED;
 
-		r = ctf_want(e->obj.ctx, sq_native_fields[i], &ref, &def, must ? err : NULL);
+		r = ctf_want(e->obj.ctx, i < n ? sq_native_fields[i] : sq_name_fields[i - n],
+			     &ref, &def, must ? err : NULL);
 		if (r == -ENOENT && !must)
 			r = 0;
 		else if (r == 0 && sq_fields_ref(&e->fields, def->name) == CTF_NONE)

@@ -273,6 +273,7 @@ void
 sq_conn_close(struct sq_sink *s)
 {
 	sq_spare_close(s);
+	sq_names_close(s);
 	for (unsigned i = 0; i < SQ_ST_COUNT; i++) {
 		sqlite3_finalize(s->st[i]);
 		s->st[i] = NULL;

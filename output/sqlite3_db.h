@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include "sqlite3_flow.h"
+#include "sqlite3_names.h"
 
 /* ---- the table (sqlite3_schema.c) ----------------------------------------- */
 
@@ -176,6 +177,7 @@ struct sq_sink {
 	struct sq_rollup *roll; /* NULL: no sums are kept */
 	int64_t roll_ns;        /* since the machine was started: hours are made again */
 	struct sq_keep *keep;
+	struct sq_names *names; /* sqlite3_names.c */
 
 	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
 	int64_t sweep_age;  /* profile=rollup: what sweeps want of; INT64_MAX: there were none */

@@ -75,7 +75,7 @@ layout_use(struct sq_sink *s, const struct ctf_layout *l)
 	if (s->table.own == SQ_FOREIGN)
 		return sq_foreign_map(s);
 	sq_native_map(s);
-	return SQLITE_OK;
+	return sq_names_map(s);
 }
 
 static bool
@@ -205,6 +205,7 @@ group_try(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n, unsig
 	if (!sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	sq_days_forget(s);
+	sq_names_forget(s);
 	s->sweeping = false; /* as far as the database knows: it is told again */
 	return rc;
 }

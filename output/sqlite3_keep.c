@@ -47,6 +47,21 @@ limits_of(const struct sq_conf *c, int64_t now, struct limits *ret_limits)
 	}
 }
 
+/* No flow and no sum is left of that time; INT64_MIN: some are kept for ever. */
+static int64_t
+all_before(const struct limits *l)
+{
+	int64_t ns = l->flows;
+
+	for (unsigned i = 0; i < SQ_LEVELS; i++) {
+		if (l->sums[i] == INT64_MIN)
+			return INT64_MIN;
+		if (l->sums[i] * unit_ns[i] < ns)
+			ns = l->sums[i] * unit_ns[i];
+	}
+	return ns;
+}
+
 /* ---- by size ----------------------------------------------------------------- */
 
 /* Bytes of the pages that hold something. */
@@ -153,6 +168,8 @@ by_age(struct sq_sink *s, struct sq_keep *k, const struct limits *l, bool *ret_m
 	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK && !*ret_more; i++)
 		if (l->sums[i] != INT64_MIN)
 			rc = sq_cut_sums(s, k, i, l->sums[i], ret_more);
+	if (rc == SQLITE_OK && !*ret_more && all_before(l) != INT64_MIN)
+		rc = sq_names_cut(s, all_before(l));
 	return rc;
 }
 

@@ -126,6 +126,7 @@ row_load(struct cursor *c)
 {
 	struct sq_sink *s = sink_of(&c->base);
 	struct sq_row row;
+	int rc;
 
 	if (s->at >= s->to)
 		return SQLITE_OK;
@@ -133,7 +134,8 @@ row_load(struct cursor *c)
 		return SQLITE_FORMAT;
 	sq_span_add(&s->shown, &c->flow);
 	s->flow = &c->flow;
-	return open_note(s, &s->refs[s->at], &c->flow);
+	rc = open_note(s, &s->refs[s->at], &c->flow);
+	return rc == SQLITE_OK ? sq_names_row(s, &c->flow) : rc;
 }
 
 static int
@@ -235,6 +237,8 @@ sq_native_ready(struct sq_sink *s)
 		rc = sq_open_ready(s);
 	if (rc == SQLITE_OK)
 		rc = sq_spare_ready(s);
+	if (rc == SQLITE_OK)
+		rc = sq_names_ready(s);
 	return rc == SQLITE_OK ? sq_note_ready(s) : rc;
 }
 

@@ -58,6 +58,9 @@
 	"||printf('.%%06dZ', (" x ")/1000%%1000000)"
 #define PORT(x) x " & 65535 AS " x
 #define ICMP "proto IN (1, 58)"
+#define AT "coalesce(" END ", at_ns)"
+#define NAMES(at) \
+	SQ_NAME_OF("src", at) " AS src_name, " SQ_NAME_OF("dst", at) " AS dst_name"
 /* clang-format on */
 
 #define HEX(at) \
@@ -176,8 +179,8 @@ flows_make(sqlite3 *db, const char *table, const struct sq_table *t)
 	put_readable(sql);
 	/* The arm that is always there names the columns. */
 	sqlite3_str_appendf(sql,
-			    ", end_reason, at_ns FROM (" OPEN("lost_ns", NONE,
-							      INT(SQ_REASON_LOST), "NOT NULL"),
+			    ", end_reason, at_ns, " NAMES(AT) " FROM (" OPEN(
+				    "lost_ns", NONE, INT(SQ_REASON_LOST), "NOT NULL"),
 			    t->open);
 	if (t->stamped)
 		sqlite3_str_appendf(sql, " UNION ALL " OLD("0"), t->stamped);
@@ -201,7 +204,9 @@ open_make(sqlite3 *db, const char *table, const struct sq_table *t)
 			"at_ns") " AS seen, ",
 		table, table);
 	put_readable(sql);
-	sqlite3_str_appendf(sql, " FROM (" OPEN("seen_ns", NONE, NONE, "NULL") ")", t->open);
+	sqlite3_str_appendf(
+		sql, ", " NAMES("at_ns") " FROM (" OPEN("seen_ns", NONE, NONE, "NULL") ")",
+		t->open);
 	return run(db, sql);
 }
 

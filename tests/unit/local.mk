@@ -125,11 +125,10 @@ UNIT_TESTS += $(IPFIX_TESTS)
 libunit_a_SOURCES += output/ipfix.c $(ipfix_extra)
 endif
 
-SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_days tests/unit/test_sqlite3_fault \
-	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_lost \
-	tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_open \
-	tests/unit/test_sqlite3_every tests/unit/test_sqlite3_keep \
-	tests/unit/test_sqlite3_rollup
+SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_days \
+	tests/unit/test_sqlite3_fault tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_lost \
+	tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_open tests/unit/test_sqlite3_every \
+	tests/unit/test_sqlite3_keep tests/unit/test_sqlite3_rollup tests/unit/test_sqlite3_names
 SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
 tests_unit_test_sqlite3_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_LDADD = $(LDADD) $(SQLITE3_LIBS)
@@ -149,6 +148,8 @@ tests_unit_test_sqlite3_lost_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_lost_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_notes_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_notes_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_names_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_names_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_open_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_open_LDADD = $(LDADD) $(SQLITE3_LIBS)
 # Both sides of a database.

@@ -65,7 +65,7 @@ START_TEST(columns_in_order)
 		"start_ns end_ns destroy_ns start end family proto src sport dst dport nat_src "
 		"nat_sport nat_dst nat_dport icmp_type icmp_code orig_packets orig_bytes "
 		"reply_packets reply_bytes mark zone nsid id status tcp_state end_reason "
-		"at_ns");
+		"at_ns src_name dst_name");
 	ck_query("SELECT group_concat(name, ' ') FROM pragma_table_info('gaps')",
 		 "from_ns to_ns cause count count_is nsid instance output");
 	plug_free(p);

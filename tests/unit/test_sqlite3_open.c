@@ -40,7 +40,7 @@ START_TEST(columns)
 		 "start_ns seen_ns start seen family proto src sport dst dport nat_src "
 		 "nat_sport "
 		 "nat_dst nat_dport icmp_type icmp_code orig_packets orig_bytes reply_packets "
-		 "reply_bytes mark zone nsid id status tcp_state");
+		 "reply_bytes mark zone nsid id status tcp_state src_name dst_name");
 	plug_free(p);
 }
 END_TEST
