@@ -16,6 +16,7 @@ libctquery_a_SOURCES += query/doctor.c query/doctor.h query/doctor_conf.c query/
 	query/doctor_mend.c query/doctor_nft.c query/doctor_nft.h query/doctor_spool.c \
 	input/nfct_diag.c input/nfct_host_ask.c input/nfct_whose.c
 libctquery_a_SOURCES += query/gaps.c query/long.c query/show.c query/tail.c
+libctquery_a_SOURCES += query/q_name.c
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow

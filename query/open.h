@@ -9,6 +9,9 @@
 int q_db_add(struct q *, const char *path, const char *table, struct ctf_err *err);
 /* All tables of a file, or that of --table. */
 int q_db_add_file(struct q *, const char *path, struct ctf_err *err);
+/* The statements of q_name(), if there are names. */
+int q_names_open(struct q_db *, struct ctf_err *err);
+void q_names_close(struct q_db *);
 /* The functions that statements of ours call (q_func.c). */
 int q_db_functions(sqlite3 *);
 

@@ -12,8 +12,10 @@ static const struct q_col cols[] = {
 	{ "proto", Q_PROTO, "PROTO" },
 	{ "src", Q_ADDR, "SOURCE" },
 	{ "sport", Q_INT, "PORT" },
+	{ "src_name", Q_TEXT, "NAME", Q_C_WIDE },
 	{ "dst", Q_ADDR, "DESTINATION" },
 	{ "dport", Q_INT, "PORT" },
+	{ "dst_name", Q_TEXT, "NAME", Q_C_WIDE },
 	{ "orig_packets", Q_INT, NULL, Q_C_NEVER },
 	{ "orig_bytes", Q_BYTES, "SENT" },
 	{ "reply_packets", Q_INT, NULL, Q_C_NEVER },
@@ -83,8 +85,10 @@ q_flow_row(struct q *q, const struct q_flow *f)
 	number(q, f, Q_H_PROTO, f->proto);
 	q_cell_addr(q, &f->src);
 	number(q, f, Q_H_SPORT, f->sport);
+	q_cell_text(q, q_name(f->db, &f->src, q_flow_end(f)));
 	q_cell_addr(q, &f->dst);
 	number(q, f, Q_H_DPORT, f->dport);
+	q_cell_text(q, q_name(f->db, &f->dst, q_flow_end(f)));
 	number(q, f, Q_H_PACKETS, f->packets);
 	number(q, f, Q_H_BYTES, f->bytes);
 	number(q, f, Q_H_RPACKETS, f->reply_packets);

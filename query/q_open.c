@@ -161,6 +161,7 @@ try(struct q *q, struct q_db *db, bool immutable)
 static void
 shut(struct q_db *db)
 {
+	q_names_close(db);
 	sqlite3_close(db->db);
 	db->db = NULL;
 }
@@ -283,7 +284,7 @@ table_look(struct q_db *db, struct ctf_err *err)
 	db->open_3 = r == 0 && db->open && !is_old_open(db);
 	if (r == 0 && !q_db_has(db, db->table))
 		return ctf_fail(err, ENOENT, "%s: no table \"%s\"", db->path, db->table);
-	return r;
+	return r == 0 ? q_names_open(db, err) : r;
 }
 
 static void

@@ -58,6 +58,7 @@ struct q_db {
 	char *path;
 	char *table;
 	sqlite3 *db;
+	struct q_names *names;    /* NULL: it has none */
 	int version;              /* of the schema */
 	bool immutable;           /* opened so because nobody can be writing */
 	char *stamped, *received; /* tables of version 1 and 2, or NULL */
@@ -266,6 +267,12 @@ struct q_flow {
 
 /* When it was last known to be active: end, else at. */
 int64_t q_flow_end(const struct q_flow *);
+
+/*
+ * The name an address had then, NULL if none is known (q_name.c).  Of a flow ask
+ * for q_flow_end().  Valid until the next call.
+ */
+const char *q_name(const struct q_db *, const struct q_addr *, int64_t at_ns);
 
 /* The columns of a flow in all formats, and one row of them. */
 const struct q_col *q_flow_cols(unsigned *ret_n);

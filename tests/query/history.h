@@ -35,6 +35,10 @@ enum { /* fields that a line can give; history_line.c has the keys */
        H_ICMP_CODE,
        H_ICMP6_TYPE,
        H_ICMP6_CODE,
+       H_SNAME,
+       H_SNAME_NS,
+       H_DNAME,
+       H_DNAME_NS,
        H_COUNT
 };
 

@@ -38,6 +38,10 @@ static const struct {
 	[H_ICMP_CODE] = { "icmp_code", "icmp.code" },
 	[H_ICMP6_TYPE] = { "icmp6_type", "icmpv6.type" },
 	[H_ICMP6_CODE] = { "icmp6_code", "icmpv6.code" },
+	[H_SNAME] = { "src_name", "orig.ip.saddr.name" },
+	[H_SNAME_NS] = { "src_name_ns", "orig.ip.saddr.name.ns" },
+	[H_DNAME] = { "dst_name", "orig.ip.daddr.name" },
+	[H_DNAME_NS] = { "dst_name_ns", "orig.ip.daddr.name.ns" },
 };
 
 void
@@ -99,6 +103,11 @@ value_put(const struct history *h, struct ctf_rec *r, unsigned i, const char *va
 {
 	uint8_t ip[16];
 
+	if (i == H_SNAME || i == H_DNAME) {
+		if (h->slot[i] != CTF_NONE)
+			plug_text(h->plug, keys[i].field, value);
+		return;
+	}
 	if (i > H_RDST) {
 		ctf_put_num(r, h->slot[i], number(h, keys[i].key, value));
 		return;
