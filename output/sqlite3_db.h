@@ -179,8 +179,8 @@ struct sq_sink {
 	struct sq_keep *keep;
 	struct sq_names *names; /* sqlite3_names.c */
 
-	int64_t horizon;    /* no flow that began later is in open_flows; -1: none is */
-	int64_t sweep_age;  /* profile=rollup: what sweeps want of; INT64_MAX: there were none */
+	int64_t horizon;   /* no flow that began later is in open_flows; -1: none is */
+	int64_t sweep_age; /* profile=rollup: what sweeps want of; INT64_MAX: there were none */
 	uint64_t seen_from; /* of this transaction: when the first was seen; 0: none */
 	bool sweeping;      /* records of a sweep came, but not yet its note */
 

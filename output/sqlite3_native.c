@@ -26,7 +26,7 @@
 #define ELSE " FROM " SQ_ROWS " WHERE true" CONFLICT
 #define CONFLICT \
 	" ON CONFLICT(" KEY ") DO UPDATE SET ns = excluded.ns WHERE " \
-			    "ctflow_repeat(excluded.ns)"
+	"ctflow_repeat(excluded.ns)"
 static const char full_sql[] = "INSERT INTO \"%w\"(" FULL ") SELECT " FULL ELSE;
 /* profile=rollup: those a sighting may still come of. */
 static const char some_sql[] = "INSERT INTO \"%w\"(" FULL ") SELECT " FULL " FROM " SQ_ROWS
