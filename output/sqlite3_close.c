@@ -5,17 +5,18 @@
 #define SOME_MS 3000u  /* so old it is, at least */
 #define OVER_MS 10000u /* no rows for so long, in a day that is over */
 
-/* The oldest day that is over, but open. */
+/* The oldest day that is over, but open; not that of `filling`. */
 static int
-over_find(struct sq_sink *s, int64_t *ret_from)
+over_find(struct sq_sink *s, int64_t filling, int64_t *ret_from)
 {
 	return sq_number(
 		s->db,
 		sqlite3_mprintf("SELECT from_ns FROM partitions WHERE view = %Q AND"
-				" state = 'open' AND (to_ns <= (SELECT max(from_ns) FROM"
-				" days WHERE view = %Q) OR to_ns < %lld) ORDER BY from_ns"
-				" LIMIT 1",
-				SQ_CONF(s)->table, SQ_CONF(s)->table,
+				" state = 'open' AND NOT (from_ns <= %lld AND to_ns > %lld)"
+				" AND (to_ns <= (SELECT max(from_ns) FROM days WHERE view ="
+				" %Q) OR to_ns < %lld) ORDER BY from_ns LIMIT 1",
+				SQ_CONF(s)->table, (long long)filling, (long long)filling,
+				SQ_CONF(s)->table,
 				(long long)ctf_now() - OVER_MS * INT64_C(1000000)),
 		-1, ret_from);
 }
@@ -55,19 +56,21 @@ some_close(struct sq_sink *s, int *ret_ms)
 int
 sq_close_step(struct sq_sink *s, int *ret_ms)
 {
-	int64_t over = -1;
 	uint64_t now = ctf_mono_ms();
+	bool filling = s->last_ms + OVER_MS > now;
+	int64_t over = -1;
 	int rc;
 
 	*ret_ms = -1;
 	rc = some_close(s, ret_ms);
+	/* Not while it is being filled: its rows would all be late. */
 	if (rc == SQLITE_OK)
-		rc = over_find(s, &over);
-	if (rc != SQLITE_OK || over < 0)
+		rc = over_find(s, filling ? s->filled : -1, &over);
+	if (rc != SQLITE_OK)
 		return rc;
-	/* Not while it is being filled, though: such rows are cheaper before. */
-	if (s->last_ms + OVER_MS > now && s->part.known && s->part.from == over) {
-		*ret_ms = (int)(s->last_ms + OVER_MS - now);
+	if (over < 0) {
+		if (filling && *ret_ms < 0)
+			*ret_ms = OVER_MS;
 		return rc;
 	}
 	*ret_ms = 0;

@@ -171,6 +171,7 @@ struct sq_sink {
 	struct sq_day day;    /* as they are in the catalog */
 	struct sq_part part;
 	int64_t middle;   /* where the open partition may be cut, or 0 */
+	int64_t filled;   /* at_ns of what was stored in an open one lately */
 	uint64_t part_ms; /* since when we fill it */
 	uint64_t last_ms; /* when rows came */
 	struct sq_spare *spare;

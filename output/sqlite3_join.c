@@ -6,6 +6,13 @@
  */
 #include "sqlite3_spare.h"
 
+/*
+ * What a join gives back is free for what comes, but a while the file is larger
+ * by it: in a small one many have to come together first.
+ */
+#define SEVERAL 8
+#define MANY 64
+#define LARGE (INT64_C(1) << 29) /* bytes */
 #define SMALL (SQ_PART_ROWS / 2)
 #define ENOUGH (SQ_PART_ROWS / 5 * 4)
 #define BATCH 4000 /* entries deleted at once */
@@ -13,7 +20,7 @@
 struct series {
 	struct sq_day day;
 	int64_t from, to, rows;
-	unsigned n;
+	unsigned n, least;
 };
 
 struct one { /* a row of `partitions` */
@@ -46,7 +53,7 @@ series_begin(struct series *r, const struct one *p)
 static bool
 is_complete(const struct series *r, const struct one *next)
 {
-	if (r->n < 2)
+	if (r->n < r->least)
 		return false;
 	return r->rows >= ENOUGH || !next || next->last || strcmp(r->day.base, next->base) != 0;
 }
@@ -105,12 +112,19 @@ sq_join_step(struct sq_sink *s, int *ret_ms)
 {
 	struct sq_spare *sp = s->spare;
 	struct series r = { 0 };
+	int64_t size = 0;
 	int rc;
 
 	*ret_ms = -1;
 	if (!sp->look || sp->job.on)
 		return SQLITE_OK;
 	rc = sq_spare_begin(s);
+	if (rc == SQLITE_OK)
+		rc = sq_number(s->db,
+			       sqlite3_mprintf("SELECT page_count * page_size FROM"
+					       " pragma_page_count, pragma_page_size"),
+			       0, &size);
+	r.least = size > LARGE ? SEVERAL : MANY;
 	if (rc == SQLITE_OK)
 		rc = series_find(s, sp->look_at, &r);
 	if (rc == SQLITE_OK && r.n)

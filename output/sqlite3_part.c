@@ -78,7 +78,7 @@ sq_part_added(struct sq_sink *s, const struct sq_span *span)
 	if (p->state != SQ_OPEN || rc != SQLITE_OK)
 		return rc;
 	/* Rows with a strange time are few: not in the middle. */
-	s->middle = s->refs[s->from + (s->to - s->from) / 2].key;
+	s->middle = s->filled = s->refs[s->from + (s->to - s->from) / 2].key;
 	return p->span.rows >= SQ_PART_ROWS ? sq_part_close(s, s->middle) : SQLITE_OK;
 }
 
@@ -119,7 +119,7 @@ part_cut(struct sq_sink *s, int64_t cut)
 {
 	const char *t = SQ_CONF(s)->table;
 	struct sq_part *p = &s->part;
-	struct sq_span span;
+	struct sq_span span = { 0 };
 	int rc = span_count(s, cut, &span);
 
 	if (rc != SQLITE_OK)

@@ -405,10 +405,11 @@ int
 sq_run_step(struct sq_sink *s, int *ret_ms)
 {
 	struct sq_job *j = job_of(s);
+	bool was_on = j->on;
 	int64_t some = 0;
 	int rc = SQLITE_OK;
 
-	if (j->on) {
+	if (was_on) {
 		rc = job_some(s);
 		if (rc != SQLITE_OK && !sq_is_busy(rc))
 			sq_run_stop(s);
@@ -422,6 +423,6 @@ sq_run_step(struct sq_sink *s, int *ret_ms)
 		if (rc == SQLITE_OK && some)
 			rc = job_begin(s);
 	}
-	*ret_ms = j->on ? 0 : -1;
+	*ret_ms = was_on || j->on ? 0 : -1;
 	return rc;
 }
