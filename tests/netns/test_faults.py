@@ -11,6 +11,8 @@ while the clock is set and a namespace vanishes.  In the end, for each output:
 * no flow was delivered that was not made; a database has none twice;
 * made <= delivered + gaps, and made = delivered + gaps when all are exact;
 * a flow that is missing was lost in the time of some gap.
+
+With an even seed the outputs have a spool.
 """
 import calendar
 import json
@@ -54,6 +56,7 @@ class Scene:
         self.flood = labs.helper("flood", tmp)
         self.next, self.bursts, self.story = 0, [], []
         self.vanished = 0
+        self.spooled = seed % 2 == 0
         self.manager = Manager(self.dir)
         self.daemon = Service(lab, NS, self.dir,
                               configuration(self.dir, STACKS, self.options()), self.manager)
@@ -65,9 +68,12 @@ class Scene:
         self.reliable = pick([1, 1, 1, 0])
         nfct = (f"reliable={self.reliable}\nnamespaces=all\n"
                 f"netlink_socket_buffer_size={pick(['16K', '256K', '8M'])}\n")
-        self.story.append(f"{nfct!r} queue={queue}")
-        return {"ct1": nfct, "db1": f'db="{self.dir}/db"\ntable="flows"\nqueue={queue}\n',
-                "json1": f'file="{self.dir}/json"\nqueue={queue}\n'}
+        store = f"queue={queue}\n"
+        if self.spooled:
+            store += f'spool_dir="{self.dir}/spool"\nspool_max=1M\nspool_sync=200ms\n'
+        self.story.append(f"{nfct!r} queue={queue} {'spool' if self.spooled else ''}")
+        return {"ct1": nfct, "db1": f'db="{self.dir}/db"\ntable="flows"\n{store}',
+                "json1": f'file="{self.dir}/json"\n{store}'}
 
     # -- what can happen
 
@@ -250,7 +256,8 @@ def judge(name, scene_, flows, gaps, vanished):
         missing = b.last + 1 - b.first - sum(i in distinct for i in range(b.first, b.last + 1))
         if missing and not covered(b, gaps):
             yield f"{name}: {missing} of the flows {b.first}-{b.last} are in no gap"
-    if vanished != scene_.vanished:
+    # a gap without a count is part of another one when that is lost in its turn
+    if vanished > scene_.vanished or (vanished < scene_.vanished and "unknown" not in kinds):
         yield f"{name}: {scene_.vanished} namespaces vanished, {vanished} gaps"
 
 
