@@ -65,7 +65,7 @@ class Setup:
         self.ours = not name.startswith("ulogd2")
         self.ns = name
         self.dir = os.path.join(bench.tmp, name.replace("/", "-"))
-        self.costs = []
+        self.costs, self.ratios = [], []
         self.child = self.sink = None
         self.seen = 0
 
