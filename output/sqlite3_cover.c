@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SQLITE3: gaps and coverage of a native table.
+ * SQLITE3: gaps, coverage and sweeps of a native table.
  *
  * Coverage is one row per stretch in which nothing relevant changed.  A stretch
  * that an earlier run left without an end ended at its last sign of life, and
@@ -239,4 +239,51 @@ sq_note_store(struct sq_sink *s, const struct sq_row *row)
 	if (sq_note_get(row, &n) < 0)
 		return SQLITE_FORMAT;
 	return row->kind == SQ_GAP ? gap_store(s, &n) : cover_store(s, &n);
+}
+
+/* ---- looks at the whole connection table ---------------------------------------- */
+
+/*
+ * A flow that lived at a time and lives now is in no table of ends; that there
+ * was none, only a complete look can show.
+ */
+static const char sweeps_sql[] =
+	"CREATE TABLE IF NOT EXISTS sweeps(output TEXT NOT NULL, instance TEXT NOT NULL,"
+	" nsid INTEGER NOT NULL, at_ns INTEGER NOT NULL, previous_ns INTEGER,"
+	" min_age_ns INTEGER NOT NULL, complete INTEGER NOT NULL,"
+	" PRIMARY KEY(output, instance, nsid, at_ns)) WITHOUT ROWID";
+static const char sweep_sql[] =
+	"INSERT OR REPLACE INTO sweeps(output, instance, nsid, at_ns, previous_ns, min_age_ns,"
+	" complete) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+static int
+sweep_add(struct sq_sink *s, const struct sq_swept *w)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sweep_sql, -1, &st, NULL);
+
+	/* A table of that name that somebody else made is left to them. */
+	if (rc == SQLITE_ERROR)
+		return SQLITE_OK;
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_bind_text(st, 1, SQ_CONF(s)->table, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, w->source.p, w->source.len, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, w->nsid);
+	sqlite3_bind_int64(st, 4, (sqlite3_int64)w->at_ns);
+	if (w->previous_ns)
+		sqlite3_bind_int64(st, 5, (sqlite3_int64)w->previous_ns);
+	sqlite3_bind_int64(st, 6, (sqlite3_int64)w->min_age_ns);
+	sqlite3_bind_int(st, 7, w->complete);
+	sqlite3_step(st);
+	return sqlite3_finalize(st);
+}
+
+/* One a quarter of an hour or so: not worth a statement that is kept. */
+int
+sq_sweep_store(struct sq_sink *s, const struct sq_swept *w)
+{
+	int rc = sqlite3_exec(s->db, sweeps_sql, NULL, NULL, NULL);
+
+	return rc == SQLITE_OK ? sweep_add(s, w) : rc;
 }

@@ -266,6 +266,7 @@ void sq_spare_close(struct sq_sink *);
 /* sqlite3_cover.c */
 int sq_note_ready(struct sq_sink *);
 int sq_note_store(struct sq_sink *, const struct sq_row *);
+int sq_sweep_store(struct sq_sink *, const struct sq_swept *);
 int sq_foreign_map(struct sq_sink *);
 int sq_foreign_store(struct sq_sink *);
 /* Counts the rows refused by what was committed; logs them now and then. */

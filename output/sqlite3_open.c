@@ -363,7 +363,7 @@ sq_open_swept(struct sq_sink *s, const struct sq_row *row)
 		rc = sq_sums_swept(s, &w);
 	if (rc == SQLITE_OK && w.complete && w.previous_ns)
 		rc = lost_mark(s, &w);
-	return rc;
+	return rc == SQLITE_OK ? sq_sweep_store(s, &w) : rc;
 }
 
 /* ---- at open ------------------------------------------------------------------ */
