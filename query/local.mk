@@ -17,12 +17,16 @@ libctquery_a_SOURCES += query/doctor.c query/doctor.h query/doctor_conf.c query/
 	input/nfct_diag.c input/nfct_host_ask.c input/nfct_whose.c
 libctquery_a_SOURCES += query/gaps.c query/long.c query/show.c query/tail.c
 libctquery_a_SOURCES += query/q_name.c
+libctquery_a_SOURCES += query/who.c query/who.h query/who_cover.c query/who_evidence.c \
+	query/who_find.c query/who_live.c query/who_match.c query/who_rows.c query/who_say.c \
+	query/who_watch.c query/who_watch.h query/who_why.c query/sha256.c query/sha256.h
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow
 ctflow_SOURCES = query/main.c
 ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
 ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(MNL_LIBS) -lm
+ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(NFCT_LIB_LIBS) $(MNL_LIBS) -lm
 ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = query/completion/ctflow

@@ -37,8 +37,8 @@ utf8(const char *s)
 	return n;
 }
 
-static void
-json_text(const char *s)
+void
+q_json_text(const char *s)
 {
 	putchar('"');
 	while (*s) {
@@ -106,7 +106,7 @@ cell_begin(const struct q_out *o, enum q_format format)
 		if (!o->i && format == Q_JSON)
 			fputs(o->rows ? ",\n" : "\n", stdout);
 		putchar(o->i ? ',' : '{');
-		json_text(o->cols[o->i].name);
+		q_json_text(o->cols[o->i].name);
 		putchar(':');
 	} else if (o->i) {
 		putchar(format == Q_CSV ? ',' : '\t');
@@ -125,7 +125,7 @@ machine_cell(struct q *q, const char *value, bool text)
 	else if (!text)
 		fputs(value, stdout);
 	else if (is_json(q))
-		json_text(value);
+		q_json_text(value);
 	else if (q->format == Q_CSV)
 		csv_text(value);
 	else

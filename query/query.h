@@ -223,6 +223,8 @@ int q_row_end(struct q *);
 /* Everything written so far is to be seen now. */
 int q_out_flush(struct q *);
 int q_out_end(struct q *);
+/* A string of JSON on stdout, for what is written around the rows. */
+void q_json_text(const char *);
 
 /* ---- flows (q_flow.c, q_decode.c) ----------------------------------------------------- */
 

@@ -32,3 +32,9 @@ endif
 endif
 endif
 dist_check_SCRIPTS += $(CTFLOW_TESTS)
+if HAVE_CHECK
+if ALL_PLUGINS
+TESTS += tests/query/test_who.py tests/query/test_who_random.py
+endif
+endif
+dist_check_SCRIPTS += tests/query/test_who.py tests/query/test_who_random.py
