@@ -100,6 +100,8 @@ ask_parse(const struct q *q, int argc, char **argv, struct who_ask *a, struct ct
 		return ctf_fail(err, EINVAL, "that time is still to come");
 	a->from_ns = a->at_ns - a->skew_ns;
 	a->to_ns = a->at_ns + a->skew_ns;
+	if (a->to_ns > q->now_ns)
+		a->to_ns = q->now_ns;
 	return r;
 }
 

@@ -307,7 +307,7 @@ who_cover(struct q *q, const struct who_ask *ask, const struct who_live *live,
 	for (unsigned i = 0; i < found->n; i++)
 		if (found->m[i].sure_if_heard && found->m[i].f.seen_ns < from)
 			from = found->m[i].f.seen_ns;
-	r = who_watch_load(q, from, &watch, err);
+	r = who_watch_load(q, from, live->read && live->whole, &watch, err);
 	if (r == 0)
 		r = tables_judge(&w);
 	for (unsigned i = 0; i < watch.nspans; i++)

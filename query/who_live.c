@@ -185,6 +185,12 @@ rest_get(const struct nf_conntrack *ct, struct q_flow *f)
 		f->mark = nfct_get_attr_u32(ct, ATTR_MARK);
 	if (nfct_attr_is_set(ct, ATTR_TIMESTAMP_START))
 		f->start_ns = (int64_t)nfct_get_attr_u64(ct, ATTR_TIMESTAMP_START);
+	if (nfct_attr_is_set(ct, ATTR_TIMESTAMP_STOP) &&
+	    nfct_get_attr_u64(ct, ATTR_TIMESTAMP_STOP)) { /* it is dying */
+		f->at_ns = (int64_t)nfct_get_attr_u64(ct, ATTR_TIMESTAMP_STOP);
+		f->open = false;
+		f->stamped = true;
+	}
 	if (nfct_attr_is_set(ct, ATTR_STATUS)) {
 		f->status = nfct_get_attr_u32(ct, ATTR_STATUS);
 		f->has |= Q_H_STATUS;
@@ -247,7 +253,7 @@ dump_read(struct mnl_socket *nl, unsigned seq, struct dump *d)
 }
 
 static int
-dump(struct dump *d)
+dump(struct dump *d, unsigned what)
 {
 	struct mnl_socket *nl = mnl_socket_open(NETLINK_NETFILTER);
 	char buf[128];
@@ -257,7 +263,7 @@ dump(struct dump *d)
 
 	if (!nl)
 		return -errno;
-	h->nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET;
+	h->nlmsg_type = (uint16_t)(NFNL_SUBSYS_CTNETLINK << 8 | what);
 	h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	h->nlmsg_seq = 1;
 	g = mnl_nlmsg_put_extra_header(h, sizeof(*g));
@@ -302,7 +308,9 @@ who_live(struct q *q, const struct who_ask *ask, struct who_matches *found,
 	*live = (struct who_live){ .at_ns = d.at_ns };
 	if (!looks_possible(q, live))
 		return 0;
-	r = dump(&d);
+	r = dump(&d, IPCTNL_MSG_CT_GET);
+	if (r == 0) /* what ended, and waits for the daemon to have room */
+		r = dump(&d, IPCTNL_MSG_CT_GET_DYING);
 	if (r == -ENOMEM)
 		return ctf_fail(err, ENOMEM, "out of memory");
 	if (r == -EINTR && q_cancelled(q))

@@ -74,7 +74,7 @@ span_free(struct who_span *s)
 }
 
 static int
-span_read(struct who_span *s, sqlite3_stmt *st)
+span_read(struct who_span *s, sqlite3_stmt *st, bool dying)
 {
 	s->from_ns = sqlite3_column_int64(st, C_FROM);
 	s->running = sqlite3_column_type(st, C_TO) == SQLITE_NULL;
@@ -85,8 +85,9 @@ span_read(struct who_span *s, sqlite3_stmt *st)
 	s->timestamp = (int)column_or(st, C_TIMESTAMP, -1);
 	s->synchronised = (int)column_or(st, C_SYNCHRONISED, -1);
 	s->reliable = sqlite3_column_int(st, C_RELIABLE);
+	s->alive_ns = s->upto_ns;
 	if (s->running)
-		s->upto_ns -= s->reliable ? RETRY_NS : BEHIND_NS;
+		s->upto_ns -= s->reliable && !dying ? RETRY_NS : BEHIND_NS;
 	s->instance = column_text(st, C_INSTANCE);
 	s->exporter = column_text(st, C_EXPORTER);
 	s->boot = column_text(st, C_BOOT);
@@ -112,7 +113,7 @@ spans_load(struct q_db *db, struct who_watch *w, struct ctf_err *err)
 		w->spans = s;
 		s += w->nspans++;
 		*s = (struct who_span){ .db = db };
-		if (span_read(s, st) < 0)
+		if (span_read(s, st, w->dying) < 0)
 			break;
 	}
 	if (rc == SQLITE_ROW)
@@ -244,10 +245,11 @@ of_no_input(const struct who_watch *w, const struct who_loss *l)
 }
 
 int
-who_watch_load(struct q *q, int64_t from, struct who_watch *w, struct ctf_err *err)
+who_watch_load(struct q *q, int64_t from, bool dying, struct who_watch *w, struct ctf_err *err)
 {
 	int r = 0;
 
+	w->dying = dying;
 	for (struct q_db *db = q->dbs; db && r == 0; db = db->next) {
 		if (!q_db_has(db, "coverage") || !q_db_has(db, "gaps"))
 			continue;

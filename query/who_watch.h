@@ -8,7 +8,7 @@
 struct who_span { /* a stretch of coverage of one stream: an input into a table */
 	struct q_db *db;
 	char *instance, *exporter, *boot, *netns, *selection;
-	int64_t from_ns, upto_ns;
+	int64_t from_ns, upto_ns, alive_ns;
 	int64_t nsid;
 	int mask, events, timestamp, synchronised; /* -1: not known */
 	bool reliable;
@@ -29,10 +29,14 @@ struct who_watch {
 	unsigned nspans, spans_room;
 	struct who_loss *losses;
 	unsigned nlosses, losses_room;
+	bool dying;
 };
 
-/* Coverage, all of it, and what was lost from `from` on. */
-int who_watch_load(struct q *, int64_t from, struct who_watch *, struct ctf_err *);
+/*
+ * Coverage, all of it, and what was lost from `from` on.  dying: what the kernel
+ * has still to report is known.
+ */
+int who_watch_load(struct q *, int64_t from, bool dying, struct who_watch *, struct ctf_err *);
 void who_watch_free(struct who_watch *);
 /* Whether they watch the same connection table. */
 bool who_same_table(const struct who_span *, const struct who_span *);

@@ -152,10 +152,10 @@ say_hole(struct who_walk *w, int64_t t, bool then)
 		who_time(w, next->from_ns, to);
 		who_reason(w->cover, WHO_DOWN, then, t, next->from_ns,
 			   "the daemon did not run from %s to %s", from, to);
-	} else if (last->running && w->q->now_ns - last->upto_ns < ALIVE_NS) {
+	} else if (last->running && w->q->now_ns - last->alive_ns < ALIVE_NS) {
 		who_time(w, last->upto_ns, to);
 		who_reason(
-			w->cover, then ? WHO_RECENT : WHO_OPEN, then, t, w->q->now_ns,
+			w->cover, then ? WHO_RECENT : WHO_OPEN, false, t, w->q->now_ns,
 			then ? "not everything is delivered yet: known is what ended up to %s"
 			     : "flows of then may still be open: none had ended by %s, and no "
 			       "look at the connection table has shown what lives",
