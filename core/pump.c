@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "pump.h"
@@ -335,17 +336,76 @@ report(struct input *in, note_fn *write, const void *note, uint64_t ns)
 	}
 }
 
+/* ---- what filters leave out is not covered either ---- */
+
+#define SELECTION 1600u
+
+struct covered {
+	const struct input *in;
+	const struct ctf_coverage *cov;
+};
+
+/* Appends "passed by f1:FILTER" for each filter of the stack that may drop; 0: none does. */
+static size_t
+filters_text(const struct stack *st, char *text, size_t used)
+{
+	size_t before = used;
+
+	for (unsigned i = 0; i < st->nchain; i++) {
+		const struct inst *f = st->chain[i]->inst;
+
+		if (!f->plugin->pure && used < SELECTION)
+			used += (size_t)snprintf(text + used, SELECTION - used,
+						 "%spassed by %s:%s", used ? "; " : "", f->id,
+						 f->plugin->name);
+	}
+	return used - before;
+}
+
+/* The input's selection, and the filters on each of its ways to that sink. */
+static void
+selection_text(const struct covered *c, const struct sink *s, char text[SELECTION])
+{
+	size_t used = (size_t)snprintf(text, SELECTION, "%s",
+				       c->cov->selection ? c->cov->selection : ""),
+	       all = used;
+
+	for (unsigned i = 0; i < c->in->nstacks && all < SELECTION; i++) {
+		const struct stack *st = c->in->stacks[i];
+		size_t more = 0;
+
+		if (st->enc->sink != s || st->dead)
+			continue;
+		more = filters_text(st, text, all);
+		if (!more) { /* this way everything comes */
+			text[used] = '\0';
+			return;
+		}
+		all += more;
+	}
+}
+
 static enum ctf_put
 write_coverage(struct encoder *e, const void *note, struct ctf_frame *f)
 {
-	return plugin(e)->coverage ? plugin(e)->coverage(e->ctx.obj, note, f) : CTF_SKIP;
+	const struct covered *c = note;
+	struct ctf_coverage cov = *c->cov;
+	char text[SELECTION];
+
+	if (!plugin(e)->coverage)
+		return CTF_SKIP;
+	selection_text(c, e->sink, text);
+	cov.selection = text;
+	return plugin(e)->coverage(e->ctx.obj, &cov, f);
 }
 
 void
 ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 {
+	struct covered c = { ctx->input, cov };
+
 	kept_coverage(ctx->input, cov);
-	report(ctx->input, write_coverage, cov, cov->last_alive_ns);
+	report(ctx->input, write_coverage, &c, cov->last_alive_ns);
 }
 
 static enum ctf_put

@@ -126,10 +126,9 @@ static void
 say_span(struct who_walk *w, const struct who_span *s, bool then)
 {
 	if (s->selection[0])
-		who_reason(
-			w->cover, WHO_SELECTED, then, s->from_ns, s->upto_ns,
-			"flows other than \"%.150s\" were left out by the configuration of %s",
-			s->selection, s->instance);
+		who_reason(w->cover, WHO_SELECTED, then, s->from_ns, s->upto_ns,
+			   "the configuration of %.40s leaves flows out: %.180s", s->instance,
+			   s->selection);
 	else
 		who_reason(w->cover, WHO_SETTINGS, then, s->from_ns, s->upto_ns,
 			   "the kernel was not known to report ends of flows "

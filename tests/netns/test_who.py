@@ -29,13 +29,14 @@ PUBLIC = "203.0.113.9"
 class Gateway:
     """A namespace whose table is ours, and a daemon."""
 
-    def __init__(self, lab, tmp, name, options=""):
+    def __init__(self, lab, tmp, name, options="", filters=""):
         self.lab, self.dir = lab, os.path.join(tmp, name)
         os.mkdir(self.dir)
         self.db = f"{self.dir}/db"
-        self.daemon = Daemon(lab, NS, self.dir, configuration(self.dir, ["ct1:NFCT,db1:SQLITE3"], {
-            "ct1": f"active_timeout=3600\n{options}",
-            "db1": f'db="{self.db}"\ntable="flows"\n'}))
+        self.daemon = Daemon(lab, NS, self.dir, configuration(
+            self.dir, [f"ct1:NFCT,{filters}db1:SQLITE3"], {
+                "f1": 'expr="tcp"\n', "ct1": f"active_timeout=3600\n{options}",
+                "db1": f'db="{self.db}"\ntable="flows"\n'}))
 
     def start(self):
         self.daemon.start()
@@ -148,29 +149,35 @@ def off(gateway, number):
     gateway.want("UNKNOWN", 1003, at, why="nobody listened")
 
 
-def selected(lab, tmp):
-    gateway = Gateway(lab, tmp, "select", "select=tcp\n")
-    gateway.start()
-    gateway.begin("10.0.0.5", 1004)
-    time.sleep(0.3)
-    at = time.time()
-    gateway.end("10.0.0.5", 1004)
-    until("coverage", lambda: gateway.ask(1004, at, "--trust-clock")["coverage"])
-    gateway.want("UNKNOWN", 1004, at, why="excluded by selection")
-    gateway.daemon.stop()
+def selected(gateways, at):
+    """In the kernel, or by a filter behind it."""
+    for says, gateway in gateways.items():
+        until("coverage", lambda g=gateway: any(
+            r["then"] for r in g.ask(1004, at, "--trust-clock")["reasons"]))
+        gateway.want("UNKNOWN", 1004, at, why="excluded by selection")
+        gateway.want("UNKNOWN", 1004, at, why=says)
+        gateway.daemon.stop()
 
 
 def test(lab, tmp):
     labs.flood_ns(lab, NS)
     gateway = Gateway(lab, tmp, "all")
-    gateway.start()
+    others = {
+        "leaves flows out: proto tcp": Gateway(lab, tmp, "select", options="select=tcp\n"),
+        "passed by f1:FILTER": Gateway(lab, tmp, "filter", filters="f1:FILTER,")}
+    for g in (gateway, *others.values()):
+        g.start()
+    gateway.begin("10.0.0.5", 1004)
+    time.sleep(0.3)
+    excluded = time.time()
+    gateway.end("10.0.0.5", 1004)
     reused(gateway)
     at, over = living(gateway)
     nobody(gateway, at, over)
     off(gateway, signal.SIGTERM)
     off(gateway, signal.SIGKILL)
     gateway.daemon.stop()
-    selected(lab, tmp)
+    selected(others, excluded)
 
 
 if __name__ == "__main__":

@@ -278,6 +278,7 @@ keep_coverage(void *enc, const struct ctf_coverage *c, struct ctf_frame *f)
 {
 	uint64_t mark = UINT64_MAX;
 
+	snprintf(box_of(enc)->selection, sizeof(box_of(enc)->selection), "%s", c->selection);
 	return ctf_frame_put(f, &mark, sizeof(mark)) ? CTF_OK : CTF_SKIP;
 }
 

@@ -47,6 +47,7 @@ struct box {
 	unsigned nkept, nframes, opens, closes, reopens, idles;
 	struct ctf_gap gaps[64];
 	unsigned ngaps, ncovers, nsweeps;
+	char selection[64]; /* of the last coverage */
 	uint64_t layout_id;
 	int open_errno;                  /* open() fails with it while not 0 */
 	unsigned fail_opens;             /* that many opens fail */
