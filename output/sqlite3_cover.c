@@ -168,6 +168,19 @@ gap_store(struct sq_sink *s, const struct sq_note *n)
 
 /* ---- coverage ----------------------------------------------------------------- */
 
+/* Flows that only add to sums are left out, too. */
+static void
+selection_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
+{
+	if (SQ_CONF(s)->profile != SQ_ROLLUP)
+		text(st, P_SELECTION, &n->selection);
+	else
+		sqlite3_bind_text(st, P_SELECTION,
+				  sqlite3_mprintf("%.*s%sprofile=rollup", (int)n->selection.len,
+						  n->selection.p, n->selection.len ? "; " : ""),
+				  -1, sqlite3_free);
+}
+
 static void
 cover_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
 {
@@ -181,7 +194,7 @@ cover_bind(const struct sq_sink *s, sqlite3_stmt *st, const struct sq_note *n)
 	small(st, P_TIMESTAMP, n->timestamp);
 	small(st, P_EVENTS, n->events);
 	sqlite3_bind_int(st, P_RELIABLE, n->reliable);
-	text(st, P_SELECTION, &n->selection);
+	selection_bind(s, st, n);
 	text(st, P_NETNS, &n->netns);
 	text(st, P_ABILITIES, &n->abilities);
 	small(st, P_SYNCHRONISED, n->clock_synchronised);

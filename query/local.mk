@@ -25,7 +25,6 @@ libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 bin_PROGRAMS += ctflow
 ctflow_SOURCES = query/main.c
 ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
-ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(MNL_LIBS) -lm
 ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(NFCT_LIB_LIBS) $(MNL_LIBS) -lm
 ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
 bashcompletiondir = $(datadir)/bash-completion/completions

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* verbs.h - the verbs that ctflow has, in the order of its help. */
+VERB(who)
 VERB(show)
 VERB(tail)
 VERB(open)
@@ -8,4 +9,3 @@ VERB(export)
 VERB(gaps)
 VERB(status)
 VERB(doctor)
-VERB(who)

@@ -235,8 +235,7 @@ find_out(struct q *q, struct who_answer *w, struct ctf_err *err)
 	if (r == 0)
 		who_judge(w);
 	while (r == 0 && worth_waiting(q, w)) {
-		q_progress(q, "seconds, for the daemon to say that it has stored all",
-			   (uint64_t)(((int64_t)ctf_now() - w->live.at_ns) / WHO_SEC),
+		q_progress(q, (uint64_t)(((int64_t)ctf_now() - w->live.at_ns) / WHO_SEC),
 			   WAIT_NS / WHO_SEC);
 		q_sleep(q, 250);
 		if (q_cancelled(q))

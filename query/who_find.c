@@ -312,7 +312,7 @@ parts_read(struct search *s)
 	for (unsigned i = 0; i < s->n && r == 0; i++) {
 		const struct part *p = &s->parts[i];
 
-		q_progress(s->q, "partitions", i, s->n);
+		q_progress(s->q, i, s->n);
 		r = has_run(p) ? read_runs(s, p) : read_table(s, p, p->base, p->layout);
 	}
 	for (unsigned i = 0; i < s->n && r == 0; i++) {
@@ -324,7 +324,7 @@ parts_read(struct search *s)
 			s->found->partly = true;
 			break;
 		}
-		q_progress(s->q, "partitions", i, s->n);
+		q_progress(s->q, i, s->n);
 		r = read_table(s, p, p->base, p->layout);
 		before = s->found->n;
 	}

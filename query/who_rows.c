@@ -98,33 +98,3 @@ who_rows_json(struct q *q, const struct who_answer *w, struct ctf_err *err)
 	}
 	return r;
 }
-
-/* ---- names ------------------------------------------------------------------------- */
-
-char *
-who_name(const struct who_match *m)
-{
-	struct q_db *db = (struct q_db *)(uintptr_t)m->f.db;
-	sqlite3_stmt *st = NULL;
-	char *name = NULL;
-	uint32_t ip;
-
-	if (!db || !q_db_has(db, "names") ||
-	    q_db_prepare(db,
-			 sqlite3_mprintf("SELECT name FROM names WHERE addr = ?1 AND from_ns <="
-					 " ?2 ORDER BY from_ns DESC LIMIT 1"),
-			 &st, NULL) < 0)
-		return NULL;
-	if (m->host.family == AF_INET6) {
-		sqlite3_bind_blob(st, 1, m->host.ip, 16, SQLITE_STATIC);
-	} else {
-		ip = (uint32_t)m->host.ip[0] << 24 | (uint32_t)m->host.ip[1] << 16 |
-		     (uint32_t)m->host.ip[2] << 8 | m->host.ip[3];
-		sqlite3_bind_int64(st, 1, (int32_t)ip);
-	}
-	sqlite3_bind_int64(st, 2, m->f.at_ns);
-	if (sqlite3_step(st) == SQLITE_ROW && sqlite3_column_bytes(st, 0) > 0)
-		name = strdup((const char *)sqlite3_column_text(st, 0));
-	sqlite3_finalize(st);
-	return name;
-}

@@ -16,7 +16,5 @@ int who_rows(struct q_db *, const struct who_answer *, enum who_rows,
 	     int (*row)(void *arg, struct q_db *, sqlite3_stmt *), void *arg, struct ctf_err *);
 /* ,"coverage":[...],"gaps":[...] */
 int who_rows_json(struct q *, const struct who_answer *, struct ctf_err *);
-/* Of the inside host, when the flow began; to be freed; NULL: none. */
-char *who_name(const struct who_match *);
 
 #endif

@@ -59,6 +59,13 @@ flow_port(struct q *q, const struct q_flow *f, unsigned bit, uint16_t port)
 	port_cell(q, f->has & bit ? port : -1);
 }
 
+/* What the host was called then; the kernel's table knows no names. */
+static const char *
+name_of(const struct who_match *m)
+{
+	return m->f.db ? q_name(m->f.db, &m->host, q_flow_end(&m->f)) : NULL;
+}
+
 static const char *
 state(const struct who_match *m)
 {
@@ -78,12 +85,11 @@ static int
 row(struct q *q, const struct who_match *m)
 {
 	const struct q_flow *f = &m->f;
-	char *name = who_name(m);
 	bool all = q->format != Q_TABLE;
 
 	q_cell_addr(q, &m->host);
 	port_cell(q, m->hport);
-	q_cell_text(q, name);
+	q_cell_text(q, name_of(m));
 	q_cell_text(q, roles[m->role]);
 	q_cell_addr(q, &m->out);
 	port_cell(q, m->oport);
@@ -107,7 +113,6 @@ row(struct q *q, const struct who_match *m)
 	number_cell(q, f->nsid >= 0, f->nsid);
 	number_cell(q, f->has & Q_H_ID, f->id);
 	q_cell_text(q, m->sure ? NULL : m->doubt);
-	free(name);
 	return q_row_end(q);
 }
 
@@ -143,10 +148,9 @@ addr_text(const struct q_addr *a, int port, char text[TEXT])
 static void
 more_text(const struct who_match *m, char text[TEXT])
 {
-	char *name = who_name(m);
+	const char *name = name_of(m);
 	int n = name ? snprintf(text, TEXT, " (%.80s)", name) : 0;
 
-	free(name);
 	text[n] = '\0';
 	if (m->f.mark)
 		n += snprintf(text + n, TEXT - (size_t)n, ", mark %u", m->f.mark);

@@ -5,8 +5,10 @@
 What needs a kernel is in tests/netns/test_who.py, random histories are in
 test_who_random.py.
 """
+import contextlib
 import itertools
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from history import SEC, TCP, UDP, History
 
 T = 1_700_000_000 * SEC  # in the past of any clock, as the sink looks at it
 PUBLIC = "203.0.113.9"
+DAY = 86400
 IDS = itertools.count(1)
 
 
@@ -42,6 +45,9 @@ class Scene:
     def __init__(self, folder, name):
         self.path = os.path.join(folder, name.replace(" ", "-") + ".db")
         self.name, self.told, self.now = name, History(), 1100
+
+    def write(self, *options):
+        self.told.write(self.path, *options)
 
     def ask(self, at, verdict, why=(), hosts=None, words=f"{PUBLIC}:1055 tcp", options=(),
             certain=None):
@@ -150,6 +156,57 @@ def selection(s):
     s.ask(150, "UNKNOWN", why="excluded by selection", hosts=["10.0.0.5"])
     # Nobody else can have answered to that tuple.
     s.ask(150, "ONE", certain=True, options=("--dst", "198.51.100.7:443"))
+
+
+def rollup(s):
+    """Only sums are kept: of a flow that ended there is nothing."""
+    sure(s.told)
+    s.told.flow(**flow(100, 200))
+    s.told.sweep(T + 300 * SEC, previous_ns=T + 1, min_age_ns=20 * SEC)
+    s.told.coverage(T, T + 1000 * SEC)
+    s.write("--profile", "rollup")
+    s.ask(150, "UNKNOWN", why="profile=rollup")
+
+
+def profile_nat(s):
+    """Without destinations and counters; what was not translated is there, too."""
+    sure(s.told)
+    s.told.flow(**flow(100, 200))
+    s.told.flow(**flow(100, 200, "10.0.0.6", 1056))
+    s.told.flow(**flow(100, 200, nat_src=None, nat_sport=None, src="10.0.0.8", sport=1055))
+    s.told.flow(**flow(100, 200, src="192.0.2.1", sport=999, dst=PUBLIC, dport=8080,
+                       nat_src=None, nat_sport=None, nat_dst="10.0.0.7", nat_dport=80))
+    s.told.sweep(T + 300 * SEC, previous_ns=T + 1, min_age_ns=20 * SEC)
+    s.told.coverage(T, T + 1000 * SEC)
+    s.write("--profile", "nat", "--spare")
+    s.ask(150, "ONE", hosts=["10.0.0.5"])
+    s.ask(150, "NONE", words=f"{PUBLIC}:1057")
+    s.ask(150, "ONE", hosts=["10.0.0.7"], words=f"{PUBLIC}:8080")
+    s.ask(150, "ONE", hosts=["10.0.0.6"], words="10.0.0.6:4000")
+    s.ask(150, "ONE", hosts=["10.0.0.8"], words="10.0.0.8:1055")
+    s.ask(150, "UNKNOWN", words=f"{PUBLIC}:1055", options=("--dst", "198.51.100.8"),
+          why="does not store destinations")
+
+
+def deleted(s):
+    """By retention: what ended before is gone, and with it the proof."""
+    sure(s.told, 0, None)
+    s.told.flow(**flow(100, 200))
+    s.told.coverage(T, T + 10 * DAY * SEC)
+    s.told.flow(**flow(10 * DAY - 100, 10 * DAY - 50, "10.0.0.6"))
+    s.told.sweep(T + (10 * DAY - 20) * SEC, previous_ns=T + 1, min_age_ns=20 * SEC)
+    s.told.coverage(T, T + 10 * DAY * SEC)
+    s.now = 10 * DAY + 5
+    s.ask(150, "ONE", hosts=["10.0.0.5"])
+    s.ask(300, "NONE")
+    with contextlib.closing(sqlite3.connect(s.path)) as db:  # as retention does it
+        db.execute("DELETE FROM flows_20231114")
+        db.execute("INSERT INTO meta VALUES('kept_from:flows', ?)", (T + 5 * DAY * SEC,))
+        db.commit()
+    s.ask(150, "UNKNOWN", why="deleted by retention", hosts=[])
+    s.ask(300, "UNKNOWN", why="deleted by retention")
+    s.ask(10 * DAY - 75, "ONE", hosts=["10.0.0.6"], certain=True)
+    s.ask(10 * DAY - 110, "NONE")
 
 
 def valve(s):
@@ -329,7 +386,8 @@ def words(s):
         history.ctflow(s.path, "who", *wrong, want=(64,), fmt="table")
 
 
-SCENES = (ended, open_long, open_lost, daemon_off, power_cut, selection, valve, clock_back,
+SCENES = (ended, open_long, open_lost, daemon_off, power_cut, selection, rollup, profile_nat,
+          deleted, valve, clock_back,
           reused, no_port, roles, no_timestamps, leftovers, two_files, evidence, words)
 
 
