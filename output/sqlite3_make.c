@@ -61,8 +61,7 @@ static const char shared_sql[] =
 	" to_ns INTEGER, instance TEXT, nsid INTEGER, exporter TEXT, boot_id TEXT,"
 	" event_mask INTEGER, acct INTEGER, timestamp INTEGER, events INTEGER,"
 	" reliable INTEGER, selection TEXT, output TEXT, netns TEXT, abilities TEXT,"
-	" clock_synchronised INTEGER, clock_error_ns INTEGER, offload INTEGER, gro "
-	"INTEGER);" SQ_NAMES_SQL
+	" clock_synchronised INTEGER, clock_error_ns INTEGER, offload INTEGER, gro INTEGER);"
 	"CREATE TABLE IF NOT EXISTS days(view TEXT NOT NULL COLLATE NOCASE,"
 	" from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, base TEXT NOT NULL,"
 	" profile TEXT NOT NULL, PRIMARY KEY(view, from_ns)) WITHOUT ROWID;"
@@ -74,7 +73,7 @@ static const char shared_sql[] =
 	" PRIMARY KEY(view, from_ns)) WITHOUT ROWID;"
 	"CREATE INDEX IF NOT EXISTS partitions_state ON partitions(view, state, from_ns);"
 	"DELETE FROM partitions WHERE base NOT IN (SELECT name FROM sqlite_master);"
-	"DELETE FROM days WHERE base NOT IN (SELECT name FROM sqlite_master);";
+	"DELETE FROM days WHERE base NOT IN (SELECT name FROM sqlite_master);" SQ_NAMES_SQL;
 
 static const char coverage_1_sql[] =
 	"ALTER TABLE coverage ADD COLUMN netns TEXT;"
