@@ -40,24 +40,44 @@ read_folder(struct st_look *l, const char *path, struct st_object *o)
 	closedir(d);
 }
 
+/* False: there is no such folder. */
+static bool
+read_one(struct st_look *l, const struct st_member *m, const char *id)
+{
+	const char *top = st_value(m, "spool_dir", "");
+	char name[SPOOL_DIR_NAME], path[4400], object[600];
+	struct st_object *o;
+
+	spool_dir_name(id, m->plugin, name);
+	snprintf(path, sizeof(path), "%.4095s/%s", top, name);
+	if (access(path, F_OK) < 0) {
+		if (errno != ENOENT)
+			st_unread(l, "spool %s: %s", path, strerror(errno));
+		return false;
+	}
+	snprintf(object, sizeof(object), "%.290s:%.290s", id, m->plugin);
+	o = st_add(l, object, false);
+	if (!o)
+		return false;
+	o->spool_max = (int64_t)st_size(m, "spool_max", UINT64_C(1) << 30);
+	read_folder(l, path, o);
+	return true;
+}
+
+/* Of an output that is several sinks each has a folder. */
 void
 st_read_spools(struct st_look *l)
 {
 	for (unsigned i = 0; i < l->conf.n; i++) {
 		const struct st_member *m = &l->conf.members[i];
-		const char *top = st_value(m, "spool_dir", "");
-		char name[SPOOL_DIR_NAME], path[4400], object[600];
-		struct st_object *o;
+		char id[300];
 
-		if (m->input || !*top)
+		if (m->input || !*st_value(m, "spool_dir", "") || !read_one(l, m, m->id))
 			continue;
-		snprintf(object, sizeof(object), "%.290s:%.290s", m->id, m->plugin);
-		o = st_add(l, object, false);
-		if (!o)
-			return;
-		spool_dir_name(m->id, m->plugin, name);
-		snprintf(path, sizeof(path), "%.4095s/%s", top, name);
-		o->spool_max = (int64_t)st_size(m, "spool_max", UINT64_C(1) << 30);
-		read_folder(l, path, o);
+		for (unsigned nth = 2;; nth++) {
+			snprintf(id, sizeof(id), "%.280s.%u", m->id, nth);
+			if (!read_one(l, m, id))
+				break;
+		}
 	}
 }

@@ -194,6 +194,7 @@ def away(s, collector):
 def back(s):
     collector = Collector(s.lab)
     until("the output to be back", lambda: s.status()[0] == OK)
+    until("nothing to wait", lambda: waiting(s.status()[1]["json1"]) == 0)
     now = s.status()[1]
     yield from expect("back", (now["json1"]["delivered"], waiting(now["json1"])), (3 * FLOWS, 0))
     collector.leave()
