@@ -6,7 +6,7 @@
 #include "sqlite3_keep.h"
 #include "sqlite3_rollup.h"
 
-#define SOME_FIRST 1000
+#define SOME_FIRST 4000
 #define SOME_LEAST 100
 #define ROW_BYTES 100 /* with its index entries */
 #define LOOK_MS 60000u

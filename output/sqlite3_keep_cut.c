@@ -8,9 +8,9 @@
 #include "sqlite3_rollup.h"
 #include "sqlite3_spare.h"
 
-#define SOME_LEAST 200
-#define SOME_MOST 20000
-#define QUICK_MS 8u
+#define SOME_LEAST 2000 /* a few ms, as a rule */
+#define SOME_MOST 40000
+#define QUICK_MS 12u
 #define SLOW_MS 25u
 
 /* As many as a transaction can take that nobody notices. */
@@ -20,7 +20,7 @@ some_adapt(struct sq_keep *k, uint64_t since_ms)
 	uint64_t took = ctf_mono_ms() - since_ms;
 
 	if (took < QUICK_MS && k->some < SOME_MOST)
-		k->some += k->some / 4;
+		k->some += k->some / 2;
 	else if (took > SLOW_MS && k->some > SOME_LEAST)
 		k->some /= 2;
 }
@@ -182,11 +182,11 @@ static int
 cut_end(struct sq_sink *s, struct sq_keep *k, int rc, uint64_t since_ms)
 {
 	s->part.known = false; /* it may be that one */
+	some_adapt(k, since_ms);
 	if (rc == SQLITE_OK)
 		rc = sq_spare_commit(s);
 	if (rc != SQLITE_OK)
 		sq_spare_rollback(s);
-	some_adapt(k, since_ms);
 	return rc;
 }
 

@@ -8,3 +8,13 @@ EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 EXTRA_PROGRAMS = tests/bench/bench_decode tests/bench/bench_ipfix
 tests_bench_bench_decode_LDADD = $(WHOLE_LIBS)
 tests_bench_bench_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
+# What retention and sums cost: "make tests/bench/bench_keep".
+if HAVE_CHECK
+if BUILTIN_SQLITE3
+EXTRA_PROGRAMS += tests/bench/bench_keep
+endif
+if SHARED_SQLITE3
+EXTRA_PROGRAMS += tests/bench/bench_keep
+endif
+endif
+tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS)
