@@ -117,6 +117,8 @@ answer(struct sq_conf *c, struct ctf_ctx *ctx, int rc, struct ctf_err *err)
 		return 0;
 	case SQLITE_NOTADB:
 	case SQLITE_CORRUPT:
+		if (sq_path_is_ours(c->db)) /* the sink sets it aside */
+			return 0;
 		return ctf_fail_opt(ctx, err, "db", "%s: %s", c->db, sqlite3_errstr(rc));
 	case SQLITE_MISMATCH:
 		return ctf_fail_opt(ctx, err, "db", "%s: made by a newer version of ctflowd",

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sqlite3_db.h"
+#include "sqlite3_meta.h"
 
 #define PAGE_SIZE "8192"
 #define CHECKPOINT 1000 /* pages in the WAL */
@@ -242,6 +242,9 @@ table_open(struct sq_sink *s, struct ctf_err *err)
 	if (s->table.own == SQ_FOREIGN)
 		return 0;
 	rc = native_make(s);
+	/* The one before had rows that this has not, whatever coverage will say. */
+	if (rc == SQLITE_OK && fresh && (s->opened || s->aside))
+		rc = sq_meta_set_num(s, "kept_from", (int64_t)ctf_now());
 	if (rc != SQLITE_OK)
 		return sq_fail(s, err, rc, "cannot make the table");
 	if (fresh)

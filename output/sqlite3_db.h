@@ -153,6 +153,9 @@ struct sq_sink {
 
 	struct sq_layout layout; /* of the frames at hand */
 	int map[F_COUNT];        /* native: places in the layout, or -1 */
+	bool opened;             /* before, by this run */
+	bool damaged;            /* the database is, as a statement met */
+	bool aside;              /* one was set aside */
 	bool or_abort;           /* the table's own ON CONFLICT broke a transaction */
 
 	struct sq_ref *refs;
@@ -202,6 +205,7 @@ void sq_sink_close(void *sink);
 /* sqlite3_group.c */
 enum ctf_sent sq_deliver(void *sink, const struct ctf_frame *const *, unsigned n,
 			 unsigned *ret_taken, struct ctf_err *);
+int sq_frame_store(struct sq_sink *, const struct ctf_frame *);
 
 /* sqlite3_conn.c: the connection; SQLite result codes. */
 int sq_conn_open(struct sq_sink *, struct ctf_err *);
@@ -220,6 +224,13 @@ int sq_fail(const struct sq_sink *, struct ctf_err *, int rc, const char *doing)
 /* Looks at a table without leaving a trace, for less than 2 s. */
 int sq_probe_look(const char *path, const char *table, struct sq_table *ret_table);
 bool sq_is_busy(int rc);
+
+/* sqlite3_aside.c */
+bool sq_is_damage(int rc);
+/* Whether a file that cannot be read was a database of our making. */
+bool sq_path_is_ours(const char *path);
+/* The open database gets another name, if it is ours; true: open it anew. */
+bool sq_aside(struct sq_sink *, const char *why);
 
 /*
  * sqlite3_native.c, sqlite3_foreign.c: statements and rows; result codes, of

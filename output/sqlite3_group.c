@@ -155,6 +155,21 @@ rows_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 	return rc == SQLITE_OK ? sq_rollup_store(s) : rc;
 }
 
+/* A frame that was not delivered; in a transaction of the caller. */
+int
+sq_frame_store(struct sq_sink *s, const struct ctf_frame *f)
+{
+	int rc = layout_use(s, f->layout);
+
+	s->n = s->living = 0;
+	sq_rollup_reset(s);
+	if (rc == SQLITE_OK)
+		rc = frame_list(s, f);
+	if (rc == SQLITE_OK)
+		rc = sq_native_store(s);
+	return rc == SQLITE_OK ? sq_rollup_store(s) : rc;
+}
+
 /* One transaction; after an error nothing of it is left. */
 static int
 group_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
@@ -252,6 +267,7 @@ outcome(struct sq_sink *s, int rc, bool or_abort)
 		s->or_abort = true;
 		return or_abort ? CTF_POISON : CTF_RETRY;
 	}
+	s->damaged |= sq_is_damage(rc);
 	return CTF_RETRY;
 }
 
@@ -264,6 +280,10 @@ sq_deliver(void *sink, const struct ctf_frame *const *f, unsigned n, unsigned *r
 	unsigned took;
 	int rc;
 
+	if (s->damaged) { /* as upkeep found */
+		ctf_fail(err, EBADMSG, "%s: damaged", SQ_CONF(s)->db);
+		return CTF_RETRY;
+	}
 	if (sq_conn_moved(s)) {
 		ctf_fail(err, ENOENT, "%s: the file was moved or deleted", SQ_CONF(s)->db);
 		return CTF_RETRY;

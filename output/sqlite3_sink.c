@@ -78,11 +78,23 @@ statements_ready(struct sq_sink *s)
 	return rc;
 }
 
+/* One attempt; what it has opened stays so. */
+static int
+sink_try(struct sq_sink *s, struct ctf_err *err)
+{
+	int r = sq_conn_open(s, err), rc;
+
+	if (r < 0)
+		return r;
+	rc = statements_ready(s);
+	return rc == SQLITE_OK ? 0 : sq_fail(s, err, rc, "cannot prepare");
+}
+
 int
 sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct sq_sink *s = sink;
-	int r, rc;
+	int r;
 
 	if (!s->since)
 		s->since = ctf_now();
@@ -94,11 +106,12 @@ sq_sink_open(void *sink, int *ret_err, struct ctf_err *err)
 	}
 	spool_name(s);
 	ctf_gather(s->obj.ctx, SQ_CONF(s)->commit_every);
-	r = sq_conn_open(s, err);
-	if (r == 0) {
-		rc = statements_ready(s);
-		r = rc == SQLITE_OK ? 0 : sq_fail(s, err, rc, "cannot prepare");
+	r = sink_try(s, err);
+	if (r == -EBADMSG && sq_aside(s, err->msg)) {
+		sq_sink_close(s);
+		r = sink_try(s, err);
 	}
+	s->opened |= r == 0;
 	if (r == 0)
 		sq_layout_free(&s->layout); /* mapped anew: the columns may be others */
 	else
@@ -112,6 +125,9 @@ sq_sink_close(void *sink)
 {
 	struct sq_sink *s = sink;
 
+	if (s->damaged)
+		sq_aside(s, sqlite3_errstr(SQLITE_CORRUPT));
+	s->damaged = false;
 	s->refusing = 0;
 	sq_foreign_say(s, true);
 	sq_keep_close(s);

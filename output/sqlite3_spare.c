@@ -16,8 +16,9 @@
 
 /* In this order, each call from the first that has something to do. */
 static const struct sq_step steps[] = {
-	{ "keep", sq_keep_step }, { "sums", sq_rollup_step }, { "close", sq_close_step },
-	{ "index", sq_run_step }, { "join", sq_join_step },   { "tidy", sq_tidy_step },
+	{ "keep", sq_keep_step },    { "sums", sq_rollup_step }, { "close", sq_close_step },
+	{ "index", sq_run_step },    { "join", sq_join_step },   { "tidy", sq_tidy_step },
+	{ "old rows", sq_old_step },
 };
 
 /* ---- transactions ------------------------------------------------------------ */
@@ -65,6 +66,7 @@ failed(struct sq_sink *s, const struct sq_step *step, int rc)
 	sq_run_stop(s);
 	if (rc == SQLITE_DONE) /* another sink's */
 		return -1;
+	s->damaged |= sq_is_damage(rc);
 	if (!s->spare->said_ms || now - s->spare->said_ms > SAY_MS)
 		ctf_log(s->obj.ctx, CTF_WARNING, "%s (%s)", err.msg, step->name);
 	s->spare->said_ms = now;

@@ -77,6 +77,9 @@ void sq_keys_free(struct sq_keys *);
 int sq_join_step(struct sq_sink *, int *ret_ms);
 int sq_tidy_step(struct sq_sink *, int *ret_ms);
 
+/* sqlite3_old.c: what a version before 3 left moves to the days. */
+int sq_old_step(struct sq_sink *, int *ret_ms);
+
 /* sqlite3_index.c: the index tables of a day. */
 struct sq_index {
 	const char *name;       /* of the table, behind the day's */

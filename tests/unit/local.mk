@@ -128,8 +128,13 @@ endif
 SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_days \
 	tests/unit/test_sqlite3_fault tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_lost \
 	tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_open tests/unit/test_sqlite3_every \
-	tests/unit/test_sqlite3_keep tests/unit/test_sqlite3_rollup tests/unit/test_sqlite3_names
+	tests/unit/test_sqlite3_keep tests/unit/test_sqlite3_rollup tests/unit/test_sqlite3_names \
+	tests/unit/test_sqlite3_aside tests/unit/test_sqlite3_old
 SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
+tests_unit_test_sqlite3_aside_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_aside_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_unit_test_sqlite3_old_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_old_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_every_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
