@@ -62,6 +62,7 @@ START_TEST(while_storing)
 	ck_assert_int_gt(root, 1);
 	overwrite((root - 1) * PAGE, PAGE, 0xa5);
 	flows_put(p, 1000, 1500);
+	plug_seal(p);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
 	ck_assert_ptr_nonnull(strstr(err.msg, "malformed"));
 	plug_close(p);
@@ -154,8 +155,10 @@ START_TEST(foreign)
 	plug_close(p);
 	overwrite(PAGE, PAGE, 0xa5);
 	flows_put(p, 10, 20);
+	plug_seal(p);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
 	plug_close(p);
+	plug_seal(p);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
 	snprintf(pattern, sizeof(pattern), "%s.damaged-*", db_path());
 	ck_assert_int_eq(glob(pattern, 0, NULL, &g), GLOB_NOMATCH);
@@ -174,6 +177,7 @@ START_TEST(deleted)
 	ck_query("SELECT count(*) FROM meta WHERE key = 'kept_from:flows'", "0");
 	unlink(db_path());
 	flows_put(p, 20, 30);
+	plug_seal(p);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
 	plug_close(p);
 	deliver_ok(p);

@@ -81,7 +81,7 @@ START_TEST(moved)
 	struct plug *p;
 	char *before = old_open(&p);
 
-	ck_assert_ptr_nonnull(strstr(before, "|2026-11-21T04:37:30.000000Z|"));
+	ck_assert_ptr_nonnull(strstr(before, "|2026-11-21T05:17:30.000000Z|"));
 	ck_query("SELECT count(*) FROM flows_stamped_1", "5");
 	for (unsigned i = 0; plug_spare(p) == 0; i++)
 		ck_assert_uint_lt(i, 100);
