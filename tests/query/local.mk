@@ -24,7 +24,7 @@ tests_query_test_doctor_parts_LDADD = libunit.a libctquery.a libctflow.a $(QUERY
 	$(MNL_LIBS) $(CHECK_LIBS) -lm
 # Questions to ctflow.
 CTFLOW_TESTS = tests/query/test_completion.py tests/query/test_live.py tests/query/test_show.py
-CTFLOW_TESTS += tests/query/test_names.py
+CTFLOW_TESTS += tests/query/test_names.py tests/query/test_sums.py
 if HAVE_CHECK
 if HAVE_SQLITE3
 if ALL_PLUGINS

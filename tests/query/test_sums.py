@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ctflow top and sum against a count by brute force, from rollups and from flows."""
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from datetime import datetime, timezone
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from history import SEC, T0, History, build, ctflow, random_flow  # noqa: E402
+
+MINUTE, HOUR, DAY = 60 * SEC, 3600 * SEC, 86400 * SEC
+DAYS = 4
+NUMBERS = ("flows", "orig_packets", "orig_bytes", "reply_packets", "reply_bytes")
+KEYS = {
+    "src": lambda f: [f["src"]], "dst": lambda f: [f["dst"]],
+    "host": lambda f: [f["src"], f["dst"]], "nat_src": lambda f: [f.get("nat_src")],
+    "nat_dst": lambda f: [f.get("nat_dst")], "dport": lambda f: [f["dport"]],
+    "sport": lambda f: [f["sport"]], "proto": lambda f: [f["proto"]],
+    "mark": lambda f: [f.get("mark", 0)], "zone": lambda f: [0],
+    "port": lambda f: [f["dport"] if f["dport"] < 32768 else None], "family": lambda f: [
+        6 if ":" in f["src"] else 4]}
+ROLLED = ("src", "port", "proto")
+VALUE = {"bytes": lambda s: s[2] + s[4], "packets": lambda s: s[1] + s[3],
+         "flows": lambda s: s[0], "reply_bytes": lambda s: s[4], "orig_packets": lambda s: s[1]}
+
+
+def told(seed):
+    rng, made = random.Random(seed), History()
+    flows = []
+    for n in range(3000):
+        flow = random_flow(rng, T0 - DAYS * DAY + rng.randrange(DAYS * DAY // SEC) * SEC +
+                           rng.randrange(SEC))
+        if n % 7 == 0:
+            flow |= {"src": f"fd00::{n % 5 + 1}", "dst": "2001:db8::7", "nat_src": None,
+                     "nat_sport": None, "nat_dst": None, "nat_dport": None}
+        if n % 5 == 0:
+            flow["dport"] = 32760 + rng.randrange(20)
+        flows.append({k: v for k, v in flow.items() if v is not None})
+    for flow in sorted(flows, key=lambda f: f["destroy"]):
+        made.flow(**flow)
+    return made
+
+
+def count(flows, key, slot=lambda end: 0):
+    sums = defaultdict(lambda: [0] * 5)
+    for f in flows:
+        for k in set(KEYS[key](f)) if key else [None]:
+            for i, n in enumerate((1, f["packets"], f["bytes"], f["rpackets"], f["rbytes"])):
+                sums[slot(f["end"]), k][i] += n
+    return sums
+
+
+def at(ns):
+    return f"@{ns // SEC}.{ns % SEC:09}"
+
+
+def numbers(row):
+    assert row["packets"] == row["orig_packets"] + row["reply_packets"], row
+    assert row["bytes"] == row["orig_bytes"] + row["reply_bytes"], row
+    return [row[n] for n in NUMBERS]
+
+
+def tops(path, flows, key, words, by, n):
+    rows = ctflow(path, "top", n, key, "by", by, *words)
+    want = count(flows, key)
+    for r in rows:
+        assert numbers(r) == want[0, r[key]], (key, words, r, want[0, r[key]])
+    values = sorted((VALUE[by](s) for s in want.values()), reverse=True)
+    assert [VALUE[by](numbers(r)) for r in rows] == values[:n], (key, words)
+    assert len({r[key] for r in rows}) == len(rows) == min(n, len(want))
+    return rows[0]["from"] if rows else None
+
+
+def random_tops(path, flows):
+    rng, seen = random.Random(7), set()
+    for i in range(60):
+        unit = rng.choice((1, SEC, MINUTE, HOUR, DAY))
+        a, b = sorted((T0 - DAYS * DAY + rng.randrange((DAYS + 1) * DAY)) // unit * unit
+                      for _ in range(2))
+        b += unit * (a == b)
+        words, some = ["since", at(a), "until", at(b)], [f for f in flows if a <= f["end"] < b]
+        if i % 5 == 0:
+            words, some = words[:2], [f for f in flows if f["end"] >= a]
+        if i % 4 == 3:
+            words += ["where", "tcp and not dst port 443"]
+            some = [f for f in some if f["proto"] == 6 and f["dport"] != 443]
+        key = rng.choice(list(KEYS)) if i % 3 else rng.choice(ROLLED)
+        where = tops(path, some, key, words, rng.choice(list(VALUE)), rng.randrange(1, 40))
+        if where and (key not in ROLLED or "where" in words):
+            assert where == "flows", (key, words, where)
+        seen.add(where)
+    return seen
+
+
+def coarsest(path, flows):
+    """Whole days come from days, the edges from what is finer."""
+    first = T0 - DAYS * DAY
+    day = (first // DAY + 1) * DAY
+
+    def answer(a, b):
+        return tops(path, [f for f in flows if a <= f["end"] < b], "src",
+                    ("since", at(a), "until", at(b)), "bytes", 10)
+
+    assert answer(day, day + 2 * DAY) == "rollup day"
+    assert answer(day + HOUR, day + DAY + HOUR) == "rollup hour"
+    assert answer(day - HOUR, day + DAY) == "rollup day + hour"
+    assert answer(day + 2 * DAY + MINUTE, day + 2 * DAY + HOUR) == "rollup minute"
+    assert answer(day - HOUR - MINUTE - SEC, day + DAY) in (
+        "rollup day + hour + minute + flows", "rollup day + hour + flows")
+    assert answer(day + 5 * SEC, day + 65 * SEC) == "flows"
+
+
+def slots(path, flows):
+    for unit, size in (("minute", MINUTE), ("hour", HOUR), ("day", DAY)):
+        a, b = T0 - 2 * DAY + 17 * SEC, T0 - DAY // 3
+        some = [f for f in flows if a <= f["end"] < b]
+        for key in (None, "src", "dst"):
+            rows = ctflow(path, "-u", "sum", *([key] if key else []), "per", unit, "since", at(a),
+                          "until", at(b))
+            want = count(some, key, lambda end, size=size: end // size * size)
+            got = {}
+            for r in rows:
+                when = datetime.strptime(r["time"][:19], "%Y-%m-%dT%H:%M:%S")
+                got[int(when.replace(tzinfo=timezone.utc).timestamp()) * SEC,
+                    r[key] if key else None] = numbers(r)
+            assert got == dict(want), (unit, key)
+            assert [r["time"] for r in rows] == sorted(r["time"] for r in rows)
+
+
+def in_all(path, flows):
+    row, = ctflow(path, "sum")
+    assert numbers(row) == count(flows, None)[0, None] and "rollup" in row["from"], row
+    row, = ctflow(path, "sum", "where", "udp")
+    udp = [f for f in flows if f["proto"] == 17]
+    assert numbers(row) == count(udp, None)[0, None] and row["from"] == "flows", row
+    table = ctflow(path, "top", 3, "src", fmt="table").splitlines()
+    assert table[0].split()[:4] == ["SRC", "FLOWS", "PACKETS", "BYTES"], table
+    assert len(table) == 5 and table[-1].startswith("from: rollup "), table
+
+
+def several(tmp, path, flows):
+    other = told(99)
+    other.write(f"{tmp}/other.db", "--spare")
+    both = flows + other.flows
+    for key in ("src", "proto", "dst"):
+        rows = ctflow([path, f"{tmp}/other.db"], "top", 1000, key)
+        assert {r[key]: numbers(r) for r in rows} == \
+            {k: s for (_, k), s in count(both, key).items()}, key
+
+
+def zones(path, flows):
+    """A day is one of the zone that people live in."""
+    env = {**os.environ, "TZ": "XYZ-5:30"}
+    rows = ctflow(path, "sum", "per", "day", env=env)
+    shift = 19800 * SEC
+    want = count(flows, None, lambda end: (end + shift) // DAY * DAY - shift)
+    assert [numbers(r) for r in rows] == [want[k] for k in sorted(want)]
+
+
+def wrong(path):
+    for says, *words in (('no key "scr"', "top", "scr"), ('behind "by"', "top", "src", "by", "x"),
+                         ('behind "per"', "sum", "per", "year"),
+                         ('"per" is for ctflow sum', "top", "src", "per", "day")):
+        done = subprocess.run([build("ctflow"), "-d", path, *words], text=True, timeout=60,
+                              capture_output=True, check=False)
+        assert done.returncode == 4 and says in done.stderr and not done.stdout, done
+
+
+def main():
+    made = told(3)
+    with tempfile.TemporaryDirectory(prefix="ctflow-sums-") as tmp:
+        path = f"{tmp}/flows.db"
+        made.write(path, "--spare")
+        seen = random_tops(path, made.flows)
+        assert any(w and "rollup" in w for w in seen) and "flows" in seen, seen
+        coarsest(path, made.flows)
+        slots(path, made.flows)
+        in_all(path, made.flows)
+        several(tmp, path, made.flows)
+        zones(path, made.flows)
+        wrong(path)
+    print("sums and tops agree with a count by brute force")
+
+
+if __name__ == "__main__":
+    main()
