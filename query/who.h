@@ -25,11 +25,12 @@ struct who_ask {
 /* ---- the flows (who_find.c, who_live.c, who_match.c) ----------------------------- */
 
 enum who_role {
-	WHO_NAT,     /* the address is what a host had outside */
-	WHO_OWN,     /* the host's own, nothing was translated */
-	WHO_FORWARD, /* clients addressed it, and were led to a host inside */
-	WHO_INSIDE,  /* the address is the host's own inside; it had another outside */
-	WHO_SERVED,  /* the same of a host that clients were led to */
+	WHO_NAT,      /* the address is what a host had outside */
+	WHO_OWN,      /* the host's own, nothing was translated */
+	WHO_FORWARD,  /* clients addressed it, and were led to a host inside */
+	WHO_INSIDE,   /* the address is the host's own inside; it had another outside */
+	WHO_SERVED,   /* the same of a host that clients were led to */
+	WHO_ANSWERED, /* the host's own, and others spoke to it there */
 };
 
 struct who_match {

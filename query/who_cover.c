@@ -73,6 +73,8 @@ static int
 proof(const struct who_walk *w, int64_t clean, int64_t *ret_at)
 {
 	*ret_at = Q_NEVER;
+	if (strcmp(w->first->netns, "all") == 0) /* looks are at the daemon's own only */
+		return 0;
 	for (unsigned i = 0; i < w->watch->nspans; i++) {
 		const struct who_span *s = &w->watch->spans[i];
 		int64_t at;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 
 #include "who.h"
 
@@ -55,7 +56,17 @@ outside_is(struct who_match *m, enum who_role role, bool of_source, const struct
 	if (role == WHO_OWN) {
 		m->out = m->host;
 		m->oport = m->hport;
+	} else if (role == WHO_ANSWERED) {
+		m->host = m->out;
+		m->hport = m->oport;
 	}
+}
+
+/* To knock at a port does not mean that anybody has it. */
+static bool
+was_answered(const struct q_flow *f)
+{
+	return !f->nat_dst.family && f->has & Q_H_STATUS && f->status & IPS_ASSURED;
 }
 
 static bool
@@ -73,6 +84,8 @@ role_of(const struct who_ask *a, struct who_match *m, const struct ends *e)
 		outside_is(m, WHO_INSIDE, true, e);
 	else if (is(&a->addr, a->port, &f->nat_dst, e->nat_dport))
 		outside_is(m, WHO_SERVED, false, e);
+	else if (was_answered(f) && is(&a->addr, a->port, &f->dst, e->dport))
+		outside_is(m, WHO_ANSWERED, false, e);
 	else
 		return false;
 	return true;
@@ -86,7 +99,7 @@ far_side(const struct who_ask *a, struct who_match *m, const struct ends *e)
 
 	if (!a->dst.family)
 		return true;
-	if (m->role == WHO_FORWARD || m->role == WHO_SERVED)
+	if (m->role == WHO_FORWARD || m->role == WHO_SERVED || m->role == WHO_ANSWERED)
 		return is(&a->dst, a->dport, &f->src, e->sport) ||
 		       is(&a->dst, a->dport, &f->nat_src, e->nat_sport);
 	if (!f->dst.family) {

@@ -11,7 +11,8 @@ static const char *const roles[] = { [WHO_NAT] = "translated",
 				     [WHO_OWN] = "own address",
 				     [WHO_FORWARD] = "port forward",
 				     [WHO_INSIDE] = "inside",
-				     [WHO_SERVED] = "inside, port forward" };
+				     [WHO_SERVED] = "inside, port forward",
+				     [WHO_ANSWERED] = "own address, answered" };
 
 static const struct q_col cols[] = {
 	{ "host", Q_ADDR, "HOST" },
@@ -197,6 +198,9 @@ say_match(const struct q *q, const struct who_answer *w, const struct who_match 
 	switch (m->role) {
 	case WHO_OWN:
 		printf("%s%s had it itself, not translated, %s", host, more, period);
+		break;
+	case WHO_ANSWERED:
+		printf("%s%s had it itself, and was spoken to, %s", host, more, period);
 		break;
 	case WHO_FORWARD:
 		printf("%s led to %s%s (port forward), %s", out, host, more, period);

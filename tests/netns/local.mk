@@ -62,6 +62,7 @@ EXTRA_DIST += $(NETNS_MODULES)
 .PHONY: soak
 soak: all $(check_PROGRAMS)
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
+	CTF_HISTORIES=1000 $(srcdir)/tests/query/test_who_random.py
 	CTF_RELIABLE=20000 $(srcdir)/tests/netns/test_reliable.py
 	CTF_KILLS=20 $(srcdir)/tests/interop/test_killed.py
 	CTF_SEEDS="`seq -s ' ' 100 199`" $(srcdir)/tests/netns/test_faults.py

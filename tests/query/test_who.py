@@ -141,6 +141,12 @@ def power_cut(s):
     s.ask(150, "UNKNOWN", why="nobody listened")
     s.ask(50, "UNKNOWN", why="nobody listened")
     s.ask(300, "NONE")
+    # Of other namespaces than its own a daemon sees ends, but not what lives.
+    every = Scene(os.path.dirname(s.path), "all namespaces")
+    sure(every.told, netns="all")
+    every.told.sweep(T + 400 * SEC, previous_ns=T + 1, min_age_ns=60 * SEC)
+    every.told.coverage(T, T + 1000 * SEC, netns="all")
+    every.ask(300, "UNKNOWN", why="flows may still be open")
     # And while nobody came after it.
     dead = Scene(os.path.dirname(s.path), "power cut, for good")
     sure(dead.told, 0, 100)
@@ -277,6 +283,9 @@ def roles(s):
     s.told.flow(**flow(100, 200, nat_src=None, nat_sport=None, src=PUBLIC, sport=1055))
     s.told.flow(**flow(100, 200, src="192.0.2.1", sport=999, dst=PUBLIC, dport=8080,
                        nat_src=None, nat_sport=None, nat_dst="10.0.0.7", nat_dport=80))
+    for last, status in ((80, 0x18e), (81, 0x18a)):
+        s.told.flow(**flow(100, 200, src="192.0.2.1", dst=f"192.0.2.{last}", nat_src=None,
+                           nat_sport=None, status=status))
     s.told.flow(**flow(100, 200, src="fd00::5", dst="2001:db8:1::1", nat_src=six, proto=UDP))
     s.told.sweep(T + 400 * SEC, previous_ns=T + 1, min_age_ns=20 * SEC)
     s.told.coverage(T, T + 1000 * SEC)
@@ -288,6 +297,9 @@ def roles(s):
     s.ask(150, "ONE", hosts=["10.0.0.7"], words=f"{PUBLIC}:8080",
           options=("--dst", "192.0.2.1:999"))
     s.ask(150, "ONE", hosts=["fd00::5"], words=f"[{six}]:1055 udp")
+    # Whom others spoke to had the port; whom they only knocked at need not.
+    s.ask(150, "ONE", hosts=["192.0.2.80"], words="192.0.2.80:443 tcp")
+    s.ask(150, "NONE", words="192.0.2.81:443 tcp")
     s.ask(150, "ONE", hosts=["fd00::5"], words=six)
 
 
