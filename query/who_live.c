@@ -197,10 +197,17 @@ rest_get(const struct nf_conntrack *ct, struct q_flow *f)
 	}
 }
 
-static int
-entry(const struct nlmsghdr *h, void *arg)
+/* Most are of others: then it is not worth taking apart. */
+static bool
+has_address(const struct nlmsghdr *h, const struct q_addr *a)
 {
-	struct dump *d = arg;
+	return memmem(mnl_nlmsg_get_payload(h), mnl_nlmsg_get_payload_len(h), a->ip,
+		      a->family == AF_INET ? 4 : 16);
+}
+
+static int
+entry_take(struct dump *d, const struct nlmsghdr *h)
+{
 	struct nf_conntrack *ct = nfct_new();
 	struct q_flow f = { .open = true,
 			    .at_ns = d->at_ns,
@@ -209,23 +216,30 @@ entry(const struct nlmsghdr *h, void *arg)
 			    .end_ns = Q_NEVER,
 			    .nsid = -1 };
 	struct who_match *m;
+	int r = 0;
 
-	if (!ct) {
-		d->r = -ENOMEM;
-		return MNL_CB_ERROR;
-	}
+	if (!ct)
+		return -ENOMEM;
 	if (nfct_nlmsg_parse(h, ct) == 0) {
 		f.proto = nfct_get_attr_u8(ct, ATTR_ORIG_L4PROTO);
 		f.has = Q_H_PROTO;
 		sides_get(ct, &f);
 		rest_get(ct, &f);
-		m = who_consider(d->ask, &f, INT64_MAX, d->found, &d->r);
+		m = who_consider(d->ask, &f, INT64_MAX, d->found, &r);
 		if (m)
 			m->live = true;
 	}
 	nfct_destroy(ct);
-	if (d->r == 0 && q_cancelled(d->q))
-		d->r = -EINTR;
+	return r;
+}
+
+static int
+entry(const struct nlmsghdr *h, void *arg)
+{
+	struct dump *d = arg;
+
+	if (has_address(h, &d->ask->addr))
+		d->r = entry_take(d, h);
 	return d->r ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
@@ -245,6 +259,8 @@ dump_read(struct mnl_socket *nl, unsigned seq, struct dump *d)
 		r = n < 0 ? -1
 			  : mnl_cb_run(buf, (size_t)n, seq, mnl_socket_get_portid(nl), entry,
 				       d);
+		if (r > 0 && q_cancelled(d->q))
+			r = d->r = -EINTR;
 	}
 	free(buf);
 	if (r < 0)
