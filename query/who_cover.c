@@ -201,7 +201,10 @@ clock_look(struct who_walk *w)
 		    s->upto_ns < w->ask->from_ns || s->synchronised == 1 || w->ask->trust_clock)
 			continue;
 		who_reason(w->cover, WHO_CLOCK, true, s->from_ns, s->upto_ns,
-			   "the clock of %s was not synchronised", s->exporter);
+			   s->synchronised == 0 ? "the clock of %s was not synchronised"
+						: "whether the clock of %s was synchronised "
+						  "is not known",
+			   s->exporter);
 		return;
 	}
 }

@@ -58,9 +58,10 @@ enum {
 	C_SYNCHRONISED,
 	C_RELIABLE,
 };
+/* Version 1 knew no namespaces, and did not look at the clock. */
 #define COVERAGE \
-	"SELECT from_ns, last_alive_ns, to_ns, instance, exporter, boot_id, netns, selection," \
-	" nsid, event_mask, events, timestamp, clock_synchronised, reliable FROM coverage" \
+	"SELECT from_ns, last_alive_ns, to_ns, instance, exporter, boot_id, %s, selection," \
+	" nsid, event_mask, events, timestamp, %s, reliable FROM coverage" \
 	" WHERE output = %Q COLLATE NOCASE ORDER BY from_ns"
 
 static void
@@ -100,7 +101,12 @@ static int
 spans_load(struct q_db *db, struct who_watch *w, struct ctf_err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc, r = q_db_prepare(db, sqlite3_mprintf(COVERAGE, db->table), &st, err);
+	int rc, r = q_db_prepare(
+			db,
+			sqlite3_mprintf(COVERAGE, db->version < 2 ? "NULL" : "netns",
+					db->version < 2 ? "NULL" : "clock_synchronised",
+					db->table),
+			&st, err);
 
 	if (r < 0)
 		return r;

@@ -215,6 +215,21 @@ def deleted(s):
     s.ask(10 * DAY - 110, "NONE")
 
 
+def version_1(s):
+    """It knew less: the same flows, and less certainty."""
+    ended(s)
+    with contextlib.closing(sqlite3.connect(s.path)) as db:
+        for column in ("netns", "abilities", "clock_synchronised", "clock_error_ns", "offload",
+                       "gro"):
+            db.execute(f"ALTER TABLE coverage DROP COLUMN {column}")
+        db.execute("DROP TABLE sweeps")
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'version'")
+        db.commit()
+    s.ask(150, "UNKNOWN", hosts=["10.0.0.5"], why="clock")
+    s.ask(150, "ONE", hosts=["10.0.0.5"], options=("--trust-clock",), certain=False)
+    s.ask(98, "UNKNOWN", options=("--trust-clock",))
+
+
 def valve(s):
     sure(s.told)
     s.told.flow(**flow(100, 200))
@@ -399,7 +414,7 @@ def words(s):
 
 
 SCENES = (ended, open_long, open_lost, daemon_off, power_cut, selection, rollup, profile_nat,
-          deleted, valve, clock_back,
+          deleted, version_1, valve, clock_back,
           reused, no_port, roles, no_timestamps, leftovers, two_files, evidence, words)
 
 
