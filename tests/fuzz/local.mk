@@ -11,6 +11,11 @@ FUZZ_TARGETS = tests/fuzz/fuzz_conf tests/fuzz/fuzz_decode tests/fuzz/fuzz_expr 
 FUZZ_TARGETS += tests/fuzz/fuzz_frame
 FUZZ_TARGETS += tests/fuzz/fuzz_names
 FUZZ_TARGETS += tests/fuzz/fuzz_spool
+if HAVE_SQLITE3
+FUZZ_TARGETS += tests/fuzz/fuzz_query
+endif
+tests_fuzz_fuzz_query_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
+tests_fuzz_fuzz_query_LDADD = libctquery.a $(FUZZ_LDADD) $(QUERY_LIBS) -lm
 FUZZ_LDADD = $(FUZZ_ENGINE) $(WHOLE_LIBS)
 $(FUZZ_TARGETS): tests/fuzz/libfuzzmain.a
 check_PROGRAMS += $(FUZZ_TARGETS)
