@@ -419,6 +419,12 @@ is_stale(const struct q_db *db)
 	       (db->immutable && beside(db->path, "-wal", &wal));
 }
 
+bool
+q_db_at_rest(const struct q_db *db)
+{
+	return !db->immutable || !is_stale(db);
+}
+
 int
 q_db_changed(struct q *q, struct q_db *db, bool *ret_changed, struct ctf_err *err)
 {

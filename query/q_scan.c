@@ -127,7 +127,12 @@ q_scan(struct q *q, const struct q_ask *ask, int (*row)(void *arg, const struct 
 	for (unsigned i = 0; i < sc.n; i++)
 		q_stream_close(&sc.s[i]);
 	free(sc.s);
-	for (struct q_db *db = q->dbs; db; db = db->next)
+	for (struct q_db *db = q->dbs; db; db = db->next) {
 		end(db);
+		if (r == 0 && !q_db_at_rest(db))
+			r = ctf_fail(err, EAGAIN,
+				     "%s: somebody began to write to it meanwhile; ask again",
+				     db->path);
+	}
 	return r;
 }

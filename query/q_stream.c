@@ -12,6 +12,8 @@
 
 #include "scan.h"
 
+#define RENEW_MS 2000 /* how long a read transaction lasts, about */
+
 /* ---- the statement -------------------------------------------------------------------- */
 
 /* (a AND b) or, without a port, a */
@@ -186,6 +188,7 @@ part_next(struct stream *s, struct ctf_err *err)
 	if (r < 0)
 		return r;
 	c = s->catalog;
+	s->edge = s->pos;
 	sqlite3_bind_int64(c, 2, s->pos);
 	sqlite3_bind_int64(c, 3, lowest(ask));
 	sqlite3_bind_int64(c, 4, ask->until == Q_NEVER ? INT64_MAX : ask->until);
@@ -200,6 +203,30 @@ part_next(struct stream *s, struct ctf_err *err)
 	}
 	sqlite3_reset(c);
 	return r < 0 ? r : rc == SQLITE_ROW;
+}
+
+/*
+ * Lets go of what it sees and sees what there is by now, unless another stream
+ * of this database stands on a row.  Partitions may have been joined since, so
+ * nothing on the other side of `edge` is read again.
+ */
+static int
+renew(struct stream *s, struct ctf_err *err)
+{
+	int64_t now = (int64_t)ctf_mono_ms();
+
+	if (!s->since_ms)
+		s->since_ms = now;
+	if (now - s->since_ms < RENEW_MS)
+		return 0;
+	for (sqlite3_stmt *st = sqlite3_next_stmt(s->db->db, NULL); st;
+	     st = sqlite3_next_stmt(s->db->db, st))
+		if (sqlite3_stmt_busy(st))
+			return 0;
+	s->since_ms = now;
+	if (sqlite3_exec(s->db->db, "COMMIT; BEGIN", NULL, NULL, NULL) != SQLITE_OK)
+		return q_sql_failed(s->db, err);
+	return 0;
 }
 
 /* ---- pieces ------------------------------------------------------------------------------- */
@@ -242,7 +269,9 @@ piece_next(struct stream *s, struct ctf_err *err)
 	s->todo = (struct spans){ NULL, 0 };
 	s->next = 0;
 	if (s->days) {
-		r = part_next(s, err);
+		r = renew(s, err);
+		if (r == 0)
+			r = part_next(s, err);
 		if (r == 1)
 			r = piece_of_day(s, err) < 0 ? -EIO : 1;
 		return r;
@@ -263,6 +292,10 @@ span_bind(struct stream *s)
 	int64_t low = lowest(s->ask);
 
 	s->next++;
+	if (s->days && s->ask->newest)
+		sp.hi = sp.hi >= s->edge ? s->edge - 1 : sp.hi;
+	else if (s->days)
+		low = low < s->edge ? s->edge : low;
 	sqlite3_reset(s->st);
 	sqlite3_bind_int64(s->st, 1, sp.lo < low ? low : sp.lo);
 	sqlite3_bind_int64(s->st, 2, sp.hi);

@@ -128,6 +128,8 @@ int q_db_text(struct q_db *, const char *sql, const char *arg, char **ret_text,
  * file that took the place of this one.  No statement may be under way.
  */
 int q_db_changed(struct q *, struct q_db *, bool *ret_changed, struct ctf_err *err);
+/* False if it was opened as one that does not change, and somebody writes to it now. */
+bool q_db_at_rest(const struct q_db *);
 /* Compiles sql, which sqlite3_mprintf() made and which is freed (NULL: no memory). */
 int q_db_prepare(struct q_db *, char *sql, sqlite3_stmt **ret_st, struct ctf_err *err);
 /* Whether a table or view of that name is there; a failure is "no". */

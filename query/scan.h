@@ -28,7 +28,9 @@ struct stream {
 	bool days; /* version 3: the catalog says which tables */
 	enum layout layout;
 	const char *table; /* the only one, without days */
-	int64_t pos;       /* where to go on: from here up, or from below here down */
+	int64_t pos;       /* where to go on: from here up, or from below here down; */
+	int64_t edge;      /* what it was when the partition was looked for */
+	int64_t since_ms;  /* of the read transaction; 0: not known */
 	sqlite3_stmt *catalog;
 	struct part part;
 	sqlite3_stmt *st; /* of part.base, or table */
