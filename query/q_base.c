@@ -196,9 +196,15 @@ q_progress(struct q *q, uint64_t done, uint64_t all)
 }
 
 void
-q_progress_end(struct q *q)
+q_progress_clear(const struct q *q)
 {
 	if (q->said_ms)
 		fputs("\r\033[K", stderr);
+}
+
+void
+q_progress_end(struct q *q)
+{
+	q_progress_clear(q);
 	q->said_ms = q->began_ms = q->looking_ns = 0;
 }

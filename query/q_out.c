@@ -119,6 +119,8 @@ machine_cell(struct q *q, const char *value, bool text)
 {
 	struct q_out *o = q->out;
 
+	if (!o->i)
+		q_progress_clear(q);
 	cell_begin(o, q->format);
 	if (!value)
 		fputs(is_json(q) ? "null" : "", stdout);

@@ -159,6 +159,8 @@ out_table_flush(struct q *q)
 {
 	struct q_out *o = q->out;
 
+	if (o->held)
+		q_progress_clear(q);
 	if (!o->fixed && o->held) {
 		widths(q);
 		if (o->fixed)

@@ -269,7 +269,9 @@ subject(enum layout l, enum ctf_subject s)
 		b = layout_sql(l, x == A_BYTES ? A_RBYTES : A_RPACKETS);
 		return sqlite3_mprintf("coalesce((%s) + (%s), %s, %s)", a, b, a, b);
 	case CTF_S_DURATION:
-		return sqlite3_mprintf("((%s) - (%s)) / 1000000", layout_sql(l, A_END),
+		/* of what lives: so far */
+		x = l == L_OPEN || l == L_OPEN_2 ? A_AT : A_END;
+		return sqlite3_mprintf("((%s) - (%s)) / 1000000", layout_sql(l, x),
 				       layout_sql(l, A_START));
 	case CTF_S_MARK:
 	case CTF_S_ZONE:

@@ -111,6 +111,7 @@ void q_sleep(const struct q *, unsigned ms);
  * this by itself.  all 0: q->looking_ns is shown instead.
  */
 void q_progress(struct q *, uint64_t done, uint64_t all);
+void q_progress_clear(const struct q *); /* before something else is written */
 void q_progress_end(struct q *);
 
 /* ---- databases (q_open.c) ---------------------------------------------------- */
