@@ -47,24 +47,32 @@ show_words(struct q *q, int argc, char **argv, struct q_words *w, struct q_ask *
 	return r;
 }
 
+struct shown {
+	struct q *q;
+	uint64_t n;
+};
+
 static int
-row(void *q, const struct q_flow *f)
+row(void *arg, const struct q_flow *f)
 {
-	return q_flow_row(q, f);
+	struct shown *s = arg;
+
+	s->n++;
+	return q_flow_row(s->q, f);
 }
 
 /* Found backwards, shown forwards. */
 static int
-show_newest(struct q *q, struct q_ask *ask, struct ctf_err *err)
+show_newest(struct shown *s, struct q_ask *ask, struct ctf_err *err)
 {
 	struct flows k = { NULL, 0, 0 };
 	int r;
 
 	ask->newest = true;
-	r = q_scan(q, ask, flows_keep, &k, err);
-	q_progress_end(q);
+	r = q_scan(s->q, ask, flows_keep, &k, err);
+	q_progress_end(s->q);
 	while (r == 0 && k.n)
-		r = q_flow_row(q, &k.flow[--k.n]);
+		r = row(s, &k.flow[--k.n]);
 	flows_free(&k);
 	return r;
 }
@@ -72,6 +80,7 @@ show_newest(struct q *q, struct q_ask *ask, struct ctf_err *err)
 int
 show_flows(struct q *q, struct q_ask *ask, struct ctf_err *err)
 {
+	struct shown s = { .q = q };
 	const struct q_col *cols;
 	unsigned n;
 	int r, end;
@@ -80,7 +89,12 @@ show_flows(struct q *q, struct q_ask *ask, struct ctf_err *err)
 	r = q_out_begin(q, cols, n);
 	if (r < 0)
 		return r;
-	r = ask->limit ? show_newest(q, ask, err) : q_scan(q, ask, row, q, err);
+	r = ask->limit ? show_newest(&s, ask, err) : q_scan(q, ask, row, &s, err);
+	if (r == 0 && s.n == 0 && q->terminal && q->format == Q_TABLE)
+		q_say(q, "%s",
+		      ask->ended ? "no such flows"
+				 : "no such flows (they are looked for every "
+				   "active_timeout seconds)");
 	end = q_out_end(q);
 	return r < 0 ? r : end;
 }
