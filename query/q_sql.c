@@ -222,31 +222,41 @@ addr_test(struct sql *q, const char *x, const struct ctf_set *set)
 
 /* ---- subjects ----------------------------------------------------------------------------- */
 
+static const struct {
+	enum look look, other;
+} plain[CTF_SUBJECTS] = {
+	[CTF_S_SRC] = { A_SRC, LOOKS },
+	[CTF_S_DST] = { A_DST, LOOKS },
+	/* what was not translated is on the other side as it is here */
+	[CTF_S_NAT_SRC] = { A_NAT_SRC, A_SRC },
+	[CTF_S_NAT_DST] = { A_NAT_DST, A_DST },
+	[CTF_S_SPORT] = { A_SPORT, LOOKS },
+	[CTF_S_DPORT] = { A_DPORT, LOOKS },
+	[CTF_S_NAT_SPORT] = { A_NAT_SPORT, A_SPORT },
+	[CTF_S_NAT_DPORT] = { A_NAT_DPORT, A_DPORT },
+	[CTF_S_PROTO] = { A_PROTO, LOOKS },
+	[CTF_S_SRC_BYTES] = { A_BYTES, LOOKS },
+	[CTF_S_DST_BYTES] = { A_RBYTES, LOOKS },
+	[CTF_S_SRC_PACKETS] = { A_PACKETS, LOOKS },
+	[CTF_S_DST_PACKETS] = { A_RPACKETS, LOOKS },
+	[CTF_S_MARK] = { A_MARK, LOOKS },
+	[CTF_S_ZONE] = { A_ZONE, LOOKS },
+	[CTF_S_STATUS] = { A_STATUS, LOOKS },
+	/* not as plain as they look */
+	[CTF_S_ICMP_TYPE] = { A_ICMP, LOOKS },
+	[CTF_S_ICMP_CODE] = { A_ICMP, LOOKS },
+	[CTF_S_ICMP6_TYPE] = { A_ICMP, LOOKS },
+	[CTF_S_ICMP6_CODE] = { A_ICMP, LOOKS },
+	[CTF_S_FAMILY] = { A_SRC, LOOKS },
+	[CTF_S_BYTES] = { A_BYTES, LOOKS },
+	[CTF_S_PACKETS] = { A_PACKETS, LOOKS },
+	[CTF_S_DURATION] = { A_START, LOOKS },
+};
+
 /* What the field of a subject is in SQL; to be freed with sqlite3_free(). */
 static char *
 subject(enum layout l, enum ctf_subject s)
 {
-	static const struct {
-		enum look look, other;
-	} plain[CTF_SUBJECTS] = {
-		[CTF_S_SRC] = { A_SRC, LOOKS },
-		[CTF_S_DST] = { A_DST, LOOKS },
-		/* what was not translated is on the other side as it is here */
-		[CTF_S_NAT_SRC] = { A_NAT_SRC, A_SRC },
-		[CTF_S_NAT_DST] = { A_NAT_DST, A_DST },
-		[CTF_S_SPORT] = { A_SPORT, LOOKS },
-		[CTF_S_DPORT] = { A_DPORT, LOOKS },
-		[CTF_S_NAT_SPORT] = { A_NAT_SPORT, A_SPORT },
-		[CTF_S_NAT_DPORT] = { A_NAT_DPORT, A_DPORT },
-		[CTF_S_PROTO] = { A_PROTO, LOOKS },
-		[CTF_S_SRC_BYTES] = { A_BYTES, LOOKS },
-		[CTF_S_DST_BYTES] = { A_RBYTES, LOOKS },
-		[CTF_S_SRC_PACKETS] = { A_PACKETS, LOOKS },
-		[CTF_S_DST_PACKETS] = { A_RPACKETS, LOOKS },
-		[CTF_S_MARK] = { A_MARK, LOOKS },
-		[CTF_S_ZONE] = { A_ZONE, LOOKS },
-		[CTF_S_STATUS] = { A_STATUS, LOOKS },
-	};
 	const char *a = layout_sql(l, plain[s].look), *b, *proto = layout_sql(l, A_PROTO);
 	enum look x = s == CTF_S_BYTES ? A_BYTES : A_PACKETS;
 
@@ -282,6 +292,21 @@ subject(enum layout l, enum ctf_subject s)
 			return sqlite3_mprintf("%s", a);
 		return sqlite3_mprintf("coalesce(%s, %s)", a, layout_sql(l, plain[s].other));
 	}
+}
+
+const char *
+sql_missing(enum layout l, const struct ctf_node *n)
+{
+	const char *text = NULL;
+	bool there = n->type != CTF_TEST;
+
+	for (unsigned s = 0; s < CTF_SUBJECTS; s++)
+		there |= (n->of >> s & 1) && strcmp(layout_sql(l, plain[s].look), "NULL") != 0;
+	if (!there)
+		return n->text;
+	for (const struct ctf_node *c = n->child; c && !text; c = c->next)
+		text = sql_missing(l, c);
+	return text;
 }
 
 static void

@@ -96,6 +96,20 @@ conditions(struct stream *s, struct sql *q)
 	}
 }
 
+/* Else "nothing was found" would say more than is known. */
+static void
+warn_missing(struct stream *s)
+{
+	const char *text =
+		s->ask->expr ? sql_missing(s->layout, ctf_expr_root(s->ask->expr)) : NULL;
+
+	if (!text || s->q->warned)
+		return;
+	s->q->warned = true;
+	q_say(s->q, "%s: \"%.100s\" asks for what was not kept there (profile=nat)",
+	      s->db->path, text);
+}
+
 /* For rows of this table between ?1 and ?2. */
 static int
 compile(struct stream *s, const char *base, struct ctf_err *err)
@@ -104,6 +118,7 @@ compile(struct stream *s, const char *base, struct ctf_err *err)
 	struct sql *q = &s->sql;
 	int r;
 
+	warn_missing(s);
 	sqlite3_finalize(s->st);
 	s->st = NULL;
 	free(s->st_base);

@@ -82,6 +82,7 @@ struct q {
 	bool progress;  /* stderr is a terminal */
 	struct q_out *out;
 	struct q_given *given;
+	bool warned;               /* of what a database does not keep */
 	int64_t began_ms, said_ms; /* of progress */
 	int64_t looking_ns;        /* which flows are looked at, about; 0: none */
 };

@@ -26,6 +26,8 @@ struct sql { /* zeroed: empty */
 
 /* Appends the expression, which is 0 or 1 and never NULL. */
 void sql_expr(struct sql *, const struct ctf_node *);
+/* A test on something such tables do not have; NULL: there is none. */
+const char *sql_missing(enum layout, const struct ctf_node *);
 /* A parameter of this value; appends "?N". */
 void sql_int(struct sql *, int64_t x);
 void sql_blob(struct sql *, const uint8_t *ip);

@@ -187,6 +187,27 @@ def living(tmp):
     assert len(ctflow(path, "export", fmt="ndjson").splitlines()) == 300
 
 
+def nat_only(tmp):
+    """profile=nat: inside and outside; what it does not keep is said."""
+    path, made = f"{tmp}/nat.db", random_history(6, 400)
+    made.write(path, "--profile", "nat", "--spare")
+    rows = {r["id"]: r for r in ctflow(path, "show")}
+    assert len(rows) == 400
+    for f in (f for f in made.flows if "nat_dst" not in f):
+        r = rows[f["id"]]
+        assert [r[k] for k in ("src", "sport", "nat_src", "nat_sport", "dst", "dport", "orig_bytes")] \
+            == [f["src"], f["sport"], f.get("nat_src"), f.get("nat_sport"), None, None, None], (r, f)
+        assert (ns_of(r["start"]), ns_of(r["end"])) == (f["start"], f["end"]), (r, f)
+    one = next(f for f in made.flows if "nat_src" in f and "nat_dst" not in f)
+    ids = [r["id"] for r in ctflow(path, "show", "nat", "src", one["nat_src"], "and", "nat", "src",
+                                   "port", one["nat_sport"])]
+    assert one["id"] in ids, ids
+    done = subprocess.run([build("ctflow"), "-d", path, "show", "tcp and dst port 443"], text=True,
+                          capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout == "", done
+    assert '"dst port 443" asks for what was not kept there' in done.stderr, done
+
+
 def wrong(tmp, path):
     def fails(code, says, *words, db=path, env=None):
         done = subprocess.run([build("ctflow"), *(["-d", db] if db else []), *words], text=True,
@@ -255,6 +276,7 @@ def main():
         formats(path, told)
         several(tmp, path, told)
         living(tmp)
+        nat_only(tmp)
         wrong(tmp, path)
         configured(tmp, path, told)
     print("show, open, long, export and gaps say what was told")
