@@ -63,7 +63,7 @@ q_say(const struct q *q, const char *fmt, ...)
 {
 	va_list ap;
 
-	fputs(q->said_ms ? "\r\033[Kctflow: " : "ctflow: ", stderr);
+	fputs(q->showing ? "\r\033[Kctflow: " : "ctflow: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
@@ -184,6 +184,7 @@ q_progress(struct q *q, uint64_t done, uint64_t all)
 	if (now - q->began_ms < PATIENCE_MS || now - q->said_ms < AGAIN_MS)
 		return;
 	q->said_ms = now;
+	q->showing = true;
 	if (all) {
 		fprintf(stderr, "\r\033[K%u %%",
 			(unsigned)(100.0 * (double)done / (double)all));
@@ -196,10 +197,11 @@ q_progress(struct q *q, uint64_t done, uint64_t all)
 }
 
 void
-q_progress_clear(const struct q *q)
+q_progress_clear(struct q *q)
 {
-	if (q->said_ms)
+	if (q->showing)
 		fputs("\r\033[K", stderr);
+	q->showing = false;
 }
 
 void

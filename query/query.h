@@ -83,6 +83,7 @@ struct q {
 	struct q_out *out;
 	struct q_given *given;
 	bool warned;               /* of what a database does not keep */
+	bool showing;              /* progress stands on the line */
 	int64_t began_ms, said_ms; /* of progress */
 	int64_t looking_ns;        /* which flows are looked at, about; 0: none */
 };
@@ -112,7 +113,7 @@ void q_sleep(const struct q *, unsigned ms);
  * this by itself.  all 0: q->looking_ns is shown instead.
  */
 void q_progress(struct q *, uint64_t done, uint64_t all);
-void q_progress_clear(const struct q *); /* before something else is written */
+void q_progress_clear(struct q *); /* before something else is written */
 void q_progress_end(struct q *);
 
 /* ---- databases (q_open.c) ---------------------------------------------------- */

@@ -181,6 +181,22 @@ def terminal(path):
     assert "\033" not in ctflow(path, "show", "limit", 2, fmt="table")
 
 
+def progress(path):
+    """What takes more than a second says so on a terminal, and cleans up after itself."""
+    master, slave = os.openpty()
+    proc = subprocess.Popen([build("ctflow"), "-d", path, "export"], stdout=subprocess.PIPE,
+                            stderr=slave)
+    os.close(slave)
+    lines = proc.stdout.read(1000)
+    time.sleep(1.3)
+    lines += proc.stdout.read()
+    assert proc.wait(60) == 0
+    text = os.read(master, 65536).decode()
+    os.close(master)
+    assert "\r\033[Klooking at 2026-11-2" in text and text.endswith("\r\033[K"), text
+    assert lines.count(b"\n") > 30000 and b"\033" not in lines
+
+
 def beside_writer(tmp):
     """A question that is under way does not hold up the writer, and sees no half of it."""
     path = f"{tmp}/busy.db"
@@ -273,6 +289,7 @@ def main():
         terminal(path)
         big = beside_writer(tmp)
         interrupted(big)
+        progress(big)
         other_user(tmp, path)
     print("ctflow beside a writer, on terminals and pipes, as another user")
 
