@@ -82,13 +82,22 @@ is_split(const struct ctf_span *s)
 	return s->lo <= INT32_MAX && s->hi > INT32_MAX;
 }
 
+/* Asked for each range of lists of thousands. */
 static size_t
 split_at(const struct ctf_set *s)
 {
-	for (size_t i = 0; i < s->nspans; i++)
-		if (is_split(&s->span[i]))
-			return i;
-	return s->nspans;
+	size_t lo = 0, hi = s->nspans;
+
+	/* the first that ends behind it */
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->span[mid].hi <= INT32_MAX)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < s->nspans && is_split(&s->span[lo]) ? lo : s->nspans;
 }
 
 size_t
