@@ -132,6 +132,19 @@ answer(struct sq_conf *c, struct ctf_ctx *ctx, int rc, struct ctf_err *err)
 	}
 }
 
+/* What we do with a table of our own is not done with somebody else's. */
+static int
+foreign_check(const struct sq_conf *c, struct ctf_ctx *ctx, struct ctf_err *err)
+{
+	const char *name = c->keep ? "keep" : c->max_size ? "max_size" : "profile";
+
+	if (!c->keep && !c->max_size && c->profile == SQ_FULL)
+		return 0;
+	return ctf_fail_opt(ctx, err, name,
+			    "%s: \"%s\" is a table of somebody else's, which is only filled",
+			    c->db, c->table);
+}
+
 static int
 sqlite3_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
 {
@@ -146,6 +159,8 @@ sqlite3_probe(void *conf, struct ctf_ctx *ctx, struct ctf_err *err)
 		r = answer(c, ctx, sq_probe_look(c->db, c->table, &c->seen), err);
 	if (r == 0 && c->seen.why[0])
 		return ctf_fail_opt(ctx, err, "table", "%s: %s", c->db, c->seen.why);
+	if (r == 0 && c->seen.own == SQ_FOREIGN)
+		r = foreign_check(c, ctx, err);
 	if (r == 0 && c->seen.own == SQ_MISSING && sq_name_taken(c->table))
 		return ctf_fail_opt(ctx, err, "table", "a table cannot be named \"%s\"",
 				    c->table);

@@ -178,7 +178,8 @@ struct sq_sink {
 	uint64_t part_ms; /* since when we fill it */
 	uint64_t last_ms; /* when rows came */
 	struct sq_spare *spare;
-	struct sq_rollup *roll; /* NULL: no sums are kept */
+	struct sq_rollup *roll; /* NULL: no sums are kept; */
+	bool has_sums;          /* there are some all the same */
 	int64_t roll_ns;        /* since the machine was started: hours are made again */
 	struct sq_keep *keep;
 	struct sq_names *names; /* sqlite3_names.c */

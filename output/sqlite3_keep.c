@@ -49,11 +49,11 @@ limits_of(const struct sq_conf *c, int64_t now, struct limits *ret_limits)
 
 /* No flow and no sum is left of that time; INT64_MIN: some are kept for ever. */
 static int64_t
-all_before(const struct limits *l)
+all_before(const struct sq_sink *s, const struct limits *l)
 {
 	int64_t ns = l->flows;
 
-	for (unsigned i = 0; i < SQ_LEVELS; i++) {
+	for (unsigned i = 0; i < SQ_LEVELS && s->has_sums; i++) {
 		if (l->sums[i] == INT64_MIN)
 			return INT64_MIN;
 		if (l->sums[i] * unit_ns[i] < ns)
@@ -154,6 +154,21 @@ is_due(struct sq_sink *s, const struct limits *l, bool *ret_due)
 	return rc;
 }
 
+/* Now and then: what the flows and the sums have left behind. */
+static int
+notes_by_age(struct sq_sink *s, struct sq_keep *k, const struct limits *l, bool *ret_more)
+{
+	int64_t now = sq_boot_ns();
+	int rc;
+
+	if (k->noted_ns && now - k->noted_ns < HOUR_NS)
+		return SQLITE_OK;
+	rc = sq_cut_notes(s, k, l->flows, all_before(s, l), ret_more);
+	if (rc == SQLITE_OK && !*ret_more)
+		k->noted_ns = now;
+	return rc;
+}
+
 static int
 by_age(struct sq_sink *s, struct sq_keep *k, const struct limits *l, bool *ret_more)
 {
@@ -165,11 +180,13 @@ by_age(struct sq_sink *s, struct sq_keep *k, const struct limits *l, bool *ret_m
 			rc = sq_cut_flows(s, k, l->flows, ret_more);
 		k->aging = *ret_more;
 	}
-	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK && !*ret_more; i++)
+	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK && !*ret_more && s->has_sums; i++)
 		if (l->sums[i] != INT64_MIN)
 			rc = sq_cut_sums(s, k, i, l->sums[i], ret_more);
-	if (rc == SQLITE_OK && !*ret_more && all_before(l) != INT64_MIN)
-		rc = sq_names_cut(s, all_before(l));
+	if (rc == SQLITE_OK && !*ret_more && all_before(s, l) != INT64_MIN)
+		rc = sq_names_cut(s, all_before(s, l));
+	if (rc == SQLITE_OK && !*ret_more)
+		rc = notes_by_age(s, k, l, ret_more);
 	return rc;
 }
 
@@ -190,7 +207,8 @@ by_size(struct sq_sink *s, struct sq_keep *k, bool *ret_more)
 	if (many < some)
 		k->some = some;
 	k->by_size |= k->rows > rows;
-	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK && !*ret_more; i++) {
+	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK && !*ret_more && s->has_sums;
+	     i++) {
 		rc = sq_cut_sums(s, k, i, INT64_MAX, &more);
 		*ret_more = more;
 	}

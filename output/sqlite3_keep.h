@@ -14,9 +14,9 @@
 #include "sqlite3_db.h"
 
 struct sq_keep {
-	int64_t rows, from_ns, to_ns; /* deleted and not said yet */
-	int64_t said_ns, next_ns;     /* since the machine was started; 0: never */
-	bool aging;                   /* all are to go that may */
+	int64_t rows, from_ns, to_ns;       /* deleted and not said yet */
+	int64_t noted_ns, said_ns, next_ns; /* since the machine was started; 0: never */
+	bool aging;                         /* all are to go that may */
 	bool by_size, said_unsure, said_small;
 	int some; /* rows a transaction may delete */
 };
@@ -45,6 +45,10 @@ int sq_cut_empty(struct sq_sink *, struct sq_keep *, bool *ret_more);
 /* Sums of a level before that minute, hour or day. */
 int sq_cut_sums(struct sq_sink *, struct sq_keep *, unsigned level, int64_t below,
 		bool *ret_more);
+
+/* sqlite3_keep_notes.c: lost flows, and what else there is about times before that. */
+int sq_cut_notes(struct sq_sink *, struct sq_keep *, int64_t flows, int64_t notes,
+		 bool *ret_more);
 
 /* sqlite3_keep.c: the sink's, and a step of spare. */
 int sq_keep_ready(struct sq_sink *);

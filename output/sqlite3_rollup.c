@@ -393,7 +393,23 @@ sums_ready(struct sq_sink *s)
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK; i++)
 		rc = add_prepare(s, i);
-	return rc == SQLITE_OK ? levels_prepare(s) : rc;
+	s->has_sums = rc == SQLITE_OK;
+	return rc;
+}
+
+/* profile=nat keeps none, but those of another profile are to go when it is time. */
+static int
+sums_end(struct sq_sink *s)
+{
+	int64_t n = 0;
+	int rc = sq_number(s->db,
+			   sqlite3_mprintf("SELECT count(*) FROM sqlite_master WHERE type ="
+					   " 'table' AND name = '%q_minute_1'",
+					   SQ_CONF(s)->table),
+			   0, &n);
+
+	s->has_sums = n > 0;
+	return rc == SQLITE_OK ? sq_meta_set(s, "rollups", "0") : rc;
 }
 
 int
@@ -405,8 +421,10 @@ sq_rollup_ready(struct sq_sink *s)
 
 	sq_rollup_free(s);
 	s->roll_ns = 0;
+	if (rc == SQLITE_OK)
+		rc = levels_prepare(s);
 	if (rc != SQLITE_OK || SQ_CONF(s)->profile == SQ_NAT)
-		return rc == SQLITE_OK ? sq_meta_set(s, "rollups", "0") : rc;
+		return rc == SQLITE_OK ? sums_end(s) : rc;
 	s->roll = calloc(1, sizeof(*s->roll));
 	if (!s->roll || grow(s->roll) != SQLITE_OK)
 		return SQLITE_NOMEM;

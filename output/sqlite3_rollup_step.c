@@ -268,13 +268,13 @@ level_step(struct sq_sink *s, unsigned level, int64_t now, bool *ret_more)
 int
 sq_rollup_step(struct sq_sink *s, int *ret_ms)
 {
-	int64_t wait = s->roll ? s->roll_ns - sq_boot_ns() : 0;
+	int64_t wait = s->has_sums ? s->roll_ns - sq_boot_ns() : 0;
 	struct sq_clock clock;
 	bool more = false;
 	int rc = SQLITE_OK;
 
-	*ret_ms = s->roll ? (int)(wait / 1000000) + 1 : -1;
-	if (!s->roll || wait > 0)
+	*ret_ms = s->has_sums ? (int)(wait / 1000000) + 1 : -1;
+	if (!s->has_sums || wait > 0)
 		return SQLITE_OK;
 	sq_clock_look(&clock);
 	for (unsigned i = SQ_HOUR; i < SQ_LEVELS && rc == SQLITE_OK && !more; i++)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "sqlite3_help.h"
 #include "sqlite3_keep.h"
@@ -176,6 +177,115 @@ START_TEST(off)
 }
 END_TEST
 
+/* profile=nat has no sums; those of a profile before go in their time. */
+START_TEST(nat)
+{
+	struct plug *p = db_plug("flows", "");
+
+	clock_begin(T0 + 5 * DAY);
+	put_many(p, 48, 1800 * SEC);
+	upkeep(p);
+	ck_query("SELECT count(*) > 20 FROM flows_minute", "1");
+	plug_free(p);
+	p = db_plug("flows", "profile=nat\nkeep=2d\nkeep_minutes=3d\n");
+	put_many(p, 240, 1800 * SEC);
+	upkeep(p);
+	pass(2 * DAY);
+	upkeep(p);
+	upkeep(p);
+	ck_query("SELECT count(*) BETWEEN 90 AND 100 FROM flows", "1");
+	ck_query("SELECT count(*) FROM flows_minute", "0");
+	plug_free(p);
+}
+END_TEST
+
+/* What was lost, and said about it, goes as well. */
+START_TEST(notes)
+{
+	struct ctf_gap g = { T0 - DAY, T0 - DAY + 5, 17, CTF_EXACT, "overrun", "ct1", -1 };
+	struct plug *p = db_plug("flows", "keep=2d\nkeep_minutes=3d\nkeep_hours=3d\n"
+					  "keep_days=3d\n");
+
+	live_put(p, 1, CTF_COUNTERS, T0 + 61 * SEC, 10);
+	live_put(p, 2, CTF_COUNTERS, T0 + 61 * SEC, 10);
+	sweep_put(p, 61, 0);
+	sweep_put(p, 121, 61);
+	sweep_put(p, 181, 121);
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	put(p, 1, T0 + 200 * SEC);
+	deliver_ok(p);
+	ck_query("SELECT (SELECT count(*) FROM flows), (SELECT count(*) FROM gaps),"
+		 " (SELECT count(*) FROM sweeps)",
+		 "3|1|3");
+	clock_begin(T0);
+	upkeep(p);
+	pass(DAY);
+	upkeep(p);
+	pass(DAY);
+	upkeep(p); /* just over two days */
+	ck_query("SELECT (SELECT count(*) FROM flows), (SELECT count(*) FROM gaps),"
+		 " (SELECT count(*) FROM sweeps)",
+		 "1|1|0");
+	pass(3 * DAY);
+	upkeep(p);
+	ck_query("SELECT (SELECT count(*) FROM flows), (SELECT count(*) FROM gaps),"
+		 " (SELECT count(*) FROM sweeps)",
+		 "0|0|0");
+	plug_free(p);
+}
+END_TEST
+
+/* Somebody else's table is filled, and that is all. */
+START_TEST(not_ours)
+{
+	static const char *const options[] = { "keep=2d\n", "max_size=1M\n", "profile=nat\n" };
+	char text[200];
+	struct ctf_err err;
+
+	db_exec("CREATE TABLE theirs(orig_ip_saddr TEXT)");
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), "db=\"%s\"\ntable=theirs\n%s", db_path(),
+			 options[i]);
+		ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, text, &err), 0);
+		ck_assert_ptr_nonnull(strstr(err.msg, "somebody else's"));
+	}
+}
+END_TEST
+
+static double
+cpu(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* No call does much of it. */
+START_TEST(bit_by_bit)
+{
+	double longest = 0, all = 0, took;
+	struct plug *p = db_plug("flows", "keep=1d\n");
+	unsigned n = 120000;
+
+	clock_begin(T0);
+	put_many(p, n, SEC / 10);
+	upkeep(p);
+	clock_begin(T0);
+	pass(DAY * 2);
+	for (bool more = true; more;) {
+		took = cpu();
+		more = step(p);
+		took = cpu() - took;
+		all += took;
+		longest = took > longest ? took : longest;
+	}
+	ck_query("SELECT count(*) FROM flows", "0");
+	ck_assert_msg(longest * 3 < all, "%.3f s of %.3f s", longest, all);
+	plug_free(p);
+}
+END_TEST
+
 /* The clock jumps a month ahead: two days go in one day, not all at once. */
 START_TEST(clock_jumps)
 {
@@ -340,6 +450,10 @@ add_tests(TCase *t)
 	tcase_add_test(t, time_does_not_overflow);
 	tcase_add_test(t, by_age);
 	tcase_add_test(t, off);
+	tcase_add_test(t, nat);
+	tcase_add_test(t, notes);
+	tcase_add_test(t, not_ours);
+	tcase_add_test(t, bit_by_bit);
 	tcase_add_test(t, clock_jumps);
 	tcase_add_test(t, clock_not_synchronised);
 	tcase_add_test(t, by_size);
