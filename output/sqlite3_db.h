@@ -197,6 +197,19 @@ struct sq_sink {
 	ctf_counter *refused, *repeats, *expired;
 };
 
+/*
+ * Of n keys in order, the k-th to be inserted.  Keys that ascend leave pages an
+ * eighth empty behind, as SQLite spreads over three of them what does not fit.
+ * So one in ten is held back until the others are there, and fills them.
+ */
+static inline unsigned
+sq_order(unsigned k, unsigned n)
+{
+	unsigned first = n - n / 10;
+
+	return k < first ? k + k / 9 : 10 * (k - first) + 9;
+}
+
 #define SQ_ROWS "ctflow_rows" /* the virtual table a group is read from */
 
 #define SQ_CONF(s) ((const struct sq_conf *)(s)->obj.conf)

@@ -59,6 +59,21 @@ pass(const uint8_t *from, uint8_t *to, unsigned n, unsigned byte, size_t size)
 	return true;
 }
 
+/* One entry stands for all rows with its key. */
+static void
+unite(struct sq_keys *k)
+{
+	unsigned n = k->n > 0;
+
+	for (unsigned i = 1; i < k->n; i++) {
+		const uint8_t *p = k->p + (size_t)i * k->size;
+
+		if (memcmp(p - k->size, p, k->size) != 0)
+			memmove(k->p + (size_t)n++ * k->size, p, k->size);
+	}
+	k->n = n;
+}
+
 /* From the last byte to the first; a port that is always 0 costs nothing. */
 int
 sq_keys_sort(struct sq_keys *k, bool ports)
@@ -86,5 +101,6 @@ sq_keys_sort(struct sq_keys *k, bool ports)
 	if (from == other)
 		memcpy(k->p, other, (size_t)k->n * k->size);
 	free(other);
+	unite(k);
 	return SQLITE_OK;
 }

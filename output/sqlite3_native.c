@@ -120,21 +120,29 @@ open_note(struct sq_sink *s, struct sq_ref *ref, struct sq_flow *f)
 	return SQLITE_OK;
 }
 
+static struct sq_ref *
+row_at(const struct sq_sink *s)
+{
+	return &s->refs[s->from + sq_order(s->at - s->from, s->to - s->from)];
+}
+
 /* Decodes the row the cursor stands on. */
 static int
 row_load(struct cursor *c)
 {
 	struct sq_sink *s = sink_of(&c->base);
+	struct sq_ref *ref;
 	struct sq_row row;
 	int rc;
 
 	if (s->at >= s->to)
 		return SQLITE_OK;
-	if (sq_flow_get(&s->layout, s->map, s->refs[s->at].p, &row, &c->flow) < 0)
+	ref = row_at(s);
+	if (sq_flow_get(&s->layout, s->map, ref->p, &row, &c->flow) < 0)
 		return SQLITE_FORMAT;
 	sq_span_add(&s->shown, &c->flow);
 	s->flow = &c->flow;
-	rc = open_note(s, &s->refs[s->at], &c->flow);
+	rc = open_note(s, ref, &c->flow);
 	return rc == SQLITE_OK ? sq_names_row(s, &c->flow) : rc;
 }
 
@@ -210,7 +218,7 @@ repeat_note(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	struct sq_sink *s = sqlite3_user_data(ctx);
 
 	if (s->at < s->to)
-		s->refs[s->at].flags |= SQ_REF_REPEAT;
+		row_at(s)->flags |= SQ_REF_REPEAT;
 	sqlite3_result_int(ctx, 0);
 }
 

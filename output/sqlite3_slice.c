@@ -78,34 +78,33 @@ run_close(sqlite3_vtab_cursor *base)
 	return SQLITE_OK;
 }
 
+/* What the cursor stands on. */
+static const uint8_t *
+key_now(const sqlite3_vtab_cursor *base, unsigned *ret_size)
+{
+	const struct sq_job *j = job_at(base);
+	unsigned i = ((const struct run_cursor *)base)->i;
+
+	return key_at(j, j->written + sq_order(i, j->slice), ret_size);
+}
+
 static int
 run_filter(sqlite3_vtab_cursor *base, int num, const char *str, int argc, sqlite3_value **argv)
 {
-	((struct run_cursor *)base)->i = job_at(base)->written;
+	((struct run_cursor *)base)->i = 0;
 	return SQLITE_OK;
 }
 
 static int
 run_eof(sqlite3_vtab_cursor *base)
 {
-	const struct sq_job *j = job_at(base);
-
-	return ((const struct run_cursor *)base)->i >= j->written + j->slice;
+	return ((const struct run_cursor *)base)->i >= job_at(base)->slice;
 }
 
-/* Past those that are equal: one entry stands for all of them. */
 static int
 run_next(sqlite3_vtab_cursor *base)
 {
-	struct run_cursor *c = (struct run_cursor *)base;
-	const struct sq_job *j = job_at(base);
-	unsigned size, size_before;
-	const uint8_t *before;
-
-	do {
-		before = key_at(j, c->i++, &size_before);
-	} while (!run_eof(base) && key_at(j, c->i, &size) == before + size_before &&
-		 size == size_before && memcmp(before, before + size, size) == 0);
+	((struct run_cursor *)base)->i++;
 	return SQLITE_OK;
 }
 
@@ -119,7 +118,7 @@ static int
 run_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int col)
 {
 	unsigned size;
-	const uint8_t *p = key_at(job_at(base), ((const struct run_cursor *)base)->i, &size);
+	const uint8_t *p = key_now(base, &size);
 
 	if (col == 0 && size == SQ_KEY4)
 		sqlite3_result_int(ctx, (int32_t)(number(p) ^ 0x80000000));
