@@ -210,6 +210,16 @@ sq_order(unsigned k, unsigned n)
 	return k < first ? k + k / 9 : 10 * (k - first) + 9;
 }
 
+/* The row shown at s->at.  Sightings come as they are: the last one counts. */
+static inline struct sq_ref *
+sq_row_at(const struct sq_sink *s)
+{
+	struct sq_ref *first = &s->refs[s->from];
+
+	return first->flags & SQ_REF_LIVES ? &s->refs[s->at]
+					   : first + sq_order(s->at - s->from, s->to - s->from);
+}
+
 #define SQ_ROWS "ctflow_rows" /* the virtual table a group is read from */
 
 #define SQ_CONF(s) ((const struct sq_conf *)(s)->obj.conf)

@@ -120,12 +120,6 @@ open_note(struct sq_sink *s, struct sq_ref *ref, struct sq_flow *f)
 	return SQLITE_OK;
 }
 
-static struct sq_ref *
-row_at(const struct sq_sink *s)
-{
-	return &s->refs[s->from + sq_order(s->at - s->from, s->to - s->from)];
-}
-
 /* Decodes the row the cursor stands on. */
 static int
 row_load(struct cursor *c)
@@ -137,7 +131,7 @@ row_load(struct cursor *c)
 
 	if (s->at >= s->to)
 		return SQLITE_OK;
-	ref = row_at(s);
+	ref = sq_row_at(s);
 	if (sq_flow_get(&s->layout, s->map, ref->p, &row, &c->flow) < 0)
 		return SQLITE_FORMAT;
 	sq_span_add(&s->shown, &c->flow);
@@ -161,7 +155,7 @@ rows_next(sqlite3_vtab_cursor *base)
 {
 	struct cursor *c = (struct cursor *)base;
 	struct sq_sink *s = sink_of(base);
-	int rc = s->storing ? sq_rollup_row(s, &s->refs[s->at], &c->flow) : SQLITE_OK;
+	int rc = s->storing ? sq_rollup_row(s, sq_row_at(s), &c->flow) : SQLITE_OK;
 
 	s->at++;
 	return rc == SQLITE_OK ? row_load(c) : rc;
@@ -218,7 +212,7 @@ repeat_note(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 	struct sq_sink *s = sqlite3_user_data(ctx);
 
 	if (s->at < s->to)
-		row_at(s)->flags |= SQ_REF_REPEAT;
+		sq_row_at(s)->flags |= SQ_REF_REPEAT;
 	sqlite3_result_int(ctx, 0);
 }
 

@@ -192,7 +192,7 @@ on_seen(sqlite3_context *ctx, int n, sqlite3_value **arg)
 	bool again = !sqlite3_value_int(arg[0]);
 
 	if (again)
-		s->refs[s->at].flags |= SQ_REF_REPEAT;
+		sq_row_at(s)->flags |= SQ_REF_REPEAT;
 	s->flow->was_open = true;
 	for (int i = 0; i < 4; i++)
 		s->flow->was[i] = sqlite3_value_int64(arg[1 + i]);

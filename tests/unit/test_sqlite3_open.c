@@ -118,6 +118,22 @@ START_TEST(in_one_group)
 }
 END_TEST
 
+/* The one that was seen last counts, wherever it stands in a long group. */
+START_TEST(seen_thrice_in_one_group)
+{
+	struct plug *p = db_plug("flows", "");
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned n = 1; n <= 40; n++)
+			live_put(p, n, CTF_COUNTERS, T0 + (61 + 60 * i) * SEC, 2 + 3 * i);
+	deliver_ok(p);
+	ck_query("SELECT count(*), min(orig_packets), max(orig_packets), min(seen_ns) ="
+		 " max(seen_ns) FROM open_flows",
+		 "40|8|8|1");
+	plug_free(p);
+}
+END_TEST
+
 /* The end was read first, and is stored already when the sighting comes. */
 START_TEST(end_overtakes)
 {
@@ -220,6 +236,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, deltas_add_up);
 	tcase_add_test(t, twice_is_once);
 	tcase_add_test(t, in_one_group);
+	tcase_add_test(t, seen_thrice_in_one_group);
 	tcase_add_test(t, end_overtakes);
 	tcase_add_test(t, end_overtakes_a_crash);
 	tcase_add_test(t, over_a_restart);
