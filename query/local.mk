@@ -6,7 +6,6 @@ libctquery_a_SOURCES = query/given.h query/layout.h query/open.h query/out.h que
 	query/q_base.c query/q_find.c query/q_flow.c query/q_func.c query/q_index.c \
 	query/q_layout.c query/q_open.c query/q_out.c query/q_out_table.c query/q_scan.c query/q_show.c \
 	query/q_sql.c query/q_stream.c query/q_time.c query/q_words.c
-libctquery_a_SOURCES += query/gaps.c query/show.c
 libctquery_a_SOURCES += query/status.c query/status.h query/status_conf.c query/status_conf.h \
 	query/status_db.c query/status_json.c query/status_judge.c query/status_metrics.c \
 	query/status_out.c query/status_out.h query/status_page.c query/status_print.c \

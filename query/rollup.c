@@ -207,5 +207,7 @@ int
 rollup_add(struct sums *s, struct q_db *db, const struct rollup *ro, int64_t from, int64_t to,
 	   struct ctf_err *err)
 {
-	return ro->is ? cover(s, db, ro, 0, from, to, err) : sums_flows(s, db, from, to, err);
+	if (!ro->is)
+		return sums_flows(s, db, from, to, err);
+	return cover(s, db, ro, 0, from < 0 ? 0 : from, to, err);
 }

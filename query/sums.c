@@ -10,16 +10,22 @@
 #define SERVICES 32768 /* ports from here on are of clients */
 
 static const struct {
-	const char *name;
+	const char *name, *title;
 	enum q_type type;
 } keys[SUMS_KEYS] = {
-	[SUMS_SRC] = { "src", Q_ADDR },         [SUMS_DST] = { "dst", Q_ADDR },
-	[SUMS_HOST] = { "host", Q_ADDR },       [SUMS_NAT_SRC] = { "nat_src", Q_ADDR },
-	[SUMS_NAT_DST] = { "nat_dst", Q_ADDR }, [SUMS_PORT] = { "port", Q_INT },
-	[SUMS_DPORT] = { "dport", Q_INT },      [SUMS_SPORT] = { "sport", Q_INT },
-	[SUMS_PROTO] = { "proto", Q_PROTO },    [SUMS_ZONE] = { "zone", Q_INT },
-	[SUMS_MARK] = { "mark", Q_INT },        [SUMS_FAMILY] = { "family", Q_INT },
-	[SUMS_ALL] = { "all", Q_TEXT },
+	[SUMS_SRC] = { "src", "SOURCE", Q_ADDR },
+	[SUMS_DST] = { "dst", "DESTINATION", Q_ADDR },
+	[SUMS_HOST] = { "host", "HOST", Q_ADDR },
+	[SUMS_NAT_SRC] = { "nat_src", "NAT SOURCE", Q_ADDR },
+	[SUMS_NAT_DST] = { "nat_dst", "NAT DESTINATION", Q_ADDR },
+	[SUMS_PORT] = { "port", "PORT", Q_INT },
+	[SUMS_DPORT] = { "dport", "DST PORT", Q_INT },
+	[SUMS_SPORT] = { "sport", "SRC PORT", Q_INT },
+	[SUMS_PROTO] = { "proto", "PROTO", Q_PROTO },
+	[SUMS_ZONE] = { "zone", "ZONE", Q_INT },
+	[SUMS_MARK] = { "mark", "MARK", Q_INT },
+	[SUMS_FAMILY] = { "family", "FAMILY", Q_INT },
+	[SUMS_ALL] = { "all", "", Q_TEXT },
 };
 
 enum sums_key
@@ -32,10 +38,12 @@ sums_key_of(const char *name)
 	return k < SUMS_ALL ? k : SUMS_KEYS;
 }
 
-enum q_type
-sums_key_type(enum sums_key k)
+struct q_col
+sums_key_col(enum sums_key k)
 {
-	return keys[k].type;
+	return (struct q_col){ .name = keys[k].name,
+			       .type = keys[k].type,
+			       .title = keys[k].title };
 }
 
 const char *

@@ -44,7 +44,7 @@ struct sums {
 
 /* SUMS_KEYS: no such key. */
 enum sums_key sums_key_of(const char *name);
-enum q_type sums_key_type(enum sums_key);
+struct q_col sums_key_col(enum sums_key);
 const char *sums_key_name(enum sums_key);
 /* -1: no such unit. */
 int sums_unit_of(const char *name);

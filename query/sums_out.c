@@ -25,7 +25,7 @@ key_cell(const struct sums *s, const struct tally_key *k)
 {
 	struct q_addr a = { .family = k->family };
 
-	if (sums_key_type(s->key) == Q_ADDR) {
+	if (sums_key_col(s->key).type == Q_ADDR) {
 		memcpy(a.ip, k->ip, sizeof(a.ip));
 		q_cell_addr(s->q, &a);
 	} else if (k->has) {
@@ -56,7 +56,7 @@ has_names(const struct sums *s)
 
 	for (const struct q_db *db = s->q->dbs; db; db = db->next)
 		is |= db->names != NULL;
-	return is && sums_key_type(s->key) == Q_ADDR && q_opt(s->q, "names");
+	return is && sums_key_col(s->key).type == Q_ADDR && q_opt(s->q, "names");
 }
 
 static int
@@ -99,7 +99,7 @@ columns(const struct sums *s, struct q_col *c)
 	if (s->unit != SUMS_WHOLE)
 		c[n++] = (struct q_col){ "time", Q_TIME, "TIME" };
 	if (s->key != SUMS_ALL)
-		c[n++] = (struct q_col){ sums_key_name(s->key), sums_key_type(s->key) };
+		c[n++] = sums_key_col(s->key);
 	if (has_names(s))
 		c[n++] = (struct q_col){ "name", Q_TEXT, "NAME" };
 	memcpy(c + n, sums, sizeof(sums));

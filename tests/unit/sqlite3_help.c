@@ -150,6 +150,22 @@ deliver_ok(struct plug *p)
 	ck_assert_uint_eq(plug_pending(p), 0);
 }
 
+unsigned
+db_rows_now(void)
+{
+	sqlite3_stmt *st = NULL;
+	sqlite3 *db = NULL;
+	unsigned n = 0;
+
+	if (sqlite3_open_v2(db_path(), &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(db, "SELECT count(*) FROM flows", -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		n = (unsigned)sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return n;
+}
+
 static int
 take_row(void *arg, int n, char **value, char **column)
 {

@@ -46,6 +46,9 @@ void db_exec(const char *sql);
 /* Rows of the answer, "a|b\nc|d"; NULLs are empty.  Valid until the next call. */
 const char *db_query(const char *sql);
 
+/* How many flows another process has stored by now; 0 also while there is no table. */
+unsigned db_rows_now(void);
+
 /* Each test in a folder of its own. */
 void db_fixture(TCase *);
 

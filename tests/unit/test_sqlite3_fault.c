@@ -383,23 +383,6 @@ write_for_ever(void)
 	}
 }
 
-/* How many are there by now; 0 also while there is no table. */
-static unsigned
-rows_now(void)
-{
-	sqlite3_stmt *st = NULL;
-	sqlite3 *db = NULL;
-	unsigned n = 0;
-
-	if (sqlite3_open_v2(db_path(), &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-	    sqlite3_prepare_v2(db, "SELECT count(*) FROM flows", -1, &st, NULL) == SQLITE_OK &&
-	    sqlite3_step(st) == SQLITE_ROW)
-		n = (unsigned)sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	sqlite3_close(db);
-	return n;
-}
-
 START_TEST(killed)
 {
 	unsigned rows;
@@ -410,7 +393,7 @@ START_TEST(killed)
 		pid = fork();
 		if (pid == 0)
 			write_for_ever();
-		for (unsigned i = 0; i < 1000 && rows_now() == 0; i++)
+		for (unsigned i = 0; i < 1000 && db_rows_now() == 0; i++)
 			usleep(20000);
 		usleep(30000 * round);
 		kill(pid, SIGKILL);
