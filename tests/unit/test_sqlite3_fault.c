@@ -194,32 +194,6 @@ START_TEST(spoiled_meanwhile)
 }
 END_TEST
 
-/* Pages in the middle are not what they were; the schema can still be read. */
-START_TEST(corrupt_pages)
-{
-	struct plug *p = db_plug("flows", "");
-	struct ctf_err err;
-	char junk[4096];
-	int fd;
-
-	flows_put(p, 0, 20000);
-	deliver_ok(p);
-	plug_close(p);
-	memset(junk, 0xa5, sizeof(junk));
-	fd = open(db_path(), O_WRONLY);
-	for (off_t at = 4 * 8192; at < 120 * 8192; at += 4096)
-		ck_assert_int_eq(pwrite(fd, junk, sizeof(junk), at), sizeof(junk));
-	close(fd);
-	flows_put(p, 20000, 20010);
-	plug_seal(p);
-	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
-	ck_assert_msg(strstr(err.msg, "malformed") && strstr(err.msg, db_path()), "%s",
-		      err.msg);
-	ck_assert_uint_eq(plug_pending(p), 1);
-	plug_free(p);
-}
-END_TEST
-
 START_TEST(not_writable)
 {
 	bool root = geteuid() == 0;
@@ -481,7 +455,6 @@ add_tests(TCase *t)
 	tcase_add_test(t, reader_meanwhile);
 	tcase_add_test(t, bad_paths);
 	tcase_add_test(t, spoiled_meanwhile);
-	tcase_add_test(t, corrupt_pages);
 	tcase_add_test(t, not_writable);
 	tcase_add_test(t, folder_not_writable);
 	tcase_add_test(t, full_disk);
