@@ -200,14 +200,14 @@ struct sq_sink {
 /*
  * Of n keys in order, the k-th to be inserted.  Keys that ascend leave pages an
  * eighth empty behind, as SQLite spreads over three of them what does not fit.
- * So one in ten is held back until the others are there, and fills them.
+ * So one in nine is held back until the others are there, and fills them.
  */
 static inline unsigned
 sq_order(unsigned k, unsigned n)
 {
-	unsigned first = n - n / 10;
+	unsigned first = n - n / 9;
 
-	return k < first ? k + k / 9 : 10 * (k - first) + 9;
+	return k < first ? k + k / 8 : 9 * (k - first) + 8;
 }
 
 /* The row shown at s->at.  Sightings come as they are: the last one counts. */
