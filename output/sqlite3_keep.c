@@ -230,7 +230,7 @@ some_work(struct sq_sink *s, struct sq_keep *k, const struct limits *l, bool *re
 		rc = by_age(s, k, l, ret_more);
 	if (rc == SQLITE_OK && !*ret_more)
 		rc = by_size(s, k, ret_more);
-	return rc;
+	return rc == SQLITE_OK && !*ret_more ? sq_sums_tidy(s) : rc;
 }
 
 static int64_t

@@ -58,6 +58,8 @@ int sq_sums_store(struct sq_sink *, unsigned ends);
 int sq_sums_ended(struct sq_sink *, int (*fn)(struct sq_sink *, const char *, bool, int64_t),
 		  int64_t from);
 int sq_sums_swept(struct sq_sink *, const struct sq_swept *);
+/* Should no sweep come any more. */
+int sq_sums_tidy(struct sq_sink *);
 
 /* sqlite3_rollup_key.c */
 #define SQ_MINUTE_NS INT64_C(60000000000)

@@ -10,6 +10,7 @@
 
 #include "sqlite3_meta.h"
 #include "sqlite3_rollup.h"
+#include "sqlite3_spare.h"
 
 #define KEEP_NS INT64_C(600000000000) /* behind the last sweep: as open_flows may look back */
 
@@ -44,6 +45,9 @@ sq_sums_ready(struct sq_sink *s)
 int
 sq_sums_store(struct sq_sink *s, unsigned ends)
 {
+	int64_t age = s->sweeping                 ? 0
+		      : s->sweep_age == INT64_MAX ? INT64_MAX
+						  : s->sweep_age / 2;
 	int rc;
 
 	s->from = 0;
@@ -51,10 +55,10 @@ sq_sums_store(struct sq_sink *s, unsigned ends)
 	day_set(s);
 	rc = sq_insert_ready(s);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_bind_int64(s->st[SQ_ST_INSERT], 1, s->sweep_age / 2);
+		rc = sqlite3_bind_int64(s->st[SQ_ST_INSERT], 1, age);
 	if (rc == SQLITE_OK) /* it may have begun at any time */
 		rc = sqlite3_bind_int64(s->st[SQ_ST_INSERT], 2,
-					s->sweep_age < INT64_MAX ? 0 : INT64_MIN);
+					age < INT64_MAX ? 0 : INT64_MIN);
 	s->storing = true;
 	if (rc == SQLITE_OK)
 		rc = sq_run(s->st[SQ_ST_INSERT]);
@@ -84,8 +88,8 @@ sq_sums_swept(struct sq_sink *s, const struct sq_swept *w)
 
 	if (SQ_CONF(s)->profile != SQ_ROLLUP)
 		return rc;
-	/* The one at the start wants flows of any age. */
-	if (s->sweep_age == INT64_MAX || (w->previous_ns && age != s->sweep_age)) {
+	/* The one at the start says nothing of those to come. */
+	if (w->previous_ns && age != s->sweep_age) {
 		rc = sq_meta_set_num(s, "sweep_age", age);
 		s->sweep_age = age;
 	}
@@ -95,4 +99,25 @@ sq_sums_swept(struct sq_sink *s, const struct sq_swept *w)
 							" < %lld",
 							s->day.base, (long long)(at - KEEP_NS)))
 		       : rc;
+}
+
+int
+sq_sums_tidy(struct sq_sink *s)
+{
+	const char *t = SQ_CONF(s)->table;
+	int rc;
+
+	if (SQ_CONF(s)->profile != SQ_ROLLUP)
+		return SQLITE_OK;
+	rc = sq_spare_begin(s);
+	if (rc != SQLITE_OK)
+		return rc;
+	rc = sq_exec(s->db, sqlite3_mprintf("DELETE FROM \"%w_ended_1\" WHERE at_ns < (SELECT"
+					    " max(at_ns) FROM \"%w_ended_1\") - %lld",
+					    t, t, (long long)(6 * KEEP_NS)));
+	if (rc == SQLITE_OK)
+		rc = sq_spare_commit(s);
+	if (rc != SQLITE_OK)
+		sq_spare_rollback(s);
+	return rc;
 }

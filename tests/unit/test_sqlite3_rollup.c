@@ -390,7 +390,7 @@ history(unsigned seed, unsigned turns, const char *more)
 	snprintf(options, sizeof(options), "keep_minutes=0\nkeep_hours=0\nkeep_days=0\n%s",
 		 more);
 	p = db_plug("flows", options);
-	sweep_put(p, 1, 0); /* from now on it is known that there are any */
+	sweep_put(p, 61, 1); /* from now on it is known that there are any */
 	deliver_ok(p);
 	for (unsigned i = 0; i < LIVES; i++)
 		life_begin(&m, &m.lives[i], (uint64_t)wall_ns);
@@ -434,11 +434,24 @@ START_TEST(no_flows)
 	wall_ns = T0;
 	boot_ns = SEC;
 	p = db_plug("flows", "profile=rollup\n");
+	sweep_put(p, 1, 0); /* that of the start */
+	deliver_ok(p);
 	flows_put(p, 0, 1000);
 	deliver_ok(p);
 	upkeep(p);
 	ck_query("SELECT sum(flows) FROM flows_minute", "1000");
 	ck_query("SELECT count(*) FROM flows_ended_1", "0");
+	/* With sweeps only of old ones, and not for long. */
+	sweep_put(p, 61, 1);
+	deliver_ok(p);
+	end_put(p, 1, T0 + 70 * SEC, 9);
+	flow_put(p, 2000);
+	deliver_ok(p);
+	ck_query("SELECT count(*) FROM flows_ended_1", "1");
+	end_put(p, 2, T0 + 5000 * SEC, 9);
+	deliver_ok(p);
+	upkeep(p);
+	ck_query("SELECT count(*) FROM flows_ended_1", "1");
 	plug_free(p);
 }
 END_TEST
