@@ -161,8 +161,6 @@ put_end(struct plug *p, const struct life *l, uint64_t stop, uint64_t last)
 	ck_assert_int_eq(plug_encode(p), CTF_OK);
 }
 
-/* ---- a step of history ----------------------------------------------------------- */
-
 static void
 see(struct plug *p, struct model *m, struct life *l, uint64_t now)
 {
@@ -460,8 +458,8 @@ END_TEST
 START_TEST(sums_begin_late)
 {
 	struct model m = { .n = 0 };
-	struct life l;
 	struct plug *p;
+	struct life l;
 
 	wall_ns = T0;
 	boot_ns = SEC;
@@ -488,7 +486,7 @@ static void
 add_tests(TCase *t)
 {
 	db_fixture(t);
-	tcase_set_timeout(t, 60);
+	tcase_set_timeout(t, 180);
 	tcase_add_loop_test(t, histories, 0, 8);
 	tcase_add_loop_test(t, sums_alone, 0, 4);
 	tcase_add_test(t, no_flows);
