@@ -21,6 +21,9 @@ libctquery_a_SOURCES += query/who.c query/who.h query/who_cover.c query/who_evid
 	query/who_watch.c query/who_watch.h query/who_why.c query/sha256.c query/sha256.h
 libctquery_a_SOURCES += query/rollup.c query/sums.c query/sums.h query/sums_out.c query/tally.c \
 	query/tally.h query/tally_top.c query/top.c
+libctquery_a_SOURCES += query/report.c query/report.h query/report_chart.c query/report_cover.c query/report_db.c \
+	query/report_flows.c query/report_page.c query/report_part.c query/report_style.c \
+	query/report_sums.c query/report_text.c
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow

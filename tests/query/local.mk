@@ -10,7 +10,7 @@ endif
 tests_query_history_SOURCES = tests/query/history.c tests/query/history.h \
 	tests/query/history_line.c tests/query/history_fill.c
 tests_query_history_LDADD = $(LDADD) $(SQLITE3_LIBS)
-EXTRA_DIST += tests/query/history.py
+EXTRA_DIST += tests/query/history.py tests/query/chromium.py
 
 # What of doctor not every machine can show.
 if HAVE_CHECK
@@ -24,7 +24,7 @@ tests_query_test_doctor_parts_LDADD = libunit.a libctquery.a libctflow.a $(QUERY
 	$(MNL_LIBS) $(CHECK_LIBS) -lm
 # Questions to ctflow.
 CTFLOW_TESTS = tests/query/test_completion.py tests/query/test_live.py tests/query/test_show.py
-CTFLOW_TESTS += tests/query/test_names.py tests/query/test_sums.py
+CTFLOW_TESTS += tests/query/test_names.py tests/query/test_report.py tests/query/test_sums.py
 CTFLOW_TESTS += tests/query/test_index.py tests/query/test_old.py
 EXTRA_DIST += tests/query/version2.sql tests/query/version2.lines
 if HAVE_CHECK
