@@ -28,7 +28,8 @@ summary(struct q_db *db, struct rp_db *d, struct ctf_err *err)
 		return 0; /* not without reading all of it */
 	e = q_db_int(db, "SELECT ifnull(sum(rows), 0)" PARTS, db->table, &d->rows, err);
 	if (e == 0)
-		e = q_db_int(db, "SELECT min(from_ns)" PARTS, db->table, &d->first_ns, err);
+		e = q_db_int(db, "SELECT min(ifnull(end_ns, from_ns))" PARTS, db->table,
+			     &d->first_ns, err);
 	if (e == 0)
 		e = q_db_int(db, "SELECT max(last_ns)" PARTS, db->table, &d->last_ns, err);
 	return e == -ENOENT ? 0 : e;

@@ -61,11 +61,13 @@ static const char *const style[] = {
 "vertical-align:top}\n"
 "th{color:var(--soft);font-weight:600;white-space:nowrap}\n"
 "tbody th{color:var(--ink);font-weight:400;overflow-wrap:anywhere;white-space:normal}\n"
+"td.n+td,th.n+th{padding-left:10px}\n"
 "tr:last-child>*{border-bottom:0}\n"
 "td.n,th.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
 "th:last-child,td:last-child{padding-right:0}\n"
 "td.bar{width:24%;min-width:60px;padding-top:9px}\n",
 
+"#longest tbody th{min-width:10.5em}\n"
 "td.bar svg{display:block;width:100%;height:.75em}\n"
 ".name{color:var(--soft);display:block;font-size:.8125rem}\n"
 ".tag{border:1px solid var(--line);border-radius:4px;padding:0 5px;font-size:.75rem}\n"
@@ -74,7 +76,7 @@ static const char *const style[] = {
 "footer{padding-bottom:28px}\n"
 "@media(max-width:640px){body{font-size:15px}header,main,footer{padding:0 10px}\n"
 "header{padding-top:14px}section{padding:12px 10px}.wide{display:none}\n"
-".x span:nth-child(even):not(:last-child){display:none}.chart{grid-template-columns:4.6em 1fr}\n"
+".x span:nth-child(even){display:none}.chart{grid-template-columns:5.6em 1fr}\n"
 ".plot svg{height:200px}.tiles{grid-template-columns:1fr 1fr}td.bar{width:18%;min-width:40px}}\n"
 "@media print{section{break-inside:avoid}body{background:#fff}}\n",
 };
