@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "ctx.h"
-#include "diag.h"
 #include "graph.h"
 #include "opt.h"
 
@@ -137,20 +136,4 @@ ctf_fail_opt(const struct ctf_ctx *ctx, struct ctf_err *err, const char *name, c
 	err->file = inst->file;
 	err->line = inst->sec ? opt_line(inst->sec, name) : 0;
 	return -EINVAL;
-}
-
-void
-ctf_doubt_opt(const struct ctf_ctx *ctx, const char *name, const char *fmt, ...)
-{
-	const struct inst *inst = ctx->inst;
-	const struct conf_entry *e = inst->sec ? conf_next(inst->sec, name, NULL) : NULL;
-	char text[512];
-	va_list ap;
-
-	if (!e || !e->value)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	diag_warn(ctx->diag, inst->file, e->line, "%s: %s", name, text);
 }

@@ -54,22 +54,22 @@ static const struct {
 	const char *lines, *doubts;
 } ipfix[] = {
 	{ IPFIX, "" },
-	{ IPFIX "proto=udp\nport=1\nsource=::1\nmtu=1500\ntemplate_refresh=60\n"
+	{ IPFIX "proto=udp\nport=1\nsource=::1\nmtu=1500\ntemplate_refresh=90\n"
 		"template_refresh_packets=20",
 	  "" },
 	{ IPFIX "resend=1M", "" },
 	{ IPFIX "proto=udp\nresend=1M", ONLY(5, "resend", "proto=tcp or tls") },
-	{ IPFIX "template_refresh=60\ntemplate_refresh_packets=0",
+	{ IPFIX "template_refresh=90\ntemplate_refresh_packets=5",
 	  ONLY(4, "template_refresh", "proto=udp")
 		  ONLY(5, "template_refresh_packets", "proto=udp") },
-	{ IPFIX "proto=tls\ntemplate_refresh=60", ONLY(5, "template_refresh", "proto=udp") },
-	{ IPFIX "preset=nfdump\nsend_template=always\ntemplate_refresh=60",
+	{ IPFIX "proto=tls\ntemplate_refresh=90", ONLY(5, "template_refresh", "proto=udp") },
+	{ IPFIX "preset=nfdump\nsend_template=always\ntemplate_refresh=90",
 	  ONLY(6, "template_refresh", "send_template=once") },
 	{ IPFIX "file=f\nrotate_size=1M\nrotate_time=1h",
 	  ONLY(4, "file", "proto=file") ONLY(5, "rotate_size", "proto=file")
 		  ONLY(6, "rotate_time", "proto=file") },
 	{ INTO_FILE "rotate_size=1M\nrotate_time=1h\nmtu=1000", "" },
-	{ INTO_FILE "host=a\nport=0\nsource=::1\nmode=all",
+	{ INTO_FILE "host=a\nport=9\nsource=::1\nmode=failover",
 	  ONLY(5, "host", NETWORK) ONLY(6, "port", NETWORK) ONLY(8, "mode", NETWORK)
 		  ONLY(7, "source", NETWORK) },
 	/* of a preset nothing is in vain that nobody has written */

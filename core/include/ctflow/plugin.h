@@ -95,7 +95,7 @@ CTF_API int ctf_fail(struct ctf_err *err, int errnum, const char *fmt, ...)
 CTF_API int ctf_fail_opt(const struct ctf_ctx *, struct ctf_err *err, const char *name,
 			 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* probe(): option `name` has no effect, or not the one it looks like; if it was given. */
+/* probe(): option `name` has no effect, or not the one it looks like; unless it is the default. */
 CTF_API void ctf_doubt_opt(const struct ctf_ctx *, const char *name, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
