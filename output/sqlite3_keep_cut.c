@@ -19,8 +19,8 @@ some_adapt(struct sq_keep *k, uint64_t since_ms)
 {
 	uint64_t took = ctf_mono_ms() - since_ms;
 
-	if (took < QUICK_MS && k->some < SOME_MOST)
-		k->some += k->some / 2;
+	if (took < QUICK_MS)
+		k->some = k->some < SOME_MOST / 3 * 2 ? k->some + k->some / 2 : SOME_MOST;
 	else if (took > SLOW_MS && k->some > SOME_LEAST)
 		k->some /= 2;
 }
