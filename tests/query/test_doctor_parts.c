@@ -251,7 +251,8 @@ START_TEST(words_survive_the_shell)
 	snprintf(command, sizeof(command), "printf %%s %s", dr_word(buf, words[_i]));
 	p = popen(command, "r");
 	ck_assert_ptr_nonnull(p);
-	(void)fgets(got, sizeof(got), p);
+	if (!fgets(got, sizeof(got), p)) /* of the empty word */
+		got[0] = '\0';
 	ck_assert_int_eq(pclose(p), 0);
 	ck_assert_str_eq(got, words[_i]);
 }
