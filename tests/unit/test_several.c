@@ -3,6 +3,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "metrics.h"
 #include "rig.h"
@@ -82,6 +83,9 @@ START_TEST(each_has_its_own_numbers)
 	start(MANY, 2, 2);
 	rig_feed(&g, 50);
 	rig_spin(&g, &g.box.many_n[0], 50);
+	/* the sink's thread counts them when the output has returned */
+	for (unsigned i = 0; i < 5000 && *nth_sink(0)->delivered < 50; i++)
+		usleep(1000);
 	text = metrics_text(&g.run, 1);
 	ck_assert_ptr_nonnull(
 		strstr(text, "output_delivered_total{output=\"k\",plugin=\"MANY\"} 50"));
