@@ -237,13 +237,14 @@ sleep_ms(unsigned msec)
 static pid_t
 reap(pid_t pid, unsigned msec)
 {
+	uint64_t limit = ctf_mono_ms() + msec;
+
 	for (;;) {
 		pid_t r = waitpid(pid, NULL, WNOHANG);
 
-		if (r != 0 || msec == 0)
+		if (r != 0 || ctf_mono_ms() >= limit)
 			return r;
 		sleep_ms(1);
-		msec--;
 	}
 }
 

@@ -172,10 +172,11 @@ stay_loaded(void)
 static bool
 ends_soon(struct nfct_asker *a)
 {
-	struct timespec t = { 0, 1000000 };
+	const struct timespec ms = { 0, 1000000 };
+	uint64_t limit = ctf_mono_ms() + END_MS;
 
-	for (unsigned i = 0; i < END_MS && !atomic_load(&a->done); i++)
-		nanosleep(&t, NULL);
+	while (!atomic_load(&a->done) && ctf_mono_ms() < limit)
+		nanosleep(&ms, NULL);
 	return atomic_load(&a->done);
 }
 

@@ -361,7 +361,7 @@ START_TEST(look_hangs)
 	ck_assert_int_gt(recv(end[1], question, sizeof(question), 0), 0);
 	begin = ctf_now();
 	live_free(l);
-	ck_assert_uint_lt(ctf_now() - begin, 3 * NFCT_SEC);
+	ck_assert_uint_lt(ctf_now() - begin, 10 * NFCT_SEC); /* two, and a busy machine */
 	ck_assert_int_eq(send(end[1], &done, sizeof(done), 0), sizeof(done));
 	ck_assert_int_eq(recv(end[1], question, sizeof(question), 0), 0); /* closed */
 	close(end[1]);
