@@ -109,9 +109,11 @@ column_add(struct sq_table *t, const char *name, const char *type)
 static int
 columns_look(sqlite3 *db, const char *table, struct sq_table *t)
 {
+	/* "_ct_id", as ulogd2's tables for PostgreSQL have it, is the table's own. */
+	static const char sql[] = "SELECT name, type FROM pragma_table_info(?1)"
+				  " WHERE substr(name, 1, 1) <> '_'";
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "SELECT name, type FROM pragma_table_info(?1)", -1, &st,
-				    NULL);
+	int rc = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
@@ -119,6 +121,8 @@ columns_look(sqlite3 *db, const char *table, struct sq_table *t)
 		rc = column_add(t, (const char *)sqlite3_column_text(st, 0),
 				(const char *)sqlite3_column_text(st, 1));
 	sqlite3_finalize(st);
+	if (rc == SQLITE_DONE && t->n == 0)
+		snprintf(t->why, sizeof(t->why), "\"%.100s\" has no column to fill", table);
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 

@@ -50,7 +50,7 @@ def _seconds(keys, what):
     return None if sec is None else int(sec) * 10**9 + int(keys[f"flow.{what}.usec"]) * US
 
 
-def _by_keys(k, src, dst, rsrc, rdst):
+def by_keys(k, src, dst, rsrc, rdst):
     """A row from ulogd2's keys."""
     def num(name):
         return int(k[name]) if name in k else None
@@ -72,7 +72,7 @@ def gprint(path):
         for line in f:
             k = dict(w.split("=", 1) for w in line.rstrip("\n").split(","))
             addresses = [k[f"{d}.ip.{a}"] for d in ("orig", "reply") for a in ("saddr", "daddr")]
-            yield _by_keys(k, *addresses)
+            yield by_keys(k, *addresses)
 
 
 def jsons(path):
@@ -82,7 +82,7 @@ def jsons(path):
             if not re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d{4}$",
                             k["timestamp"]):
                 raise ValueError(f"timestamp {k['timestamp']!r}")
-            yield _by_keys(k, k["src_ip"], k["dest_ip"], k["reply.ip.saddr.str"],
+            yield by_keys(k, k["src_ip"], k["dest_ip"], k["reply.ip.saddr.str"],
                            k["reply.ip.daddr.str"])
 
 
@@ -133,7 +133,7 @@ def ulog_ct(path):
                 raise ValueError("a negative 32-bit value")
             src, dst = (_little(r[c]) if family == socket.AF_INET else r[c]
                         for c in ("orig_ip_saddr", "orig_ip_daddr"))
-            yield _by_keys(k, src, dst, r["reply_ip_saddr"], socket.inet_ntop(family, blob))
+            yield by_keys(k, src, dst, r["reply_ip_saddr"], socket.inet_ntop(family, blob))
 
 
 def _number(values, pen, element):

@@ -39,7 +39,7 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/captured
 	tests/netns/compare.py tests/netns/daemon.py tests/netns/formats.py \
 	tests/netns/ipfix_wire.py tests/netns/lab.py tests/netns/natlab.py \
 	tests/netns/recording.py tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
-NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py
+NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py tests/netns/tables.py
 NETNS_TESTS += tests/netns/test_restart.py
 NETNS_MODULES += tests/netns/fdstore.py
 NETNS_TESTS += tests/netns/test_safety.py tests/netns/test_safety_dead.py

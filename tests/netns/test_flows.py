@@ -17,6 +17,7 @@ import compare  # noqa: E402
 import formats  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
+import tables  # noqa: E402
 from daemon import configuration, lines, text, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from sinks import TcpSink, UdpSink  # noqa: E402
@@ -29,6 +30,7 @@ STACKS = [
     "ct1:NFCT,table1:SQLITE3",
     "ct1:NFCT,tcp1:IPFIX",
     "ct1:NFCT,udp1:IPFIX",
+    *(f"ct1:NFCT,ip1:IP2STR,db-{table}:SQLITE3" for table in tables.TABLES),
 ]
 
 
@@ -42,6 +44,7 @@ def sections(tmp):
         "table1": f'db="{tmp}/table.db"\ntable="ulog_ct"\n',
         "tcp1": 'oid=1\nhost="127.0.0.1"\nport=4739\nproto="tcp"\n',
         "udp1": 'oid=1\nhost="127.0.0.1"\nport=4740\nproto="udp"\n',
+        **{f"db-{t}": f'db="{tmp}/ulogd2.db"\ntable="{t}"\n' for t in tables.TABLES},
     }
 
 
@@ -99,6 +102,7 @@ def test(lab, tmp):
     natlab.build(lab)
     with sqlite3.connect(f"{tmp}/table.db") as db:
         db.execute(formats.ULOG_CT)
+    tables.make(f"{tmp}/ulogd2.db")
     tcp, udp = TcpSink(lab, GATEWAY, 4739), UdpSink(lab, GATEWAY, 4740)
     flows = scene.standard(lab, tmp, STACKS, sections(tmp), arrives(tmp, tcp))
     tcp.close()
@@ -108,11 +112,14 @@ def test(lab, tmp):
     problems += check("JSON", formats.jsons(f"{tmp}/json"), flows)
     problems += check("SQLITE3", formats.native(f"{tmp}/native.db"), flows)
     problems += check("ulog_ct", formats.ulog_ct(f"{tmp}/table.db"), flows, compare.for_ulog_ct)
+    for table in tables.TABLES:
+        problems += check(f"{table} of ulogd2", tables.rows(f"{tmp}/ulogd2.db", table), flows,
+                          tables.expected(table))
     problems += check("IPFIX/TCP", formats.ipfix(bytes(tcp.sessions[0])), flows)
     problems += check("IPFIX/UDP", formats.ipfix(b"".join(udp.messages())), flows)
     problems += native_schema(f"{tmp}/native.db")
     problems += replayed(tmp)
-    print(f"{len(flows)} flows, 7 outputs")
+    print(f"{len(flows)} flows, {len(STACKS)} outputs")
     return problems
 
 

@@ -201,6 +201,27 @@ START_TEST(unknown_columns_are_named)
 }
 END_TEST
 
+/* What begins with '_' is not ours to fill, as in ulogd2's tables for PostgreSQL. */
+START_TEST(own_columns)
+{
+	struct ctf_err err;
+	struct plug *p;
+	char options[256];
+
+	db_exec("CREATE TABLE t(_ct_id INTEGER PRIMARY KEY, ct_id INT, _seen TEXT DEFAULT "
+		"'no')");
+	p = db_plug("t", "");
+	flows_put(p, 8, 10);
+	deliver_ok(p);
+	ck_query("SELECT * FROM t", "1|8|no\n2|9|no");
+	plug_free(p);
+	db_exec("DROP TABLE t; CREATE TABLE t(_ct_id INTEGER PRIMARY KEY)");
+	snprintf(options, sizeof(options), "db=%s\ntable=t\n", db_path());
+	ck_assert_int_lt(plug_try(&ctf_plugin_sqlite3, options, &err), 0);
+	ck_assert_ptr_nonnull(strstr(err.msg, "\"t\" has no column to fill"));
+}
+END_TEST
+
 /* A table may refuse rows: they are skipped, the rest is stored. */
 START_TEST(refused_rows)
 {
@@ -380,6 +401,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, every_event);
 	tcase_add_test(t, declared_types);
 	tcase_add_test(t, unknown_columns_are_named);
+	tcase_add_test(t, own_columns);
 	tcase_add_test(t, refused_rows);
 	tcase_add_test(t, table_replaced);
 	tcase_add_test(t, exactly_once);
