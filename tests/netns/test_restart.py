@@ -84,6 +84,15 @@ def in_database(path):
                                                    "FROM flows ORDER BY rowid")]
 
 
+def in_history(path):
+    """The same of a database with our own schema, which must be whole."""
+    with sqlite3.connect(path, timeout=10) as db:
+        whole = db.execute("PRAGMA integrity_check").fetchall()
+        if whole != [("ok",)]:
+            raise AssertionError(f"{path}: {whole[:3]}")
+        return [index(*row) for row in db.execute("SELECT dst, dport FROM flows")]
+
+
 def make_database(path):
     """A table of its own, without a key that would refuse repeats."""
     with sqlite3.connect(path) as db:
@@ -157,6 +166,7 @@ def ten_restarts(lab, tmp):
     print(f"ten restarts: {took:.1f} s, {made} flows, {made / took:.0f} a second")
     problems = each_once("text", in_text(f"{s.dir}/emu"), made) + \
         each_once("database", in_database(f"{s.dir}/flows.db"), made) + \
+        each_once("our own database", in_history(f"{tmp}/native.db"), made) + \
         seamless(f"{tmp}/native.db", RESTARTS + 1)
     if gaps_in(f"{s.dir}/emu"):
         problems.append(f"gaps: {gaps_in(f'{s.dir}/emu')}")
