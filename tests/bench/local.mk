@@ -2,6 +2,8 @@
 dist_noinst_SCRIPTS += tests/bench/run
 EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 	tests/bench/recvloop.c
+# Questions to a big history: tests/bench/ask.py, see its --help.
+dist_noinst_SCRIPTS += tests/bench/ask.py
 
 # What decoding and encoding a record costs: "make tests/bench/bench_decode",
 # then run it on a recording; bench_ipfix needs none.
@@ -18,3 +20,11 @@ EXTRA_PROGRAMS += tests/bench/bench_keep
 endif
 endif
 tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS)
+# The flows of tests/query/history as IPFIX, for others to be asked the same.
+if HAVE_CHECK
+EXTRA_PROGRAMS += tests/bench/history_ipfix
+endif
+tests_bench_history_ipfix_SOURCES = $(tests_query_history_SOURCES)
+tests_bench_history_ipfix_CPPFLAGS = $(AM_CPPFLAGS) -DHISTORY_PLUGIN=ctf_plugin_ipfix \
+	-DHISTORY_FILE='"file"' -DHISTORY_DEFAULT='"oid=1\nproto=file\n"' -DHISTORY_OPTION='"--proto"'
+tests_bench_history_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)

@@ -8,7 +8,8 @@
  *   commit         delivers what came before
  *   spare          lets the sink work until it has nothing left to do
  *
- * The keys are in history_line.c.  Times are ns since 1970.
+ * The keys are in history_line.c.  Times are ns since 1970.  Compiled with another
+ * HISTORY_PLUGIN it writes the same flows as that plugin does.
  */
 #include <check.h>
 #include <stdio.h>
@@ -19,6 +20,14 @@
 #include "history.h"
 #include "log.h"
 #include "sink.h"
+
+#ifndef HISTORY_PLUGIN
+#define HISTORY_PLUGIN ctf_plugin_sqlite3
+#define HISTORY_FILE "db"
+#define HISTORY_DEFAULT "table=\"flows\"\n"
+#define HISTORY_OPTION "--table"
+#endif
+extern const struct ctf_plugin HISTORY_PLUGIN;
 
 static struct {
 	int argc;
@@ -88,8 +97,8 @@ line_do(struct history *h, char *text)
 static void
 options_read(struct history *h, char *out, size_t size, bool *ret_spare)
 {
-	int n = snprintf(out, size, "db=\"%s\"\n", args.argv[1]);
-	bool table = false;
+	int n = snprintf(out, size, HISTORY_FILE "=\"%s\"\n", args.argv[1]);
+	bool given = false;
 
 	*ret_spare = false;
 	for (int i = 2; i < args.argc; i++) {
@@ -102,7 +111,7 @@ options_read(struct history *h, char *out, size_t size, bool *ret_spare)
 			continue;
 		}
 		ck_assert_msg(i + 1 < args.argc, "%s needs a value", name);
-		table = table || strcmp(name, "--table") == 0;
+		given = given || strcmp(name, HISTORY_OPTION) == 0;
 		n += snprintf(out + n, size - (size_t)n, "%s=\"%s\"\n", name + 2,
 			      args.argv[++i]);
 		ck_assert_int_lt(n, (int)size);
@@ -110,8 +119,8 @@ options_read(struct history *h, char *out, size_t size, bool *ret_spare)
 			if (*c == '-')
 				*c = '_';
 	}
-	if (!table)
-		snprintf(out + n, size - (size_t)n, "table=\"flows\"\n");
+	if (!given)
+		snprintf(out + n, size - (size_t)n, HISTORY_DEFAULT);
 }
 
 START_TEST(history)
@@ -122,7 +131,7 @@ START_TEST(history)
 	bool spare;
 
 	options_read(&h, options, sizeof(options), &spare);
-	h.plug = plug_new(&ctf_plugin_sqlite3, options);
+	h.plug = plug_new(&HISTORY_PLUGIN, options);
 	history_slots(&h);
 	while (getline(&text, &room, stdin) >= 0) {
 		h.line++;
@@ -146,7 +155,7 @@ main(int argc, char **argv)
 	int failed;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: history DB [--spare] [--OPTION VALUE ...] < LINES\n");
+		fprintf(stderr, "usage: history FILE [--spare] [--OPTION VALUE ...] < LINES\n");
 		return EXIT_FAILURE;
 	}
 	args.argc = argc;

@@ -5,8 +5,6 @@
 
 #include "plug.h"
 
-extern const struct ctf_plugin ctf_plugin_sqlite3;
-
 enum { /* fields that a line can give; history_line.c has the keys */
        H_SRC,
        H_DST,
