@@ -7,9 +7,7 @@ import shutil
 import signal
 import socket
 import sqlite3
-import struct
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,92 +17,14 @@ import lab as labs  # noqa: E402
 import scene  # noqa: E402
 from daemon import configuration, lines, text, until  # noqa: E402
 from fdstore import Manager, Service  # noqa: E402
+from numbered import PORTS, Flows, each_once, gaps_in, in_database, in_history  # noqa: E402
+from numbered import in_text, make_database  # noqa: E402
 
 NS = "restart"
 RATE = 2000  # flows a second
 RESTARTS = 10
-PORTS = 50000
 DB = "ct1:NFCT,ip1:IP2STR,db1:SQLITE3"
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
-FLUSH = struct.pack("=IHHIIBBH", 20, 0x0102, 1, 0, 0, 0, 0, 0)  # delete all entries
-
-
-class Flows:
-    """UDP flows of one packet, the i-th to 10.66.(1 + i / PORTS).1; flushed at once."""
-
-    def __init__(self, lab):
-        self.udp = lab.socket(NS, socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("10.66.0.1", 9000))
-        self.ct = lab.socket(NS, socket.AF_NETLINK, socket.SOCK_RAW, 12)
-        self.made = 0
-        self.stop = threading.Event()
-        self.thread = None
-
-    def make(self, count):
-        for i in range(self.made, self.made + count):
-            self.udp.sendto(b"x", (f"10.66.{1 + i // PORTS}.1", 1024 + i % PORTS))
-        self.made += count
-        self.ct.send(FLUSH)
-
-    def begin(self, rate):
-        """At that rate until end()."""
-        def run():
-            start, first = time.monotonic(), self.made
-            while not self.stop.wait(0.02):
-                due = int((time.monotonic() - start) * rate) - (self.made - first)
-                if due > 0:
-                    self.make(due)
-        self.stop.clear()
-        self.thread = threading.Thread(target=run, daemon=True)
-        self.thread.start()
-
-    def end(self):
-        self.stop.set()
-        self.thread.join()
-
-
-def index(address, port):
-    return (int(address.split(".")[2]) - 1) * PORTS + port - 1024
-
-
-def in_text(path):
-    """The flows of LOGEMU lines, in order."""
-    return [index(m[1], int(m[2])) for m in
-            re.finditer(r"^.*?ORIG: SRC=10\.66\.0\.1 DST=(\S+) .*?DPT=(\d+)", text(path), re.M)]
-
-
-def gaps_in(path):
-    """(cause, count) of each gap."""
-    return re.findall(r"\[GAP\].* CAUSE=(\S+) COUNT=(\S+)", text(path))
-
-
-def in_database(path):
-    with sqlite3.connect(path, timeout=10) as db:
-        return [index(a, p) for a, p in db.execute("SELECT orig_ip_daddr_str, orig_l4_dport "
-                                                   "FROM flows ORDER BY rowid")]
-
-
-def in_history(path):
-    """The same of a database with our own schema, which must be whole."""
-    with sqlite3.connect(path, timeout=10) as db:
-        whole = db.execute("PRAGMA integrity_check").fetchall()
-        if whole != [("ok",)]:
-            raise AssertionError(f"{path}: {whole[:3]}")
-        return [index(*row) for row in db.execute("SELECT dst, dport FROM flows")]
-
-
-def make_database(path):
-    """A table of its own, without a key that would refuse repeats."""
-    with sqlite3.connect(path) as db:
-        db.execute("CREATE TABLE flows(orig_ip_daddr_str TEXT, orig_l4_dport INTEGER)")
-    db.close()
-
-
-def each_once(name, got, made):
-    if sorted(got) == list(range(made)):
-        return []
-    missing, twice = made - len(set(got)), len(got) - len(set(got))
-    return [f"{name}: {missing} of {made} flows are missing, {twice} are there twice"]
 
 
 class Scene:
@@ -120,7 +40,7 @@ class Scene:
         make_database(f"{self.dir}/flows.db")
         self.manager = Manager(self.dir)
         self.service = Service(lab, NS, self.dir, self.conf(options), self.manager, args)
-        self.flows = Flows(lab)
+        self.flows = Flows(lab, NS)
         self.service.start()
 
     def conf(self, options):
