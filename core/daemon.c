@@ -96,16 +96,27 @@ catch_signals(struct daemon *d)
 	return loop_add(d->run.loop, d->sigfd, on_signal, d, &d->sig_watch);
 }
 
+static void
+look_at_log(void)
+{
+	char folder[PATH_MAX], path[PATH_MAX];
+
+	if (!log_path(path, sizeof(path)) || priv_may_remake(path, folder, sizeof(folder)))
+		return;
+	log_warnx("logfile: this user may not make files in %s: after a rotation only a file "
+		  "it was given there can be opened",
+		  folder);
+}
+
+/* Root that stays root loses its capabilities, too. */
 static int
 become_user(struct daemon *d)
 {
 	int ret;
 
-	if (!d->priv.known)
-		return 0;
-	if (log_fd() >= 0 && fchown(log_fd(), d->priv.uid, d->priv.gid))
+	if (d->priv.known && log_fd() >= 0 && fchown(log_fd(), d->priv.uid, d->priv.gid))
 		log_warn("log file: cannot be given to user %s", d->priv.name);
-	if (d->pid_fd >= 0 && fchown(d->pid_fd, d->priv.uid, d->priv.gid))
+	if (d->priv.known && d->pid_fd >= 0 && fchown(d->pid_fd, d->priv.uid, d->priv.gid))
 		log_warn("pidfile: cannot be given to user %s", d->priv.name);
 	d->priv.keep = d->run.caps;
 	ret = priv_drop(&d->priv);
@@ -114,8 +125,10 @@ become_user(struct daemon *d)
 		log_fatal("cannot become user %s", d->priv.name);
 		return ret;
 	}
-	log_info("running as user %s, with CAP_NET_ADMIN%s at most", d->priv.name,
-		 d->priv.keep ? " and what inputs asked for" : "");
+	if (d->priv.known)
+		log_info("running as user %s, with CAP_NET_ADMIN%s at most", d->priv.name,
+			 d->priv.keep ? " and what inputs asked for" : "");
+	look_at_log();
 	return 0;
 }
 

@@ -450,3 +450,16 @@ log_fd(void)
 	pthread_mutex_unlock(&out.lock);
 	return fd;
 }
+
+bool
+log_path(char *ret_path, size_t size)
+{
+	bool is_file;
+
+	pthread_mutex_lock(&out.lock);
+	is_file = out.path != NULL;
+	if (is_file)
+		snprintf(ret_path, size, "%s", out.path);
+	pthread_mutex_unlock(&out.lock);
+	return is_file;
+}

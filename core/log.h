@@ -32,6 +32,8 @@ void log_set_verbose(bool on);
 void log_set_starting(bool on);
 /* The open file's descriptor, to chown it to the user of -u; -1 if none. */
 int log_fd(void);
+/* Its path; false if there is none. */
+bool log_path(char *ret_path, size_t size);
 
 void log_msg(enum ctf_level level, const char *fmt, ...) LOG_FMT(2);
 void log_vmsg(enum ctf_level level, const char *fmt, va_list ap)

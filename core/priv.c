@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -11,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "log.h"
+#include "noexec.h"
 #include "priv.h"
 
 int
@@ -59,8 +62,8 @@ permitted(void)
 	return data[0].permitted | (uint64_t)data[1].permitted << 32;
 }
 
-int
-priv_drop(const struct priv *p)
+static int
+become(const struct priv *p)
 {
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
 		return -errno;
@@ -68,16 +71,42 @@ priv_drop(const struct priv *p)
 	if (initgroups(p->name, p->gid) || setresgid(p->gid, p->gid, p->gid) ||
 	    setresuid(p->uid, p->uid, p->uid))
 		return -errno;
+	return 0;
+}
+
+int
+priv_drop(const struct priv *p)
+{
+	int ret = p->known ? become(p) : 0;
+
+	if (ret)
+		return ret;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
+	ret = noexec_lock();
+	if (ret)
+		log_info("other programs: cannot be locked out: %s", strerror(-ret));
 	return set_caps(permitted() & (UINT64_C(1) << CAP_NET_ADMIN | p->keep));
 }
 
 void
 priv_drop_thread(void)
 {
-	if (geteuid() == 0)
-		return; /* no -u */
+	const uint64_t files = UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_CHOWN;
+
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	set_caps(0);
+	set_caps(geteuid() == 0 ? permitted() & files : 0);
+}
+
+bool
+priv_may_remake(const char *path, char *ret_folder, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	if (!slash)
+		snprintf(ret_folder, size, ".");
+	else
+		snprintf(ret_folder, size, "%.*s", len ? (int)len : 1, path);
+	return faccessat(AT_FDCWD, ret_folder, W_OK | X_OK, AT_EACCESS) == 0 || errno == ENOENT;
 }

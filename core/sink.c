@@ -70,6 +70,7 @@ sink_free(struct sink *s)
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->cond);
 	ctx_free(&s->ctx);
+	free(s->remakes);
 	free(s);
 }
 

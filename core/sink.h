@@ -47,10 +47,12 @@ struct sink {
 
 	/* worker only */
 	pthread_t thread;
-	bool running;   /* main: the thread was made */
-	int kick, intr; /* eventfds: look again; return at once */
-	int poke;       /* eventfd to the main thread: a gap is to be made */
-	int fd;         /* watched, or -1 */
+	char *remakes;   /* the file it will have to make anew, or NULL */
+	bool settled_in; /* privileges are as they stay */
+	bool running;    /* main: the thread was made */
+	int kick, intr;  /* eventfds: look again; return at once */
+	int poke;        /* eventfd to the main thread: a gap is to be made */
+	int fd;          /* watched, or -1 */
 	uint64_t delay_ms, retry_at_ms, down_since_ms;
 	uint64_t rate_ms;     /* when the tokens were counted last */
 	int64_t tokens;       /* records of the backlog that may go now */
@@ -103,6 +105,8 @@ void sink_missed(struct sink *, struct ctf_gap *);
 /* worker.c */
 /* Makes the eventfds; s->poke is for the loop, with sink_poked(). */
 int sink_wires(struct sink *);
+/* Worker, with the rights it has from now on: says what it will not be able to make anew. */
+void sink_settle_in(struct sink *);
 /* Then starts the thread, which opens the output once and then waits for go. */
 int sink_start(struct sink *);
 /*

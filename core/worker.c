@@ -341,6 +341,7 @@ worker(void *arg)
 
 	first_open(s);
 	priv_drop_thread();
+	sink_settle_in(s);
 	for (;;) {
 		sink_spare(s);
 		sink_next(s, frames, &n);

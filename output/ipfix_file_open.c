@@ -298,6 +298,7 @@ next(struct ipfix_sink *s, struct ctf_err *err)
 
 	if (fd < 0)
 		return fd;
+	ctf_will_remake(s->o.ctx, conf(s)->file_path);
 	if (ctf_own(s->o.ctx, fd))
 		ctf_log(s->o.ctx, CTF_WARNING,
 			"%s cannot be given to the user of -u: rotation may fail",

@@ -141,6 +141,8 @@ file_make(const struct sq_sink *s, struct ctf_err *err)
 	const char *path = SQ_CONF(s)->db;
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
+	ctf_will_remake(s->obj.ctx, path);
+
 	if (fd >= 0) {
 		if (ctf_own(s->obj.ctx, fd) < 0)
 			ctf_log(s->obj.ctx, CTF_WARNING,

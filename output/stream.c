@@ -130,6 +130,8 @@ stream_open_path(struct stream *s, const char *path, struct ctf_err *err)
 		return ctf_fail(err, ENXIO, "cannot open %s: nobody reads from it", path);
 	if (fd < 0)
 		return ctf_fail(err, errno, "cannot open %s: %s", path, strerror(errno));
+	if (kind == STREAM_FILE && !std_of(path))
+		ctf_will_remake(s->obj.ctx, path);
 	/* A standard stream is the caller's file. */
 	if (kind == STREAM_FILE && !std_of(path) && ctf_own(s->obj.ctx, fd))
 		ctf_log(s->obj.ctx, CTF_WARNING,

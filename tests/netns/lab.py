@@ -251,6 +251,16 @@ def compile_helper(source, directory):
     return binary
 
 
+def plugin(name, directory):
+    """A plugin of tests/netns, compiled as one that comes from elsewhere."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    path = os.path.join(directory, f"{name}.so")
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c11", "-D_GNU_SOURCE", "-shared",
+                    "-fPIC", "-I", os.path.join(here, "..", "..", "core", "include"), "-o", path,
+                    os.path.join(here, f"{name}.c")], check=True, timeout=60)
+    return path
+
+
 def helper(name, directory):
     """A C program of tests/netns: built by make check, or compiled here."""
     built = os.path.join(os.environ.get("CTF_BUILD", "."), "tests", "netns", name)

@@ -42,6 +42,7 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/captured
 NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py tests/netns/tables.py
 NETNS_TESTS += tests/netns/test_restart.py
 NETNS_MODULES += tests/netns/fdstore.py tests/netns/numbered.py
+NETNS_MODULES += tests/netns/fdstore.py tests/netns/trier.c
 NETNS_TESTS += tests/netns/test_safety.py tests/netns/test_safety_dead.py
 NETNS_MODULES += tests/netns/safety.py tests/netns/slowstart.c
 check_PROGRAMS += tests/netns/flood tests/netns/pace

@@ -64,6 +64,11 @@ ctf_wait(struct ctf_ctx *ctx, int fd, short events, int timeout_ms)
 	return poll(&p, 1, timeout_ms > 20 ? 20 : timeout_ms) > 0 ? p.revents : 0;
 }
 
+void
+ctf_will_remake(struct ctf_ctx *ctx, const char *file)
+{
+}
+
 /* Without -u there is nobody to give a file to. */
 int
 ctf_own(const struct ctf_ctx *ctx, int fd)

@@ -242,6 +242,11 @@ CTF_API int ctf_wait(struct ctf_ctx *, int fd, short events, int timeout_ms);
  * daemon is going to run as (-u), so that it can be reopened later.
  */
 CTF_API int ctf_own(const struct ctf_ctx *, int fd);
+/*
+ * Sink, in open(): reopening, rotating or reconnecting makes files at that path
+ * or beside it.  At the start it is said if the daemon's user may not.
+ */
+CTF_API void ctf_will_remake(struct ctf_ctx *, const char *path);
 
 /*
  * Text: both write at p, where the caller has made room, and return the end;
