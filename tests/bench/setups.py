@@ -171,16 +171,24 @@ class Setup:
 
 
 class TcpSink:
-    """A collector of its own process: it only writes down what it reads."""
+    """A collector of its own process: it only writes down what it reads.
 
+    Collectors are on other machines; here it would take the second core, and the
+    caches, from who is measured.  So it is held meanwhile, and its socket has
+    room for all there is.
+    """
+
+    ROOM = 128 << 20  # bytes
     CODE = ("import socket,sys\n"
             "s=socket.create_server(('127.0.0.1',4739))\n"
+            f"s.setsockopt(socket.SOL_SOCKET,33,{ROOM})\n"  # SO_RCVBUFFORCE
             "print('up',flush=True)\nf=open(sys.argv[1],'wb',0)\n"
             "while 1:\n c=s.accept()[0]\n while 1:\n"
             "  b=c.recv(1<<20)\n  if not b: break\n  f.write(b)\n")
 
     def __init__(self, lab, ns, path, full):
         self.lab, self.ns, self.path, self.full = lab, ns, path, full
+        lab.run(ns, "sysctl", "-qw", f"net.ipv4.tcp_rmem=4096 131072 {self.ROOM}")
         self.begin()
 
     def begin(self):
@@ -190,6 +198,12 @@ class TcpSink:
         self.child.stdout.readline()
         self.at, self.rest = 0, b""
         self.reader = Reader()
+
+    def hold(self):
+        self.child.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.child.send_signal(signal.SIGCONT)
 
     def end(self):
         """Goes away; it has read all there was, so its end is a FIN."""
