@@ -1,4 +1,6 @@
-AM_TESTS_ENVIRONMENT = CC='$(CC)'; export CC;
+# A unit test may take long where others work beside it.
+AM_TESTS_ENVIRONMENT = CC='$(CC)'; CK_DEFAULT_TIMEOUT=60; CK_TIMEOUT_MULTIPLIER=3; \
+	export CC CK_DEFAULT_TIMEOUT CK_TIMEOUT_MULTIPLIER;
 
 include tests/unit/local.mk
 include tests/fuzz/local.mk
