@@ -18,6 +18,7 @@ static const struct option longopts[] = {
 	{ "uid", required_argument, NULL, 'u' },
 	{ "info", required_argument, NULL, 'i' },
 	{ "check", no_argument, NULL, 'n' },
+	{ "split", required_argument, NULL, 'S' },
 	{ "man", required_argument, NULL, 'M' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -36,7 +37,11 @@ cli_usage(const char *argv0)
 	       "  -u, --uid USER          name or number to run as after the start\n"
 	       "  -i, --info PLUGIN       options and fields of a plugin\n"
 	       "  -n, --check             check the configuration; with -v print what it "
-	       "means\n",
+	       "means\n"
+	       "      --split FILE DIR    divide an ulogd.conf: DIR/ctflowd.conf has its "
+	       "flows,\n"
+	       "                          DIR/ulogd.conf its packets, DIR/split.txt says what "
+	       "differs\n",
 	       argv0);
 }
 
@@ -83,6 +88,17 @@ take(struct cli *c, int opt)
 	}
 }
 
+/* Its second word is the one that follows. */
+static void
+take_split(struct cli *c, int argc, char **argv)
+{
+	c->what = optind < argc ? CLI_SPLIT : CLI_BAD;
+	c->conf = optarg;
+	c->dir = c->what == CLI_SPLIT ? argv[optind++] : NULL;
+	if (!c->dir)
+		fprintf(stderr, "--split %s: the folder to write to is missing\n", optarg);
+}
+
 /* As with ulogd2, -h, -V and -i win as soon as they are met. */
 void
 cli_parse(int argc, char **argv, struct cli *ret_cli)
@@ -102,6 +118,9 @@ cli_parse(int argc, char **argv, struct cli *ret_cli)
 		case 'M':
 			ret_cli->what = opt == 'i' ? CLI_INFO : CLI_MAN;
 			ret_cli->plugin = optarg;
+			return;
+		case 'S':
+			take_split(ret_cli, argc, argv);
 			return;
 		case '?':
 			ret_cli->what = CLI_BAD;

@@ -5,7 +5,16 @@
 
 #include <stdbool.h>
 
-enum cli_what { CLI_RUN, CLI_CHECK, CLI_INFO, CLI_MAN, CLI_HELP, CLI_VERSION, CLI_BAD };
+enum cli_what {
+	CLI_RUN,
+	CLI_CHECK,
+	CLI_SPLIT,
+	CLI_INFO,
+	CLI_MAN,
+	CLI_HELP,
+	CLI_VERSION,
+	CLI_BAD
+};
 
 struct cli {
 	enum cli_what what;
@@ -13,6 +22,7 @@ struct cli {
 	int loglevel; /* 0: not given */
 	const char *conf, *pidfile, *user;
 	const char *plugin; /* of -i */
+	const char *dir;    /* of --split, and conf is its file */
 };
 
 void cli_parse(int argc, char **argv, struct cli *ret_cli);

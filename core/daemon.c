@@ -25,6 +25,7 @@
 #include "pulse.h"
 #include "run.h"
 #include "setup.h"
+#include "split.h"
 
 struct daemon {
 	struct cli cli;
@@ -352,6 +353,9 @@ do_what(struct daemon *d, const char *name)
 		return show_plugin(&d->cli);
 	case CLI_CHECK:
 		return check(&d->cli);
+	case CLI_SPLIT:
+		log_open("stderr");
+		return said_all(split_conf(d->cli.conf, d->cli.dir, stdout));
 	case CLI_RUN:
 		break;
 	}

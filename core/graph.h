@@ -134,6 +134,7 @@ struct stack {
 	unsigned nchain;
 	struct encoder *enc;
 	bool bad, dead; /* refused at build; its sink could not be opened */
+	bool foreign;   /* bad, as it is for packets */
 };
 
 struct graph {

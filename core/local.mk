@@ -6,6 +6,7 @@ libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/near
 	core/boot.c core/clock.c core/hash.c
 libctflow_a_SOURCES += core/expr.c core/expr.h core/expr_eval.c core/expr_lex.c core/expr_parse.c \
 	core/expr_parse.h core/expr_set.c core/expr_test.c core/expr_value.c
+libctflow_a_SOURCES += core/packets.c core/packets.h core/split.c core/split.h
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
 	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/doubt.c core/elfnote.c core/encoder.c \
 	core/graph.c core/graph.h core/info.c core/info.h core/kept.c core/kept.h \

@@ -8,6 +8,7 @@
 
 #include "graph.h"
 #include "opt.h"
+#include "packets.h"
 
 #define ID_MAX 256u
 
@@ -312,6 +313,22 @@ add_members(struct plan *plan, struct stack *st, char *text, struct plugin_set *
 	return ret;
 }
 
+/* A stack that is none of ours: one line says so, and its sections are not read. */
+static bool
+is_foreign(const struct plan *plan, struct stack *st, struct diag *diag)
+{
+	char why[80];
+
+	if (!packets_in(st->text, why, sizeof(why)))
+		return false;
+	diag_error(diag, plan->conf->file, st->line,
+		   "stack '%s' is left out: %s, and ctflowd logs flows; ulogd2 can go on with "
+		   "it beside ctflowd (ctflowd --split)",
+		   st->text, why);
+	st->foreign = true;
+	return true;
+}
+
 static void
 parse_stack(struct plan *plan, struct stack *st, struct plugin_set *set, struct diag *diag)
 {
@@ -347,12 +364,14 @@ plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
 		st->text = e->value;
 		st->line = e->line;
 		*end = st;
-		parse_stack(ret_plan, st, set, diag);
+		st->bad = is_foreign(ret_plan, st, diag);
+		if (!st->bad)
+			parse_stack(ret_plan, st, set, diag);
 		if (!st->bad && plan_several(ret_plan, st, diag))
 			st->bad = true;
 		while (*end)
 			end = &(*end)->next;
-		if (st->bad)
+		if (st->bad && !st->foreign)
 			diag_error(diag, conf->file, st->line, "stack '%s' is refused",
 				   st->text);
 	}

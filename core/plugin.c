@@ -250,6 +250,15 @@ plugin_load(struct plugin_set *set, const char *path, struct ctf_err *err)
 	return load_file(set, path, err);
 }
 
+bool
+plugin_is_ours(const char *name)
+{
+	for (unsigned i = 0; known[i]; i++)
+		if (strcasecmp(known[i], name) == 0)
+			return true;
+	return false;
+}
+
 const struct ctf_plugin *
 plugin_of_file(struct plugin_set *set, const char *path, struct ctf_err *err)
 {

@@ -24,6 +24,9 @@ const struct ctf_plugin *plugin_find(struct plugin_set *, const char *name, stru
  */
 int plugin_load(struct plugin_set *, const char *path, struct ctf_err *);
 
+/* A plugin of this source tree, be it linked in, a module, or not built. */
+bool plugin_is_ours(const char *name);
+
 /* The plugin a plugin= line with that path means. */
 const struct ctf_plugin *plugin_of_file(struct plugin_set *, const char *path,
 					struct ctf_err *);

@@ -6,6 +6,7 @@
 
 #include "log.h"
 #include "opt.h"
+#include "packets.h"
 #include "setup.h"
 
 char *
@@ -29,7 +30,10 @@ setup_conf_path(const char *given)
 	return NULL;
 }
 
-/* A plugin= line that fails is never fatal: a stack that needs it says so. */
+/*
+ * A plugin= line that fails is never fatal: a stack that needs it says so.  The
+ * modules of ulogd2 that are not for flows are nobody's loss.
+ */
 static void
 load_plugins(struct setup *s, const struct conf_section *global, struct diag *diag)
 {
@@ -38,7 +42,7 @@ load_plugins(struct setup *s, const struct conf_section *global, struct diag *di
 	while ((e = conf_next(global, "plugin", e))) {
 		struct ctf_err err = { 0 };
 
-		if (plugin_load(s->plugins, e->value, &err))
+		if (!packets_file(e->value) && plugin_load(s->plugins, e->value, &err))
 			diag_warn(diag, s->conf->file, e->line, "plugin: %s", err.msg);
 	}
 }
@@ -67,13 +71,15 @@ open_log(const struct setup *s)
 	return 0;
 }
 
-/* Problems of the file are collected and said together, whatever comes first. */
-static int
-load(struct setup *s, const char *path, int loglevel, bool with_log, struct diag *diag)
+int
+setup_read(struct setup *s, const char *path, int loglevel, bool with_log, struct diag *diag)
 {
 	const struct conf_section *global;
 	int code;
 
+	s->plugins = plugin_set_new();
+	if (!s->plugins)
+		return 1;
 	if (conf_load(path, &s->conf, diag))
 		return 1;
 	global = conf_find(s->conf, "global");
@@ -99,11 +105,8 @@ int
 setup_load(struct setup *s, const char *path, int loglevel, bool with_log)
 {
 	struct diag diag = { 0 };
-	int code = 1;
+	int code = setup_read(s, path, loglevel, with_log, &diag);
 
-	s->plugins = plugin_set_new();
-	if (s->plugins)
-		code = load(s, path, loglevel, with_log, &diag);
 	diag_log(&diag);
 	diag_free(&diag);
 	return code;

@@ -21,7 +21,7 @@ INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py
 	tests/interop/test_sessions.py tests/interop/test_templates.py \
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py
-INTEROP_TESTS += tests/interop/test_outage.py
+INTEROP_TESTS += tests/interop/test_outage.py tests/interop/test_split.py
 INTEROP_TESTS += tests/interop/test_killed.py tests/interop/test_slow.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)

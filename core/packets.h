@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ulogd2's plugins for packets and counters, which are not what ctflowd is for. */
+#ifndef CTF_PACKETS_H
+#define CTF_PACKETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the plugin of that name is for, e.g. "reads packets"; NULL: none of those. */
+const char *packets_what(const char *plugin);
+/* A plugin= line names the module of one of those. */
+bool packets_file(const char *path);
+/*
+ * The first of them in a stack "id:PLUGIN,...", as "NFLOG reads packets"; false:
+ * there is none.
+ */
+bool packets_in(const char *stack, char *ret_text, size_t size);
+
+#endif
