@@ -21,7 +21,7 @@ INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py
 	tests/interop/test_sessions.py tests/interop/test_templates.py \
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py
-INTEROP_TESTS += tests/interop/test_outage.py tests/interop/test_split.py
+INTEROP_TESTS += tests/interop/test_outage.py
 INTEROP_TESTS += tests/interop/test_killed.py tests/interop/test_slow.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
@@ -32,5 +32,11 @@ EXTRA_DIST += tests/interop/dying.py
 EXTRA_DIST += tests/interop/collectors.py tests/interop/pmacct.py \
 	tests/interop/tls_collector.py
 
-# Beside the real ulogd2, where it is installed: part of make soak.
-dist_check_SCRIPTS += tests/interop/test_ulogd2.py
+# Beside the real ulogd2: ulogd2, ulogd2-json and ulogd2-sqlite3.
+ULOGD2_TESTS = tests/interop/test_ulogd2.py tests/interop/test_confs.py \
+	tests/interop/test_split.py
+if ALL_PLUGINS
+TESTS += $(ULOGD2_TESTS)
+endif
+dist_check_SCRIPTS += $(ULOGD2_TESTS)
+EXTRA_DIST += tests/interop/ulogd2.py tests/interop/confs

@@ -6,7 +6,6 @@ ulogd2 logs each packet once, ctflowd each flow once, and neither what is the
 other's.
 """
 import collections
-import glob
 import os
 import re
 import shutil
@@ -18,20 +17,20 @@ sys.path.insert(0, os.path.join(HERE, "..", "netns"))
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
+import ulogd2  # noqa: E402
 from calls import call  # noqa: E402
 from daemon import Daemon, Failed, text, until  # noqa: E402
 
 NS = "split"
 FLOWS, PACKETS = 60, 3  # packets of each flow
 PORT = 20000
-MODULES = glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
 RULES = "table ip ctl { chain out { type filter hook output priority 0; " \
     "udp dport 9 log prefix \"out\" group 7; }; }"
 
 
 def configuration(tmp):
     out = f'[global]\nlogfile="{tmp}/ulogd.log"\nloglevel=3\n'
-    out += "".join(f'plugin="{m}"\n' for m in MODULES if re.search(
+    out += "".join(f'plugin="{m}"\n' for m in ulogd2.MODULES if re.search(
         "NFLOG|BASE|IFINDEX|PRINTPKT|NFCT|IP2STR|PRINTFLOW|LOGEMU", m))
     return out + f"""stack=log1:NFLOG,base1:BASE,ifi1:IFINDEX,ip1:IP2STR,pkt1:PRINTPKT,emu1:LOGEMU
 stack=ct1:NFCT,ip1:IP2STR,pf1:PRINTFLOW,emu2:LOGEMU
@@ -90,7 +89,5 @@ def test(lab, tmp):
     return problems
 
 
-os.environ["PATH"] += ":/usr/sbin"
-if not shutil.which("ulogd"):
-    labs.skip("needs ulogd2")
+ulogd2.need()
 scene.main(test)

@@ -2,12 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Beside ulogd2 2.0.8: same configuration, same traffic, same lines.
 
-Both write all text formats from inputs with several masks and filters.  Lines
-may differ only in what plain() takes out: the second of logging, the start of
-a flow (ulogd2 looks at its own clock), and ulogd2's defects.
+Both write all text formats from inputs with several masks and filters.
 """
-import collections
-import glob
 import os
 import re
 import shutil
@@ -20,10 +16,10 @@ import lab as labs  # noqa: E402
 import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
+import ulogd2  # noqa: E402
 from daemon import Daemon, text, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 
-MODULES = glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
 INPUTS = {
     "hash": "",
     "both": "hash_enable=0\n",
@@ -44,7 +40,7 @@ CHAINS = {
 
 def configuration(folder):
     out = f'[global]\nlogfile="{folder}/log"\nloglevel=3\n'
-    out += "".join(f'plugin="{m}"\n' for m in MODULES if re.search(
+    out += "".join(f'plugin="{m}"\n' for m in ulogd2.MODULES if re.search(
         "NFCT|IP2STR|PRINTFLOW|MARK|LOGEMU|GPRINT|JSON", m))
     sections = "[m]\nmark=0x80000000\nmask=0xff000000\n"
     for name, options in INPUTS.items():
@@ -55,33 +51,12 @@ def configuration(folder):
     return out + sections
 
 
-def plain(line, ulogd2):
-    line = re.sub(r"^(\w{3} .\d \d\d:\d\d:)\d\d", r"\1", line)
-    line = re.sub(r'(timestamp(?:": "|=)[^,]*\d\d:\d\d:)\d\d(?:[+-]\d{4})?', r"\1", line)
-    line = re.sub(r'flow\.start\.sec\D+\d+,[ "]*flow\.start\.usec\D+\d+', "start", line)
-    line = re.sub(r'"?icmpv6\.(code|type)\D+\d+, ?', "", line)  # only since 2.0.9
-    if ulogd2:  # has them exchanged
-        line = re.sub(r"TYPE=(\d+) CODE=(\d+)", r"TYPE=\2 CODE=\1", line)
-    if "oob.family=10" in line:  # GPRINT takes it for IPv4
-        line = re.sub(r"\.ip\.([sd]addr)=[^,]*", r".ip.\1=", line)
-    return line
-
-
-def differences(name, theirs, ours):
-    a, b = (collections.Counter(plain(ln, i == 0) for ln in t.splitlines())
-            for i, t in enumerate((theirs, ours)))
-    if not a:
-        yield f"{name}: ulogd2 wrote nothing, the test shows nothing"
-    for who, lines in (("ulogd2", a - b), ("ctflowd", b - a)):
-        yield from (f"{name}, only {who}: {ln}" for ln in list(lines.elements())[:3])
-
-
 def test(lab, tmp):
     natlab.build(lab)
     os.mkdir(f"{tmp}/ulogd2")
     with open(f"{tmp}/ulogd.conf", "w", encoding="utf-8") as f:
         f.write(configuration(f"{tmp}/ulogd2"))
-    ulogd = lab.popen(GATEWAY, [shutil.which("ulogd"), "-c", f"{tmp}/ulogd.conf"],
+    theirs = lab.popen(GATEWAY, [shutil.which("ulogd"), "-c", f"{tmp}/ulogd.conf"],
                       env=os.environ | {"TZ": "UTC"})
     until("ulogd2", lambda: "initialization finished" in text(f"{tmp}/ulogd2/log"))
     os.environ["TZ"] = "UTC"
@@ -91,15 +66,13 @@ def test(lab, tmp):
     traffic.standard(made)
     until("all flows to end", lambda: scene.all_gone(lab, GATEWAY), step=0.3)
     daemon.stop()
-    ulogd.terminate()
-    ulogd.wait(10)
+    theirs.terminate()
+    theirs.wait(10)
     names = [k + i for k in CHAINS for i in INPUTS]
     print(f"{len(made.manifest())} flows in {len(names)} files")
     return [p for n in names
-            for p in differences(n, text(f"{tmp}/ulogd2/{n}"), text(f"{tmp}/{n}"))]
+            for p in ulogd2.differences(n, text(f"{tmp}/ulogd2/{n}"), text(f"{tmp}/{n}"))]
 
 
-os.environ["PATH"] += ":/usr/sbin"
-if not shutil.which("ulogd") or not any("JSON" in m for m in MODULES):
-    labs.skip("needs ulogd2 and ulogd2-json")
+ulogd2.need("JSON")
 scene.main(test)

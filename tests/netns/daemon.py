@@ -73,6 +73,10 @@ class Daemon:
         with open(self.conf, "w", encoding="utf-8") as f:
             f.write(conf)
 
+    def command(self, argv):
+        """What is run for it; others put something before it."""
+        return argv
+
     @staticmethod
     def environment():
         """Without the sanitizer's quarantine, which looks like a leak."""
@@ -82,7 +86,8 @@ class Daemon:
     def start(self, *args, wait=True):
         with open(os.path.join(self.dir, "stdout"), "ab") as out, \
                 open(os.path.join(self.dir, "stderr"), "ab") as err:
-            self.child = self.lab.popen(self.ns, [self.program, "-c", self.conf, *args],
+            self.child = self.lab.popen(self.ns, self.command([self.program, "-c", self.conf,
+                                                               *args]),
                                         stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                         cwd=build_dir(), env=self.environment() | {
                                             "STATE_DIRECTORY": f"{self.dir}/state"})

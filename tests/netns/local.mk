@@ -72,4 +72,3 @@ soak: all $(check_PROGRAMS)
 		$(srcdir)/tests/netns/test_safety.py && \
 		$(srcdir)/tests/netns/test_safety_dead.py && \
 		$(srcdir)/tests/interop/test_collectors.py || exit 1; done
-	$(srcdir)/tests/interop/test_ulogd2.py

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ulogd2 2.0.8 beside ctflowd: started, and its lines compared with ours.
+
+Lines may differ only in what plain() takes out: the second of logging, the start
+of a flow (ulogd2 looks at its own clock), and ulogd2's defects.
+"""
+import collections
+import glob
+import os
+import re
+import shutil
+import socket
+import threading
+
+import lab as labs
+from daemon import Daemon
+
+MODULES = glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
+ULOG_CT = """CREATE TABLE ulog_ct (flow_start_sec INT, flow_start_usec INT, flow_end_sec INT,
+ flow_end_usec INT, orig_ip_saddr INT, orig_ip_daddr INT, orig_l4_sport INT, orig_l4_dport INT,
+ orig_ip_protocol INT, icmp_type INT, icmp_code INT, orig_raw_pktlen INT, orig_raw_pktcount INT,
+ reply_raw_pktlen INT, reply_raw_pktcount INT, ct_mark INT)"""
+
+
+def need(*modules):
+    """Skips where ulogd2 or one of these plugins is not installed."""
+    os.environ["PATH"] += ":/usr/sbin"
+    missing = [m for m in modules if not any(f"_{m}.so" in there for there in MODULES)]
+    if missing or not shutil.which("ulogd"):
+        labs.skip(f"needs ulogd2 {' '.join(missing)}")
+
+
+def plain(line, theirs):
+    line = re.sub(r"^(\w{3} .\d \d\d:\d\d:)\d\d", r"\1", line)
+    line = re.sub(r'(timestamp(?:": "|=)[^,]*\d\d:\d\d:)\d\d(?:[+-]\d{4})?', r"\1", line)
+    line = re.sub(r'flow\.start\.sec\D+\d+,[ "]*flow\.start\.usec\D+\d+', "start", line)
+    line = re.sub(r'"?icmpv6\.(code|type)\D+\d+, ?', "", line)  # only since 2.0.9
+    if theirs:  # has them exchanged
+        line = re.sub(r"TYPE=(\d+) CODE=(\d+)", r"TYPE=\2 CODE=\1", line)
+    if "oob.family=10" in line:  # GPRINT takes it for IPv4
+        line = re.sub(r"\.ip\.([sd]addr)=[^,]*", r".ip.\1=", line)
+    return line
+
+
+def differences(name, theirs, ours):
+    a, b = (collections.Counter(plain(ln, i == 0) for ln in t.splitlines())
+            for i, t in enumerate((theirs, ours)))
+    if not a:
+        yield f"{name}: ulogd2 wrote nothing, the test shows nothing"
+    for who, lines in (("ulogd2", a - b), ("ctflowd", b - a)):
+        yield from (f"{name}, only {who}: {ln}" for ln in list(lines.elements())[:3])
+
+
+class SysLog(threading.Thread):
+    """A /dev/log of its own for one daemon."""
+
+    def __init__(self, folder):
+        super().__init__(daemon=True)
+        self.dev = f"{folder}/dev"
+        os.mkdir(self.dev)
+        for name, minor in (("null", 3), ("random", 8), ("urandom", 9)):
+            os.mknod(f"{self.dev}/{name}", 0o20666, os.makedev(1, minor))
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(f"{self.dev}/log")
+        self.messages = []
+        self.start()
+
+    def run(self):
+        while True:
+            self.messages.append(self.socket.recv(65536).decode(errors="replace").rstrip("\0\n"))
+
+    def command(self, argv):
+        """The same command with that folder as its /dev."""
+        return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', self.dev,
+                *argv]
+
+    def flows(self):
+        """What is about flows: the priority and the text, without program and process."""
+        found = (re.match(r"(<\d+>)\w{3} .\d [\d:]{8} [^:]*: (.*)", m) for m in self.messages)
+        return "\n".join(m[1] + m[2] for m in found if m and "ORIG: " in m[2])
+
+
+class Beside(Daemon):
+    """ctflowd with a file that exists, and a /dev/log of its own."""
+
+    def __init__(self, lab, ns, folder, conf, syslog):
+        with open(conf, encoding="utf-8") as f:
+            words = f.read()
+        super().__init__(lab, ns, folder, words, name=os.path.basename(conf))
+        self.syslog = syslog
+
+    def command(self, argv):
+        return self.syslog.command(argv)
