@@ -38,20 +38,23 @@ names_shorten(struct names_key *k, unsigned len)
 	k->len = (uint8_t)len;
 }
 
+/* Of MurmurHash3's finish, which lets every bit change every other. */
+static uint64_t
+mix(uint64_t x)
+{
+	x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return x ^ x >> 33;
+}
+
 static uint64_t
 hash(const struct names_set *s, const struct names_key *k)
 {
 	uint64_t a, b;
-	__extension__ unsigned __int128 m;
 
 	memcpy(&a, k->ip, 8);
 	memcpy(&b, k->ip + 8, 8);
-	a ^= s->seed[0] ^ UINT64_C(0x9e3779b97f4a7c15);
-	b = (b ^ s->seed[1] ^ UINT64_C(0xd1b54a32d192ed03)) + k->len;
-	m = (unsigned __int128)a * b;
-	a = (uint64_t)m ^ (uint64_t)(m >> 64);
-	a *= UINT64_C(0xff51afd7ed558ccd);
-	return a ^ a >> 32;
+	return mix(mix(a ^ s->seed[0]) + (b ^ s->seed[1]) + k->len);
 }
 
 /* The slot of the key, or the free one where it belongs. */
