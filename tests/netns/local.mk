@@ -62,6 +62,7 @@ EXTRA_DIST += $(NETNS_MODULES)
 # The long forms; never part of make check.
 .PHONY: soak
 soak: all $(check_PROGRAMS)
+	$(srcdir)/tests/replay/bigendian.sh
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
 	CTF_HISTORIES=1000 $(srcdir)/tests/query/test_who_random.py
 	CTF_RELIABLE=20000 $(srcdir)/tests/netns/test_reliable.py

@@ -20,7 +20,7 @@ fail() {
 }
 
 # What the texts do not have: last packet, end reason, zone, namespace, state.
-if "$daemon" -i SQLITE3 >/dev/null 2>&1 && command -v sqlite3 >/dev/null; then
+if "$daemon" -i SQLITE3 2>&1 | grep -q '^SQLITE3 (' && command -v sqlite3 >/dev/null; then
 	kinds="$kinds flows"
 elif [ "${CI:-}" = true ]; then
 	fail "no SQLITE3, or no sqlite3 command"
