@@ -126,6 +126,22 @@ static const struct ctf_field fields[] = {
 	{ "reply.ip.saddr.str", CTF_TEXT, ULOGD, 0, 0, 0, NULL, "source address of replies" },
 	{ "reply.ip.daddr.str", CTF_TEXT, ULOGD, 0, 0, 0, NULL,
 	  "destination address of replies" },
+	{ "orig.ip.saddr.bin", CTF_BYTES, ULOGD, 0, 0, 0, NULL,
+	  "source address in 16 bytes, IPv4 as ::ffff:0:0/96" },
+	{ "orig.ip.daddr.bin", CTF_BYTES, ULOGD, 0, 0, 0, NULL,
+	  "destination address in 16 bytes" },
+	{ "reply.ip.saddr.bin", CTF_BYTES, ULOGD, 0, 0, 0, NULL,
+	  "source address of replies in 16 bytes" },
+	{ "reply.ip.daddr.bin", CTF_BYTES, ULOGD, 0, 0, 0, NULL,
+	  "destination address of replies in 16 bytes" },
+	{ "orig.ip.hsaddr", CTF_IP, ULOGD, 0, 0, 0, NULL,
+	  "source address; to a database a number in host order" },
+	{ "orig.ip.hdaddr", CTF_IP, ULOGD, 0, 0, 0, NULL,
+	  "destination address; to a database a number in host order" },
+	{ "reply.ip.hsaddr", CTF_IP, ULOGD, 0, 0, 0, NULL,
+	  "source address of replies; to a database a number in host order" },
+	{ "reply.ip.hdaddr", CTF_IP, ULOGD, 0, 0, 0, NULL,
+	  "destination address of replies; to a database a number in host order" },
 };
 
 const struct ctf_field *

@@ -19,6 +19,7 @@ enum sq_own {
 
 enum sq_as { /* how a value is stored, by the declared type */
 	     SQ_AS_INT,
+	     SQ_AS_HOST, /* the same, addresses in host order */
 	     SQ_AS_TEXT,
 	     SQ_AS_BLOB,
 };

@@ -27,6 +27,10 @@ bind_addr(sqlite3_stmt *st, int i, enum sq_as as, const struct sq_cell *c)
 	} else if (as == SQ_AS_TEXT) {
 		inet_ntop(c->len == 4 ? AF_INET : AF_INET6, c->p, text, sizeof(text));
 		sqlite3_bind_text(st, i, text, -1, SQLITE_TRANSIENT);
+	} else if (c->len == 4 && as == SQ_AS_HOST) {
+		sqlite3_bind_int64(st, i,
+				   c->p[3] | c->p[2] << 8 | c->p[1] << 16 |
+					   (sqlite3_int64)c->p[0] << 24);
 	} else if (c->len == 4) {
 		/* ulogd2's number: the bytes on the wire, read as little endian. */
 		sqlite3_bind_int64(st, i,

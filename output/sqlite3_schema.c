@@ -43,15 +43,26 @@ sq_table_free(struct sq_table *t)
 	*t = (struct sq_table){ .own = SQ_UNKNOWN };
 }
 
+/* Of IP2HBIN: orig_ip_hsaddr. */
+static enum sq_as
+number_of(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 7 && (!strcmp(name + n - 7, "_hsaddr") || !strcmp(name + n - 7, "_hdaddr"))
+		       ? SQ_AS_HOST
+		       : SQ_AS_INT;
+}
+
 /* SQLite's own rules (datatype3.html, 3.1), but what is left is a number. */
 static enum sq_as
-as_of(const char *type)
+as_of(const char *name, const char *type)
 {
 	if (strcasestr(type, "INT"))
-		return SQ_AS_INT;
+		return number_of(name);
 	if (strcasestr(type, "CHAR") || strcasestr(type, "CLOB") || strcasestr(type, "TEXT"))
 		return SQ_AS_TEXT;
-	return strcasestr(type, "BLOB") ? SQ_AS_BLOB : SQ_AS_INT;
+	return strcasestr(type, "BLOB") ? SQ_AS_BLOB : number_of(name);
 }
 
 /* The first column of the first row: SQLITE_ROW with *ret_text, or a code. */
@@ -98,7 +109,7 @@ column_add(struct sq_table *t, const char *name, const char *type)
 	if (!more)
 		return SQLITE_NOMEM;
 	t->cols = more;
-	more[t->n].as = as_of(type ? type : "");
+	more[t->n].as = as_of(name ? name : "", type ? type : "");
 	more[t->n].name = strdup(name ? name : "");
 	if (!more[t->n].name)
 		return SQLITE_NOMEM;

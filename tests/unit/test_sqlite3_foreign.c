@@ -186,6 +186,29 @@ START_TEST(declared_types)
 }
 END_TEST
 
+/* As IP2HBIN means it: a number in host order, which IPv6 is too long for. */
+START_TEST(host_order)
+{
+	struct plug *p;
+
+	db_exec("CREATE TABLE t(orig_ip_saddr INT, orig_ip_hsaddr INT, orig_ip_hdaddr, "
+		"reply_ip_hsaddr TEXT)");
+	p = db_plug("t", "");
+	for (int i = 0; i < 2; i++) {
+		const char *addr = i ? "fd77::1" : "203.0.113.1";
+
+		tuple_put(p, i ? AF_INET6 : AF_INET, CTF_DESTROY, 6, addr, addr);
+		plug_ip(p, "orig.ip.hsaddr", addr);
+		plug_ip(p, "orig.ip.hdaddr", addr);
+		plug_ip(p, "reply.ip.hsaddr", addr);
+		ck_assert_int_eq(plug_encode(p), CTF_OK);
+	}
+	deliver_ok(p);
+	ck_query("SELECT * FROM t", "24182987|3405803777|3405803777|203.0.113.1\n|||fd77::1");
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(unknown_columns_are_named)
 {
 	struct ctf_err err;
@@ -400,6 +423,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, absent);
 	tcase_add_test(t, every_event);
 	tcase_add_test(t, declared_types);
+	tcase_add_test(t, host_order);
 	tcase_add_test(t, unknown_columns_are_named);
 	tcase_add_test(t, own_columns);
 	tcase_add_test(t, refused_rows);
