@@ -63,10 +63,11 @@ lines_in(const uint8_t *p, size_t len)
 	return n;
 }
 
+/* A flow may have several lines, or none. */
 static uint32_t
 flows_by_line(const struct ctf_frame *f)
 {
-	return f->flows == f->recs ? f->flows : 0;
+	return f->flows == f->recs && lines_in(f->p, f->len) == f->recs ? f->flows : 0;
 }
 
 /* ---- while it runs ---- */
