@@ -16,11 +16,7 @@ struct logemu {
 };
 
 static const struct ctf_opt opts[] = {
-	{ "file", CTF_OTEXT, offsetof(struct stream_conf, file), 1, 4095,
-	  "/var/log/ulogd_syslogemu.log", NULL,
-	  "what lines are appended to: a file, a FIFO, a terminal, /dev/stdout" },
-	{ "sync", CTF_OBOOL, offsetof(struct stream_conf, sync), 0, 0, "0", NULL,
-	  "write after each batch of events, not when 64 KiB are full or a second old" },
+	STREAM_OPTS("/var/log/ulogd_syslogemu.log"),
 	{ NULL },
 };
 

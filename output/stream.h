@@ -15,6 +15,22 @@ struct stream_conf { /* the first member of the conf of its users */
 	bool sync;
 };
 
+/* Their options, offsets being those of stream_conf. */
+#define STREAM_OPTS(path) \
+	{ "file", \
+	  CTF_OTEXT, \
+	  offsetof(struct stream_conf, file), \
+	  1, \
+	  4095, \
+	  path, \
+	  NULL, \
+	  "what lines are appended to: a file, a FIFO, a terminal, /dev/stdout" }, \
+	{ \
+		"sync", CTF_OBOOL, offsetof(struct stream_conf, sync), 0, 0, "0", NULL, \
+			"write after each batch of events, not when 64 KiB are full or a " \
+			"second old" \
+	}
+
 enum stream_kind {
 	STREAM_CLOSED = 0,
 	STREAM_FILE,   /* writes end by themselves */

@@ -14,7 +14,7 @@
 
 #include "plug.h"
 
-#define SAMPLE_MAX 16
+#define SAMPLE_MAX 160
 #define SAMPLE_LINE 2048
 
 struct sample {
