@@ -115,6 +115,25 @@ START_TEST(lines_that_are_not_flows)
 }
 END_TEST
 
+/* Of a flow that has several lines none arrived before all did. */
+START_TEST(flows_of_several_lines)
+{
+	size_t before = frame[0].len + frame[1].len;
+
+	frame[2].recs = frame[2].flows = 1;
+	frame[2].upto = 104;
+	for (size_t room = 0; room < sizeof(all); room++) {
+		start_over("");
+		die_after(room, 7);
+		look();
+		ck_assert_int_eq(nfound, 1);
+		ck_assert_uint_eq(found, room < before            ? whole(room)
+					 : room < sizeof(all) - 1 ? 103
+								  : 104);
+	}
+}
+END_TEST
+
 START_TEST(another_file_tells_nothing)
 {
 	char old[160];
@@ -190,6 +209,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, killed_after_every_byte);
 	tcase_add_test(t, killed_before_it_could_be_noted);
 	tcase_add_test(t, lines_that_are_not_flows);
+	tcase_add_test(t, flows_of_several_lines);
 	tcase_add_test(t, another_file_tells_nothing);
 	tcase_add_test(t, nonsense_in_the_page);
 	tcase_add_test(t, new_and_nothing_written);
