@@ -6,10 +6,11 @@
 #include <ctflow/plugin.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
-#include "json_peer.h"
+#include "peer.h"
 #include "moot.h"
 #include "stream.h"
 #include "text.h"
@@ -347,7 +348,7 @@ sink_open(void *self, int *ret_err, struct ctf_err *err)
 				 err);
 		break;
 	case MODE_UNIX:
-		r = peer_connect_unix(&s->stream, c->stream.file, err);
+		r = peer_connect_unix(&s->stream, SOCK_STREAM, c->stream.file, err);
 		break;
 	default:
 		r = stream_open_path(&s->stream,

@@ -57,17 +57,11 @@ static enum ctf_put
 encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	struct logemu *e = enc;
-	uint32_t start = f->len;
 
 	if (!ctf_has(r, e->print))
 		return CTF_SKIP;
 	stamp(e, r->rx_ns);
-	if (ctf_frame_put(f, e->stamp.s, e->stamp.len) &&
-	    ctf_frame_put(f, r->v[e->print].s.p, r->v[e->print].s.len) &&
-	    (f->p[f->len - 1] == '\n' || ctf_frame_put(f, "\n", 1)))
-		return CTF_OK;
-	f->len = start;
-	return CTF_FULL;
+	return text_line(f, &e->stamp, r->v[e->print].s.p, r->v[e->print].s.len);
 }
 
 static enum ctf_put

@@ -210,6 +210,8 @@ begin(struct stream *s, const struct ctf_frame *f)
 		/* Another file goes on with a whole line, a peer gets it all. */
 		s->off = s->kind == STREAM_FILE ? stream_line_start(f, s->off) : 0;
 		s->heal = s->tail;
+		s->head = 0;
+		s->head_left = 0;
 		s->fresh = false;
 	}
 }
@@ -228,10 +230,18 @@ put_shared(struct stream *s, struct iovec *iov)
 	return writev(s->fd, iov, 1);
 }
 
+static struct iovec
+head_rest(const struct stream *s, const struct ctf_layout *l)
+{
+	const uint8_t *p = l->p + l->len - s->head_left;
+
+	return (struct iovec){ (void *)(uintptr_t)p, s->head_left }; /* only read */
+}
+
 static ssize_t
 put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
 {
-	struct iovec iov[STREAM_IOVS + 1];
+	struct iovec iov[STREAM_IOVS + 2];
 	struct msghdr msg = { .msg_iov = iov };
 	uint32_t off = s->off;
 	char newline = '\n';
@@ -239,6 +249,8 @@ put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
 
 	if (s->heal)
 		iov[c++] = (struct iovec){ &newline, 1 };
+	if (s->head_left)
+		iov[c++] = head_rest(s, fr[0]->layout);
 	for (unsigned i = 0; i < n && i < STREAM_IOVS; i++, off = 0)
 		iov[c++] = (struct iovec){ fr[i]->p + off, fr[i]->len - off };
 	if (s->kind == STREAM_SHARED)
@@ -249,16 +261,28 @@ put(struct stream *s, const struct ctf_frame *const *fr, unsigned n)
 	return sendmsg(s->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* What of w bytes is left for frames. */
+static size_t
+advance_head(struct stream *s, size_t w)
+{
+	size_t head;
+
+	if (s->heal && w) {
+		s->heal = false;
+		w--;
+	}
+	head = w < s->head_left ? w : s->head_left;
+	s->head_left -= (uint32_t)head;
+	return w - head;
+}
+
 /* Notes that w bytes were written; returns how many frames are complete. */
 static unsigned
 advance(struct stream *s, const struct ctf_frame *const *fr, unsigned n, size_t w)
 {
 	unsigned done = 0;
 
-	if (s->heal && w) {
-		s->heal = false;
-		w--;
-	}
+	w = advance_head(s, w);
 	for (; done < n && w >= fr[done]->len - s->off; done++) {
 		w -= fr[done]->len - s->off;
 		s->off = 0;
@@ -306,13 +330,15 @@ stream_deliver(void *sink, const struct ctf_frame *const *fr, unsigned n, unsign
 
 	begin(s, fr[0]);
 	while (taken < n && ret == CTF_SENT) {
+		const struct ctf_frame *const *now = fr + taken;
+		unsigned run = stream_head_run(now, n - taken), done;
 		ssize_t w;
-		unsigned done;
 
-		stream_kept_begin(s, fr + taken, n - taken);
-		w = put(s, fr + taken, n - taken);
-		done = w < 0 ? 0 : advance(s, fr + taken, n - taken, (size_t)w);
-		stream_kept_end(s, fr + taken, n - taken, done);
+		stream_head_look(s, now[0]);
+		stream_kept_begin(s, now, run);
+		w = put(s, now, run);
+		done = w < 0 ? 0 : advance(s, now, run, (size_t)w);
+		stream_kept_end(s, now, run, done);
 		if (w < 0)
 			ret = failed(s, err);
 		taken += done;

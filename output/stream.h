@@ -55,6 +55,8 @@ struct stream { /* begins the sink */
 	bool fresh;                     /* something else was opened since */
 	bool tail;                      /* and its last line was torn */
 	bool looked_back;               /* at what the process before left */
+	uint64_t head;                  /* layout that the output begins with; 0: not known */
+	uint32_t head_left;             /* bytes of it to be written before the next frame */
 };
 
 /* These are callbacks of struct ctf_plugin. */
@@ -82,6 +84,13 @@ uint32_t stream_line_start(const struct ctf_frame *f, uint32_t n);
 bool stream_is_begun(const struct stream *s, const struct ctf_frame *f);
 /* Notes that w more bytes of f are written. */
 void stream_note(struct stream *s, const struct ctf_frame *f, size_t w);
+
+/*
+ * stream_head.c: whether the layout has to be written before this frame, and
+ * how many frames have that layout.
+ */
+void stream_head_look(struct stream *s, const struct ctf_frame *);
+unsigned stream_head_run(const struct ctf_frame *const *, unsigned n);
 
 /*
  * stream_kept.c: what a killed daemon had written.  Before each write the

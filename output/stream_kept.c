@@ -94,7 +94,7 @@ stream_kept_begin(struct stream *s, const struct ctf_frame *const *fr, unsigned 
 	if (s->kind == STREAM_FILE && fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode)) {
 		w.dev = st.st_dev;
 		w.ino = st.st_ino;
-		w.off = st.st_size + s->heal - s->off;
+		w.off = st.st_size + s->heal + s->head_left - s->off;
 	}
 	for (; w.n < n && w.n < STREAM_IOVS; w.n++)
 		w.part[w.n] =

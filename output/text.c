@@ -156,11 +156,22 @@ text_stamp_set(struct text_stamp *t, uint64_t ns, const char *before, const char
 }
 
 enum ctf_put
+text_line(struct ctf_frame *f, const struct text_stamp *t, const void *s, size_t n)
+{
+	uint32_t start = f->len;
+
+	if (ctf_frame_put(f, t->s, t->len) && ctf_frame_put(f, s, n) &&
+	    (f->p[f->len - 1] == '\n' || ctf_frame_put(f, "\n", 1)))
+		return CTF_OK;
+	f->len = start;
+	return CTF_FULL;
+}
+
+enum ctf_put
 text_gap(struct ctf_frame *f, const struct ctf_gap *g, const struct text_stamp *t)
 {
 	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[CTF_FMT_NUM + 1] = "?";
 	char line[256];
-	uint32_t start = f->len;
 	int n;
 
 	*text_iso(from, g->from_ns) = '\0';
@@ -169,8 +180,5 @@ text_gap(struct ctf_frame *f, const struct ctf_gap *g, const struct text_stamp *
 		*ctf_fmt_num(count, g->count) = '\0';
 	n = snprintf(line, sizeof(line), "[GAP] FROM=%s TO=%s CAUSE=%.32s COUNT=%s \n", from,
 		     to, g->cause, count);
-	if (ctf_frame_put(f, t->s, t->len) && ctf_frame_put(f, line, (size_t)n))
-		return CTF_OK;
-	f->len = start;
-	return CTF_FULL;
+	return text_line(f, t, line, (size_t)n);
 }

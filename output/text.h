@@ -74,6 +74,8 @@ struct tm text_local(uint64_t ns);
 void text_stamp_set(struct text_stamp *, uint64_t ns, const char *before, const char *local,
 		    const char *after);
 
+/* The stamp and the text appended to the frame; a newline is added where none is. */
+enum ctf_put text_line(struct ctf_frame *, const struct text_stamp *, const void *s, size_t n);
 /* "[GAP] FROM=... TO=... CAUSE=... COUNT=... \n" appended to the frame. */
 enum ctf_put text_gap(struct ctf_frame *, const struct ctf_gap *, const struct text_stamp *);
 

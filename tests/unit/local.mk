@@ -65,8 +65,8 @@ UNIT_TESTS += tests/unit/test_filter tests/unit/test_gprint tests/unit/test_ip2b
 	tests/unit/test_mark tests/unit/test_names tests/unit/test_names_parse \
 	tests/unit/test_names_table tests/unit/test_nacct tests/unit/test_oprint tests/unit/test_printflow tests/unit/test_session tests/unit/test_stream \
 	tests/unit/test_stream_hand tests/unit/test_stream_kept \
-	tests/unit/test_stream_reader tests/unit/test_text tests/unit/test_text_outputs
-UNIT_TESTS += tests/unit/test_transport
+	tests/unit/test_stream_reader tests/unit/test_syslog tests/unit/test_text tests/unit/test_text_outputs
+UNIT_TESTS += tests/unit/test_transport tests/unit/test_xml
 endif
 # These have a core of their own.
 tests_unit_test_stream_LDADD = libunit.a libctflow.a $(CHECK_LIBS)

@@ -14,6 +14,7 @@ static ssize_t test_writev(int fd, const struct iovec *iov, int n);
 #include "../../output/stream.c"
 #include "../../output/stream_kept.c"
 #include "../../output/stream_hand.c"
+#include "../../output/stream_head.c"
 #undef writev
 
 #include <check.h>

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* JSON's sockets: connecting to a listener, and lines as datagrams. */
-#ifndef CTF_OUTPUT_JSON_PEER_H
-#define CTF_OUTPUT_JSON_PEER_H
+/* Sockets of lines: connecting to a listener, and lines as datagrams. */
+#ifndef CTF_OUTPUT_PEER_H
+#define CTF_OUTPUT_PEER_H
 
 #include "session.h"
 #include "stream.h"
 #include "transport.h"
 
-struct peer_counters {         /* of lines sent by UDP */
+struct peer_counters {         /* of lines sent as datagrams */
 	ctf_counter *too_long; /* for a datagram: left out */
-	ctf_counter *refused;  /* nobody listened */
+	ctf_counter *refused;  /* nobody listened; NULL: that ends the session */
 };
 
 struct peer { /* a session of lines, frame by frame */
@@ -24,7 +24,8 @@ struct peer { /* a session of lines, frame by frame */
 
 /* Connects sink s by TCP or UDP; 0 or -errno. */
 int peer_connect(struct stream *s, const struct transport_to *, struct ctf_err *);
-int peer_connect_unix(struct stream *s, const char *path, struct ctf_err *);
+/* type: SOCK_STREAM or SOCK_DGRAM; -EPROTOTYPE: the listener is of the other one. */
+int peer_connect_unix(struct stream *s, int type, const char *path, struct ctf_err *);
 /* The stream's socket, connected, becomes the session's. */
 void peer_begin(struct peer *, struct stream *, uint64_t resend);
 enum ctf_sent peer_deliver(struct peer *, struct stream *, const struct ctf_frame *const *,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* JSON's sockets; see json_peer.h. */
-#include "json_peer.h"
+/* Sockets of lines; see peer.h. */
+#include "peer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,10 +20,10 @@ peer_connect(struct stream *s, const struct transport_to *to, struct ctf_err *er
 }
 
 int
-peer_connect_unix(struct stream *s, const char *path, struct ctf_err *err)
+peer_connect_unix(struct stream *s, int type, const char *path, struct ctf_err *err)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), e;
+	int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), e;
 
 	if (fd < 0)
 		return ctf_fail(err, errno, "no socket: %s", strerror(errno));
@@ -177,13 +177,13 @@ send_line(struct stream *s, const char *line, size_t len, const struct peer_coun
 {
 	ssize_t n = send(s->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	if (n < 0 && errno == ECONNREFUSED) {
+	if (n < 0 && errno == ECONNREFUSED && c->refused) {
 		ctf_count(c->refused, 1);
 		n = send(s->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 	if (n < 0 && errno == EMSGSIZE)
 		ctf_count(c->too_long, 1);
-	return n >= 0 || errno == EMSGSIZE || errno == ECONNREFUSED;
+	return n >= 0 || errno == EMSGSIZE || (errno == ECONNREFUSED && c->refused);
 }
 
 /* After a datagram that could not be sent. */
