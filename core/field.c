@@ -6,6 +6,7 @@
  * the post-NAT elements (RFC 8158 section 4.1).
  */
 #include "field.h"
+#include "nearest.h"
 
 #define ULOGD CTF_F_ULOGD
 #define ZERO CTF_F_ZERO
@@ -157,6 +158,19 @@ field_find(const char *name)
 		if (strcmp(fields[i].name, name) == 0)
 			return &fields[i];
 	return NULL;
+}
+
+const struct ctf_field *
+ctf_field_find(const char *name, const char **ret_near)
+{
+	const struct ctf_field *f = field_find(name);
+	struct nearest near = nearest_to(name);
+
+	for (unsigned i = 0; !f && ret_near && i < sizeof(fields) / sizeof(*fields); i++)
+		nearest_consider(&near, fields[i].name);
+	if (!f && ret_near)
+		*ret_near = near.word;
+	return f;
 }
 
 const char *

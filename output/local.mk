@@ -1,13 +1,14 @@
 # One word per plugin (build-aux/plugins.sh).
-output_PLUGINS = logemu gprint oprint nacct syslog xml json sqlite3 ipfix
-logemu_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
+output_PLUGINS = logemu gprint oprint nacct syslog xml csv json sqlite3 ipfix
+logemu_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/format.c output/format.h output/format_put.c output/format_time.c
+csv_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/format.c output/format.h output/format_put.c output/format_time.c
 xml_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
 xml_extra = output/xml.h output/xml_sink.c
-gprint_common = output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
+gprint_common = output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/format.c output/format.h output/format_put.c output/format_time.c
 oprint_common = output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
 nacct_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
 json_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h output/peer.c output/peer.h
-syslog_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h output/peer.c output/peer.h
+syslog_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h output/peer.c output/peer.h output/format.c output/format.h output/format_put.c output/format_time.c
 json_extra = output/moot.h
 sqlite3_extra = output/sqlite3_aside.c output/sqlite3_clock.c output/sqlite3_clock.h output/sqlite3_close.c output/sqlite3_conn.c output/sqlite3_cover.c output/sqlite3_days.c output/sqlite3_db.h output/sqlite3_flow.c output/sqlite3_flow.h output/sqlite3_foreign.c output/sqlite3_group.c output/sqlite3_index.c output/sqlite3_join.c output/sqlite3_keep.c output/sqlite3_keep.h output/sqlite3_keep_clock.c output/sqlite3_keep_cut.c output/sqlite3_keep_notes.c output/sqlite3_keys.c output/sqlite3_make.c output/sqlite3_meta.c output/sqlite3_meta.h output/sqlite3_names.c output/sqlite3_names.h output/sqlite3_native.c output/sqlite3_note.c output/sqlite3_old.c output/sqlite3_open.c output/sqlite3_part.c output/sqlite3_past.c output/sqlite3_rollup.c output/sqlite3_rollup.h output/sqlite3_rollup_key.c output/sqlite3_rollup_step.c output/sqlite3_row.c output/sqlite3_row.h output/sqlite3_run.c output/sqlite3_schema.c output/sqlite3_sink.c output/sqlite3_slice.c output/sqlite3_spare.c output/sqlite3_spare.h output/sqlite3_sums.c output/sqlite3_view.c
 sqlite3_needs = sqlite3
@@ -15,4 +16,4 @@ ipfix_extra = output/ipfix.h output/ipfix_announce.c output/ipfix_case.c output/
 ipfix_common = output/session.c output/session.h output/transport.c output/transport.h
 ipfix_needs = libfixbuf openssl >= 3.0
 
-libplugins_a_SOURCES += output/peer.c output/peer.h output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h
+libplugins_a_SOURCES += output/format.c output/format.h output/format_put.c output/format_time.c output/peer.c output/peer.h output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h

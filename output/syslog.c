@@ -13,12 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "format.h"
 #include "peer.h"
-#include "text.h"
 
 struct conf {
 	struct stream_conf stream; /* file: the socket */
-	const char *ident;
+	const char *ident, *format;
 	unsigned facility, level;
 };
 
@@ -26,6 +26,7 @@ struct syslog {
 	struct ctf_obj obj;
 	ctf_ref print;
 	struct text_stamp stamp;
+	struct format format;
 };
 
 struct sink {
@@ -50,11 +51,13 @@ static const struct ctf_opt opts[] = {
 	{ "socket", CTF_OTEXT, OFF(stream.file), 1,
 	  sizeof(((struct sockaddr_un *)0)->sun_path) - 1, "/dev/log", NULL,
 	  "socket of the log daemon" },
+	FORMAT_OPT(OFF(format)),
 	{ NULL },
 };
 
 static const struct ctf_port reads[] = {
-	{ "print", CTF_REQUIRED, offsetof(struct syslog, print) },
+	{ "print", CTF_OPTIONAL,
+	  offsetof(struct syslog, print) } /* with no format: required */,
 	{ NULL },
 };
 
@@ -62,10 +65,21 @@ static int
 setup(void *self, struct ctf_err *err)
 {
 	struct syslog *e = self;
+	const struct conf *c = e->obj.conf;
 
 	tzset();
 	ctf_frames(e->obj.ctx, STREAM_FRAME, true);
-	return 0;
+	if (*c->format)
+		return format_set(&e->format, e->obj.ctx, "format", c->format, err);
+	return ctf_want(e->obj.ctx, "print", &e->print, NULL, err);
+}
+
+static void
+release(void *self)
+{
+	struct syslog *e = self;
+
+	format_free(&e->format);
 }
 
 static int
@@ -99,9 +113,11 @@ encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	struct syslog *e = enc;
 
-	if (!ctf_has(r, e->print))
+	if (!format_is_set(&e->format) && !ctf_has(r, e->print))
 		return CTF_SKIP;
 	stamp(e, r->rx_ns);
+	if (format_is_set(&e->format))
+		return format_line(&e->format, &e->stamp, r, f);
 	return text_line(f, &e->stamp, r->v[e->print].s.p, r->v[e->print].s.len);
 }
 
@@ -198,6 +214,7 @@ CTF_PLUGIN(syslog) = {
 	.size = sizeof(struct syslog),
 	.sink_size = sizeof(struct sink),
 	.setup = setup,
+	.release = release,
 	.encode = encode,
 	.gap = gap,
 	.open = sink_open,

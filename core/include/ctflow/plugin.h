@@ -172,6 +172,11 @@ CTF_API int ctf_want(struct ctf_ctx *, const char *name, ctf_ref *ret_ref,
 CTF_API int ctf_want_nth(struct ctf_ctx *, unsigned i, ctf_ref *ret_ref,
 			 const struct ctf_field **ret_field, struct ctf_err *err);
 /*
+ * The dictionary's entry of that name; or NULL, and *ret_near is the name that
+ * was meant, if one is near enough.  ret_near may be NULL.
+ */
+CTF_API const struct ctf_field *ctf_field_find(const char *name, const char **ret_near);
+/*
  * During setup() of an encoder: the largest frame in bytes (default 64 KiB)
  * and whether frames are sealed at the end of each batch (`sync`) instead of
  * when they are full or one second old.
