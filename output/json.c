@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "peer.h"
+#include "json_keys.h"
 #include "moot.h"
 #include "stream.h"
 #include "text.h"
@@ -21,25 +22,16 @@ enum mode { MODE_FILE, MODE_TCP, MODE_UDP, MODE_UNIX, MODE_STDOUT }; /* as in op
 struct conf {
 	struct stream_conf stream;
 	const char *device, *host, *port, *source;
-	unsigned mode;
+	unsigned mode, keys;
 	bool timestamp, eventv1, boolean_label;
 	uint64_t resend;
-};
-
-struct member {
-	const char *name;
-	ctf_ref ref;
-	bool text;
-	bool zero;               /* absent is printed as 0 */
-	bool action;             /* a packet's raw.label as "allowed" or "blocked" */
-	struct text_label label; /* , "name":  */
 };
 
 struct json { /* the encoder */
 	struct ctf_obj obj;
 	unsigned n;
 	size_t fixed; /* room for a line, but for the texts in it */
-	struct member m[CTF_SLOTS];
+	struct json_member m[CTF_SLOTS];
 	char before[64]; /* round the time of stamp */
 	char after[1600];
 	struct text_stamp stamp;
@@ -68,6 +60,9 @@ static const struct ctf_opt opts[] = {
 	{ "boolean_label", CTF_OBOOL, OFF(boolean_label), 0, 0, "0", NULL,
 	  "packet records only: raw.label appears as \"action\": \"allowed\" or \"blocked\"; "
 	  "flows have no such key" },
+	{ "keys", CTF_OENUM, OFF(keys), 0, 0, "dots", "dots|underscores|nested",
+	  "how keys are spelled: \"orig.l4.sport\": 1, \"orig_l4_sport\": 1, or "
+	  "\"orig\": {\"l4\": {\"sport\": 1}}" },
 	{ "mode", CTF_OENUM, OFF(mode), 0, 0, "file", "file|tcp|udp|unix|stdout",
 	  "where lines go: see file, host and port" },
 	{ "host", CTF_OTEXT, OFF(host), 1, 255, "127.0.0.1", NULL,
@@ -115,7 +110,7 @@ has_session(const struct conf *c)
 }
 
 /* The last of equal names wins: an object has each name once. */
-static struct member *
+static struct json_member *
 member_of(struct json *e, const char *name)
 {
 	for (unsigned i = 0; i < e->n; i++)
@@ -124,43 +119,44 @@ member_of(struct json *e, const char *name)
 	return e->n < CTF_SLOTS ? &e->m[e->n++] : NULL;
 }
 
-static int
+static void
 add_member(struct json *e, ctf_ref ref, const struct ctf_field *field)
 {
 	const struct conf *c = e->obj.conf;
 	bool action = c->boolean_label && strcmp(field->name, "raw.label") == 0;
 	const char *name = action ? "action" : field->cim ? field->cim : field->name;
-	struct member *m;
+	struct json_member *m;
 
 	if (field->type == CTF_IP || field->type == CTF_BYTES)
-		return 0; /* ulogd2's has no such values */
+		return; /* ulogd2's has no such values */
 	m = member_of(e, name);
 	if (!m)
-		return 0;
-	text_label_free(&m->label);
+		return;
 	m->name = name;
 	m->ref = ref;
 	m->text = field->type == CTF_TEXT;
 	m->zero = field->flags & CTF_F_ZERO;
 	m->action = action;
-	return text_label_set(&m->label, ", \"", name, true, "\": ");
 }
 
 static int
 add_members(struct json *e, struct ctf_err *err)
 {
+	const struct conf *c = e->obj.conf;
 	const struct ctf_field *field;
 	ctf_ref ref;
 	int r = 1;
 
 	for (unsigned i = 0; r > 0; i++) {
 		r = ctf_want_nth(e->obj.ctx, i, &ref, &field, err);
-		if (r > 0 && add_member(e, ref, field) < 0)
-			return ctf_fail(err, ENOMEM, "out of memory");
+		if (r > 0)
+			add_member(e, ref, field);
 	}
+	if (!r && json_keys_set(e->m, e->n, c->keys) < 0)
+		return ctf_fail(err, ENOMEM, "out of memory");
 	e->fixed = strlen(e->before) + TEXT_TIME + strlen(e->after) + TEXT_LABEL;
 	for (unsigned i = 0; i < e->n; i++)
-		e->fixed += e->m[i].label.len + CTF_FMT_NUM;
+		e->fixed += e->m[i].label.len + json_keys_room(&e->m[i]) + CTF_FMT_NUM;
 	return r;
 }
 
@@ -242,19 +238,15 @@ room(const struct json *e, const struct ctf_rec *r, bool exact)
 	return sum;
 }
 
-static char *
-put_member(char *p, const struct member *m, const struct ctf_rec *r)
+static inline char *
+put_value(char *p, const struct json_member *m, const struct ctf_rec *r)
 {
 	const union ctf_val *v = &r->v[m->ref];
 
 	if (!ctf_has(r, m->ref)) {
-		if (!m->zero)
-			return p;
-		p = text_label(p, &m->label);
 		*p++ = '0';
 		return p;
 	}
-	p = text_label(p, &m->label);
 	if (m->action)
 		return text_put(p, v->u ? "\"allowed\"" : "\"blocked\"", 9);
 	if (!m->text)
@@ -265,10 +257,39 @@ put_member(char *p, const struct member *m, const struct ctf_rec *r)
 	return p;
 }
 
+static char *
+put_members(char *p, const struct json *e, const struct ctf_rec *r)
+{
+	for (unsigned i = 0; i < e->n; i++) {
+		const struct json_member *m = &e->m[i];
+
+		if (m->zero || ctf_has(r, m->ref))
+			p = put_value(text_label(p, &m->label), m, r);
+	}
+	return p;
+}
+
+static char *
+put_nested(char *p, const struct json *e, const struct ctf_rec *r)
+{
+	const struct json_member *last = NULL;
+
+	for (unsigned i = 0; i < e->n; i++) {
+		const struct json_member *m = &e->m[i];
+
+		if (!m->zero && !ctf_has(r, m->ref))
+			continue;
+		p = put_value(json_keys_open(p, last, m), m, r);
+		last = m;
+	}
+	return json_keys_close(p, last);
+}
+
 static enum ctf_put
 encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	struct json *e = enc;
+	const struct conf *c = e->obj.conf;
 	char *start = (char *)f->p + f->len, *p = start;
 	size_t have = f->cap - f->len;
 
@@ -276,21 +297,31 @@ encode(void *enc, const struct ctf_rec *r, struct ctf_frame *f)
 		return CTF_FULL;
 	stamp(e, r->rx_ns);
 	p = text_put(p, e->stamp.s, e->stamp.len);
-	for (unsigned i = 0; i < e->n; i++)
-		p = put_member(p, &e->m[i], r);
+	p = c->keys == KEYS_NESTED ? put_nested(p, e, r) : put_members(p, e, r);
 	*p++ = '}';
 	*p++ = '\n';
 	f->len += (uint32_t)(p - start);
 	return CTF_OK;
 }
 
+/* A key of a gap, and its value as JSON wants it. */
 static bool
-put_string(struct ctf_frame *f, const char *label, const char *s)
+put_gap(struct ctf_frame *f, enum json_keys keys, const char *key, const char *value)
+{
+	static const char *const begins[] = { ", \"gap.", ", \"gap_", ", \"" };
+	bool first = keys == KEYS_NESTED && strcmp(key, "from") == 0;
+	const char *begin = first ? ", \"gap\": {\"" : begins[keys];
+
+	return ctf_frame_put(f, begin, strlen(begin)) && ctf_frame_put(f, key, strlen(key)) &&
+	       ctf_frame_put(f, "\": ", 3) && ctf_frame_put(f, value, strlen(value));
+}
+
+static bool
+put_gap_text(struct ctf_frame *f, enum json_keys keys, const char *key, const char *s)
 {
 	size_t n = strlen(s);
 
-	if (!ctf_frame_put(f, label, strlen(label)) ||
-	    text_json_len(s, n) + 1 > f->cap - f->len)
+	if (!put_gap(f, keys, key, "\"") || text_json_len(s, n) + 1 > f->cap - f->len)
 		return false;
 	f->len = (uint32_t)(text_json((char *)f->p + f->len, s, n) - (char *)f->p);
 	return ctf_frame_put(f, "\"", 1);
@@ -304,6 +335,7 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 	};
 	char from[TEXT_ISO + 1] = "", to[TEXT_ISO + 1] = "", count[CTF_FMT_NUM + 1] = "null";
 	struct json *e = enc;
+	enum json_keys keys = ((const struct conf *)e->obj.conf)->keys;
 	uint32_t start = f->len;
 
 	stamp(e, g->to_ns);
@@ -311,14 +343,12 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 	*text_iso(to, g->to_ns) = '\0';
 	if (g->count != CTF_UNKNOWN)
 		*ctf_fmt_num(count, g->count) = '\0';
-	if (ctf_frame_put(f, e->stamp.s, e->stamp.len) &&
-	    put_string(f, ", \"gap.from\": \"", from) &&
-	    put_string(f, ", \"gap.to\": \"", to) &&
-	    put_string(f, ", \"gap.cause\": \"", g->cause) &&
-	    ctf_frame_put(f, ", \"gap.count\": ", 15) &&
-	    ctf_frame_put(f, count, strlen(count)) &&
-	    put_string(f, ", \"gap.count_is\": \"", is[g->count_is]) &&
-	    put_string(f, ", \"gap.instance\": \"", g->instance) && ctf_frame_put(f, "}\n", 2))
+	if (ctf_frame_put(f, e->stamp.s, e->stamp.len) && put_gap_text(f, keys, "from", from) &&
+	    put_gap_text(f, keys, "to", to) && put_gap_text(f, keys, "cause", g->cause) &&
+	    put_gap(f, keys, "count", count) &&
+	    put_gap_text(f, keys, "count_is", is[g->count_is]) &&
+	    put_gap_text(f, keys, "instance", g->instance) &&
+	    ctf_frame_put(f, "}}\n" + (keys != KEYS_NESTED), keys == KEYS_NESTED ? 3 : 2))
 		return CTF_OK;
 	f->len = start;
 	return CTF_FULL;

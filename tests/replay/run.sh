@@ -1,6 +1,6 @@
 #!/bin/sh
 # Recordings through the whole daemon: what REPLAY makes of data/NAME.pcap and
-# LOGEMU, GPRINT, JSON and SQLITE3 write must be golden/NAME.*, byte for byte.  Needs no
+# LOGEMU, GPRINT, JSON and SQLITE3, for two of them all outputs of text, write must be golden/NAME.*, byte for byte.  Needs no
 # root.  With --update the golden files are made anew: look at the difference.
 # data/real-*.pcap were recorded on a NAT gateway, gen.py makes data/gen-*.pcap.
 set -eu
@@ -109,7 +109,39 @@ golden_names() {
 	n=$((n + 1))
 }
 
+# The other texts.
+golden_texts() {
+	{
+		echo '[global]'
+		echo 'logfile="stderr"'
+		echo 'stack=r1:REPLAY,hb1:IP2HBIN,bin1:IP2BIN,op1:OPRINT'
+		echo 'stack=r1:REPLAY,ip1:IP2STR,na1:NACCT'
+		echo 'stack=r1:REPLAY,xml1:XML'
+		echo 'stack=r1:REPLAY,csv1:CSV'
+		echo 'stack=r1:REPLAY,ip1:IP2STR,nest1:JSON'
+		echo 'stack=r1:REPLAY,fmt1:LOGEMU'
+		replay_section r1 "$src/data/$1.pcap" "$2"
+		for kind in "op1 oprint" "na1 nacct" "csv1 csv" "nest1 nested" "fmt1 format"; do
+			printf '[%s]\nfile="%s/out.%s"\n' "${kind% *}" "$tmp" "${kind#* }"
+			[ "$kind" != "nest1 nested" ] || echo keys=nested
+			[ "$kind" != "fmt1 format" ] || cat <<'END'
+format="%{time:%d/%b/%Y:%H:%M:%S.%3N %z} %{event} %{proto} %{orig.ip.saddr}:%{orig.l4.sport} %{flow.start.ns|unknown:iso.ns} %{flow.end.sec:iso} %{ct.status:hex} %{orig.raw.pktlen:json}"
+END
+		done
+		printf '[xml1]\ndirectory="%s"\n' "$tmp"
+	} >"$tmp/conf"
+	rm -f "$tmp"/*.xml
+	run_daemon 0
+	mv "$tmp"/ulogd-flow-*.xml "$tmp/out.xml"
+	for kind in oprint nacct xml csv nested format; do
+		compare "$1" "$kind"
+	done
+	n=$((n + 1))
+}
+
 n=0
+golden_texts real-6.18 5
+golden_texts gen-special 7
 golden real-6.18 5
 golden gen-2.6 4
 golden gen-5.10 4
@@ -152,5 +184,17 @@ run_daemon 0
 } >"$tmp/conf"
 run_daemon 1
 grep -q "nowhere.pcap: No such file" "$tmp/log" || fail "the log does not name nowhere.pcap"
+
+# A format with a mistake in it: one line that names the place and what may be meant.
+{
+	echo '[global]'
+	echo 'logfile="stderr"'
+	echo 'stack=r1:REPLAY,emu1:LOGEMU'
+	replay_section r1 "$src/data/gen-6.18.pcap" 4
+	outputs
+} | sed 's/^\[emu1\]/[emu1]\nformat="%{orig.ip.sadr}"/' >"$tmp/conf"
+run_daemon 1
+grep -q "conf:8: format: there is no field orig.ip.sadr; orig.ip.saddr?" "$tmp/log" ||
+	fail "the log does not name the field: $(cat "$tmp/log")"
 
 exit $failed

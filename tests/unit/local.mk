@@ -61,7 +61,7 @@ UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_b
 	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_preset tests/unit/test_replay tests/unit/test_setup \
 	tests/unit/test_tables
 UNIT_TESTS += tests/unit/test_filter tests/unit/test_format tests/unit/test_gprint tests/unit/test_ip2bin tests/unit/test_ip2str tests/unit/test_json \
-	tests/unit/test_json_label tests/unit/test_json_peer tests/unit/test_logemu \
+	tests/unit/test_json_keys tests/unit/test_json_label tests/unit/test_json_peer tests/unit/test_logemu \
 	tests/unit/test_mark tests/unit/test_names tests/unit/test_names_parse \
 	tests/unit/test_names_table tests/unit/test_nacct tests/unit/test_oprint tests/unit/test_printflow tests/unit/test_session tests/unit/test_stream \
 	tests/unit/test_stream_hand tests/unit/test_stream_kept \
