@@ -131,7 +131,7 @@ SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_aside \
 	tests/unit/test_sqlite3_names tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_old \
 	tests/unit/test_sqlite3_open tests/unit/test_sqlite3_parts tests/unit/test_sqlite3_rollup \
 	tests/unit/test_sqlite3_size
-SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h
+SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h tests/unit/gateway.h
 tests_unit_test_sqlite3_aside_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_aside_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_old_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
