@@ -9,18 +9,6 @@
 
 #define MOST 32768u /* sums; more go into the table at once */
 
-struct sum {
-	struct sq_bucket key;
-	int64_t n[SQ_P_COUNT];
-};
-
-struct sq_rollup {
-	struct sum *sums;
-	uint32_t *slots; /* 1 + place in sums, or 0; twice as many */
-	unsigned n, room;
-	sqlite3_stmt *add[SQ_LEVELS];
-};
-
 /* ---- the sums of this transaction ------------------------------------------------- */
 
 static uint32_t *
@@ -44,7 +32,7 @@ grow(struct sq_rollup *r)
 {
 	unsigned room = r->room ? 2 * r->room : 256;
 	uint32_t *slots = calloc(2 * (size_t)room, sizeof(*slots));
-	struct sum *sums = slots ? realloc(r->sums, room * sizeof(*sums)) : NULL;
+	struct sq_sum *sums = slots ? realloc(r->sums, room * sizeof(*sums)) : NULL;
 
 	if (!sums) {
 		free(slots);
@@ -87,7 +75,7 @@ add(struct sq_sink *s, const struct sq_bucket *key, const int64_t n[SQ_P_COUNT])
 		return rc;
 	slot = slot_of(r, key);
 	if (!*slot) {
-		r->sums[r->n] = (struct sum){ .key = *key };
+		r->sums[r->n] = (struct sq_sum){ .key = *key };
 		*slot = ++r->n;
 	}
 	for (unsigned i = 0; i < SQ_P_COUNT; i++)
@@ -204,62 +192,23 @@ on_seen(sqlite3_context *ctx, int n, sqlite3_value **arg)
 static int
 by_key(const void *a, const void *b)
 {
-	return sq_bucket_compare(&((const struct sum *)a)->key, &((const struct sum *)b)->key);
-}
-
-static bool
-is_empty(const struct sum *sum)
-{
-	for (unsigned i = 0; i < SQ_P_COUNT; i++)
-		if (sum->n[i])
-			return false;
-	return true;
-}
-
-/* Whether the table of this level has taken that row of the finer one already. */
-static bool
-has_taken(const struct sq_level *l, int64_t ratio, const struct sq_bucket *finer)
-{
-	return finer->at / ratio < l->next ||
-	       (l->done.at >= 0 && sq_bucket_compare(finer, &l->done) <= 0);
-}
-
-/* Into the minutes, and wherever these have gone. */
-static int
-sum_store(struct sq_rollup *r, const struct sq_level *level, const struct sum *sum)
-{
-	struct sq_bucket key = sum->key;
-	int rc = SQLITE_OK;
-
-	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK; i++) {
-		if (i && !has_taken(&level[i], sq_level_ratio[i], &key))
-			break;
-		key.at /= sq_level_ratio[i];
-		if (key.at < level[i].from)
-			continue;
-		sq_bucket_bind(r->add[i], 1, &key);
-		for (int k = 0; k < SQ_P_COUNT; k++)
-			sqlite3_bind_int64(r->add[i], 5 + k, sum->n[k]);
-		rc = sq_run(r->add[i]);
-	}
-	return rc;
+	return sq_bucket_compare(&((const struct sq_sum *)a)->key,
+				 &((const struct sq_sum *)b)->key);
 }
 
 int
 sq_rollup_store(struct sq_sink *s)
 {
 	struct sq_rollup *r = s->roll;
-	struct sq_level level[SQ_LEVELS];
-	int rc = SQLITE_OK;
+	int rc;
 
 	if (!r || r->n == 0)
 		return SQLITE_OK;
 	/* Another output may fill the same table: the database knows best. */
-	rc = sq_levels_read(s, level);
+	rc = sq_levels_read(s, r->level);
 	qsort(r->sums, r->n, sizeof(*r->sums), by_key);
-	for (unsigned i = 0; i < r->n && rc == SQLITE_OK; i++)
-		if (!is_empty(&r->sums[i]))
-			rc = sum_store(r, level, &r->sums[i]);
+	if (rc == SQLITE_OK)
+		rc = sq_rollup_put(r);
 	if (rc == SQLITE_OK)
 		sq_rollup_reset(s);
 	return rc;
@@ -273,13 +222,6 @@ sq_rollup_store(struct sq_sink *s)
 	" proto INTEGER NOT NULL, port INTEGER NOT NULL, flows INTEGER, orig_packets INTEGER," \
 	" orig_bytes INTEGER, reply_packets INTEGER, reply_bytes INTEGER," \
 	" PRIMARY KEY(at, host, proto, port)) WITHOUT ROWID;"
-#define ADD \
-	"INSERT INTO \"%w_%s_1\" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)" \
-	" ON CONFLICT(at, host, proto, port) DO UPDATE SET flows = flows + excluded.flows," \
-	" orig_packets = orig_packets + excluded.orig_packets," \
-	" orig_bytes = orig_bytes + excluded.orig_bytes," \
-	" reply_packets = reply_packets + excluded.reply_packets," \
-	" reply_bytes = reply_bytes + excluded.reply_bytes"
 
 static int
 view_make(struct sq_sink *s, unsigned level, int seconds)
@@ -350,18 +292,6 @@ begin(struct sq_sink *s)
 	return rc == SQLITE_OK ? sq_meta_set(s, "rollups", "1") : rc;
 }
 
-static int
-add_prepare(struct sq_sink *s, unsigned i)
-{
-	char *sql = sqlite3_mprintf(ADD, SQ_CONF(s)->table, sq_level_name[i]);
-	int rc = sql ? sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
-					  &s->roll->add[i], NULL)
-		     : SQLITE_NOMEM;
-
-	sqlite3_free(sql);
-	return rc;
-}
-
 #define WHAT(t) "'" t ":minute:%q', '" t ":hour:%q', '" t ":day:%q'"
 
 static int
@@ -391,8 +321,8 @@ sums_ready(struct sq_sink *s)
 		rc = sq_run(s->st[SQ_ST_COMMIT]);
 	if (rc != SQLITE_OK && !sqlite3_get_autocommit(s->db))
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	for (unsigned i = 0; i < SQ_LEVELS && rc == SQLITE_OK; i++)
-		rc = add_prepare(s, i);
+	if (rc == SQLITE_OK)
+		rc = sq_rollup_put_ready(s);
 	s->has_sums = rc == SQLITE_OK;
 	return rc;
 }
@@ -437,7 +367,7 @@ sq_rollup_free(struct sq_sink *s)
 	if (!s->roll)
 		return;
 	for (unsigned i = 0; i < SQ_LEVELS; i++)
-		sqlite3_finalize(s->roll->add[i]);
+		sqlite3_finalize(s->roll->put[i]);
 	free(s->roll->slots);
 	free(s->roll->sums);
 	free(s->roll);

@@ -27,6 +27,21 @@ struct sq_level {
 	int64_t from;          /* before it they may be gone */
 	struct sq_bucket done; /* of the finer table, up to here; at -1: nothing */
 };
+
+struct sq_sum {
+	struct sq_bucket key; /* a minute's */
+	int64_t n[SQ_P_COUNT];
+};
+
+struct sq_rollup { /* the sums of a transaction */
+	struct sq_sum *sums;
+	uint32_t *slots; /* 1 + place in sums, or 0; twice as many */
+	unsigned n, room;
+	struct sq_level level[SQ_LEVELS]; /* what they meet in the tables */
+	unsigned to;                      /* the level that they are put into, */
+	unsigned at;                      /* and the one that is */
+	sqlite3_stmt *put[SQ_LEVELS];
+};
 extern const char *const sq_level_name[SQ_LEVELS];
 extern const int64_t sq_level_ratio[SQ_LEVELS]; /* of the finer one */
 
@@ -51,6 +66,10 @@ int sq_rollup_less(struct sq_sink *, char *sql);
 int sq_rollup_store(struct sq_sink *);  /* before the commit */
 void sq_rollup_reset(struct sq_sink *); /* at the beginning, and if it was undone */
 
+/* sqlite3_rollup_put.c: the sums, in order, into the tables. */
+int sq_rollup_put_ready(struct sq_sink *);
+int sq_rollup_put(struct sq_rollup *);
+
 /* sqlite3_sums.c: profile=rollup. */
 int sq_sums_ready(struct sq_sink *);
 int sq_sums_store(struct sq_sink *, unsigned ends);
@@ -67,6 +86,8 @@ void sq_bucket_of(const struct sq_flow *, int64_t ns, struct sq_bucket *ret_key)
 int16_t sq_service_of(int64_t proto, int64_t port);
 void sq_host_read(sqlite3_stmt *, int col, struct sq_bucket *);
 int sq_bucket_compare(const struct sq_bucket *, const struct sq_bucket *);
+/* The host as it is stored. */
+int32_t sq_host_ipv4(const struct sq_bucket *);
 /* Binds at, host, proto, port from ?first on. */
 void sq_bucket_bind(sqlite3_stmt *, int first, const struct sq_bucket *);
 void sq_bucket_read(sqlite3_stmt *, int first, struct sq_bucket *ret_bucket);

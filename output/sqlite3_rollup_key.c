@@ -7,8 +7,8 @@
 const char *const sq_level_name[SQ_LEVELS] = { "minute", "hour", "day" };
 const int64_t sq_level_ratio[SQ_LEVELS] = { 1, 60, 24 };
 
-static int32_t
-ipv4(const struct sq_bucket *b)
+int32_t
+sq_host_ipv4(const struct sq_bucket *b)
 {
 	return (int32_t)((uint32_t)b->host[0] << 24 | (uint32_t)b->host[1] << 16 |
 			 (uint32_t)b->host[2] << 8 | b->host[3]);
@@ -24,7 +24,8 @@ host_compare(const struct sq_bucket *a, const struct sq_bucket *b)
 	if (x != y)
 		return x < y ? -1 : 1;
 	if (x == 0)
-		return ipv4(a) < ipv4(b) ? -1 : ipv4(a) > ipv4(b);
+		return sq_host_ipv4(a) < sq_host_ipv4(b) ? -1
+							 : sq_host_ipv4(a) > sq_host_ipv4(b);
 	return memcmp(a->host, b->host, a->host_len);
 }
 
@@ -46,7 +47,7 @@ sq_bucket_bind(sqlite3_stmt *st, int first, const struct sq_bucket *b)
 {
 	sqlite3_bind_int64(st, first, b->at);
 	if (b->host_len == 4)
-		sqlite3_bind_int64(st, first + 1, ipv4(b));
+		sqlite3_bind_int64(st, first + 1, sq_host_ipv4(b));
 	else if (b->host_len)
 		sqlite3_bind_blob(st, first + 1, b->host, b->host_len, SQLITE_TRANSIENT);
 	else

@@ -11,7 +11,8 @@ sq_name_taken(const char *table)
 {
 	static const char *const taken[] = { "meta",     "gaps",         "coverage",
 					     "progress", "days",         "partitions",
-					     "names",    "ctflow_slice", SQ_ROWS };
+					     "names",    "ctflow_slice", "ctflow_sums",
+					     SQ_ROWS };
 
 	for (unsigned i = 0; i < sizeof(taken) / sizeof(*taken); i++)
 		if (strcasecmp(table, taken[i]) == 0)
