@@ -1,5 +1,5 @@
 # Run by hand, "sudo tests/bench/run BUILD-TREE": nothing timed is in make check.
-dist_noinst_SCRIPTS += tests/bench/run
+dist_noinst_SCRIPTS += tests/bench/run tests/bench/ingest.py
 EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 	tests/bench/recvloop.c
 # Questions to a big history: tests/bench/ask.py, see its --help.
@@ -10,13 +10,15 @@ dist_noinst_SCRIPTS += tests/bench/ask.py
 EXTRA_PROGRAMS = tests/bench/bench_decode tests/bench/bench_ipfix
 tests_bench_bench_decode_LDADD = $(WHOLE_LIBS)
 tests_bench_bench_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
-# What retention and sums cost: "make tests/bench/bench_keep".
+# What retention and sums cost: "make tests/bench/bench_keep".  How much the whole
+# daemon stores: "make tests/bench/gateway_pcap tests/bench/insertloop", then ingest.py.
+SQLITE3_BENCHES = tests/bench/bench_keep tests/bench/gateway_pcap tests/bench/insertloop
 if HAVE_CHECK
 if BUILTIN_SQLITE3
-EXTRA_PROGRAMS += tests/bench/bench_keep
+EXTRA_PROGRAMS += $(SQLITE3_BENCHES)
 endif
 if SHARED_SQLITE3
-EXTRA_PROGRAMS += tests/bench/bench_keep
+EXTRA_PROGRAMS += $(SQLITE3_BENCHES)
 endif
 endif
 tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS)
@@ -28,3 +30,8 @@ tests_bench_history_ipfix_SOURCES = $(tests_query_history_SOURCES)
 tests_bench_history_ipfix_CPPFLAGS = $(AM_CPPFLAGS) -DHISTORY_PLUGIN=ctf_plugin_ipfix \
 	-DHISTORY_FILE='"file"' -DHISTORY_DEFAULT='"oid=1\nproto=file\n"' -DHISTORY_OPTION='"--proto"'
 tests_bench_history_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
+tests_bench_gateway_pcap_SOURCES = tests/bench/gateway_pcap.c
+tests_bench_gateway_pcap_LDADD = $(WHOLE_LIBS) -lm
+tests_bench_insertloop_SOURCES = tests/bench/insertloop.c
+tests_bench_insertloop_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_bench_insertloop_LDADD = $(SQLITE3_LIBS)
