@@ -56,6 +56,21 @@ ctf_metric_new(struct ctf_ctx *ctx, const char *name, enum ctf_metric kind, enum
 	return &c->value;
 }
 
+void
+ctx_pass_on(struct ctf_ctx *to, struct ctf_ctx *from)
+{
+	for (struct counter *c = from->counters; c; c = c->next)
+		for (struct counter *t = to->counters; t; t = t->next)
+			if (c->metric.kind == CTF_COUNTER &&
+			    strcmp(c->metric.name, t->metric.name) == 0) {
+				uint64_t n = atomic_load(&c->value);
+
+				ctf_count(&t->value, n - c->passed_on);
+				c->passed_on = n;
+				break;
+			}
+}
+
 static int
 print_number(char *to, size_t size, const struct metric *m, uint64_t v)
 {

@@ -17,6 +17,7 @@ struct metric {
 struct counter {
 	_Atomic(struct counter *) next; /* a sink's thread adds, the main thread reads */
 	struct metric metric;
+	uint64_t passed_on; /* to a successor */
 	ctf_counter value;
 };
 
@@ -39,6 +40,8 @@ struct ctf_ctx {
 /* Allocates the object and binds it; 0 or -ENOMEM. */
 int ctx_init(struct ctf_ctx *, struct inst *, size_t size);
 void ctx_free(struct ctf_ctx *);
+/* What `from` has counted since the last time is counted by `to` as well, by name. */
+void ctx_pass_on(struct ctf_ctx *to, struct ctf_ctx *from);
 /* All numbers that are not 0 in the log, as many to a line as fit. */
 void ctx_log_counters(const struct ctf_ctx *);
 

@@ -23,21 +23,23 @@
 #include "pidfile.h"
 #include "priv.h"
 #include "pulse.h"
+#include "reload.h"
 #include "run.h"
 #include "setup.h"
 #include "split.h"
 
 struct daemon {
 	struct cli cli;
-	struct setup setup;
+	struct reload reload;
 	struct run run;
 	struct priv priv;
 	struct handover *handover;
 	struct metrics metrics;
 	struct pulse *pulse;
 	struct loop_fd *sig_watch;
-	char *pidfile; /* absolute, for after chdir() */
-	char *conf;    /* the same */
+	bool metrics_due; /* another file or interval */
+	char *pidfile;    /* absolute, for after chdir() */
+	char *conf;       /* the same */
 	int sigfd, pid_fd, report_fd;
 	unsigned terms; /* SIGTERM and SIGINT so far */
 };
@@ -64,6 +66,7 @@ on_signal(void *arg)
 			log_notice("signal received, reopening files");
 			log_reopen();
 			run_reopen(&d->run);
+			reload_want(&d->reload);
 			break;
 		case SIGUSR1:
 			run_log_counters(&d->run);
@@ -141,15 +144,92 @@ second_term(void *arg)
 	return d->terms > 1;
 }
 
+static struct setup *
+setup(const struct daemon *d)
+{
+	return &d->reload.gen->setup;
+}
+
 static const char *
 state_dir(const struct daemon *d)
 {
-	const char *dir = d->setup.global.state_dir;
+	const char *dir = setup(d)->global.state_dir;
 
 	if (!*dir)
 		dir = getenv("STATE_DIRECTORY");
 	return dir && *dir ? dir : STATEDIR;
 }
+
+/* ---- reload -------------------------------------------------------------------- */
+
+static int
+read_again(void *arg, struct setup *s, struct diag *diag)
+{
+	struct daemon *d = arg;
+
+	if (d->handover)
+		notify_send(&d->handover->notify, -1, "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+			    (unsigned long long)ctf_mono_ms() * 1000);
+	return setup_again(s, d->conf, diag);
+}
+
+/* The [global] section; what cannot change any more is said. */
+static int
+settle(void *arg, const struct setup *was, const struct setup *is)
+{
+	struct daemon *d = arg;
+	const struct global_conf *old = &was->global, *new = &is->global;
+	int ret = 0;
+
+	if (strcmp(old->logfile, new->logfile) != 0)
+		ret = log_open(*new->logfile ? new->logfile : NULL);
+	if (ret) {
+		errno = -ret;
+		log_error("cannot open logfile %s", new->logfile);
+		return ret;
+	}
+	log_set_level(d->cli.loglevel ? d->cli.loglevel : (int)new->loglevel);
+	if (strcmp(old->state_dir, new->state_dir) != 0)
+		log_notice("%s:%u: state_dir takes effect at the next start", is->conf->file,
+			   opt_line(conf_find(is->conf, "global"), "state_dir"));
+	if (strcmp(old->metrics_file, new->metrics_file) != 0 ||
+	    old->metrics_interval != new->metrics_interval)
+		d->metrics_due = true;
+	return 0;
+}
+
+static void
+done(void *arg, const struct setup *is, const char *why)
+{
+	struct daemon *d = arg;
+
+	if (why)
+		log_errorx("%s is not used, %s: all goes on as before", d->conf, why);
+	d->run.graph = &setup(d)->graph;
+	pulse_renew(d->pulse);
+	if (d->metrics_due && metrics_change(&d->metrics, &d->run, is->global.metrics_file,
+					     is->global.metrics_interval))
+		log_warnx("no timer for metrics_file");
+	d->metrics_due = false;
+	if (d->handover)
+		notify_send(&d->handover->notify, -1, "READY=1\nSTATUS=%u stacks at work%s%s\n",
+			    graph_live_stacks(d->run.graph),
+			    why ? "; the configuration was not reloaded: " : "",
+			    why ? why : "");
+}
+
+static int
+start_reload(struct daemon *d)
+{
+	d->reload.run = &d->run;
+	d->reload.read = read_again;
+	d->reload.settle = settle;
+	d->reload.done = done;
+	d->reload.arg = d;
+	return reload_init(&d->reload);
+}
+
+/* ---- start and end ------------------------------------------------------------- */
 
 /* From opened log to the main loop; the exit code, 0 when it can run. */
 static int
@@ -166,13 +246,16 @@ start(struct daemon *d)
 		log_fatal("event loop");
 		return 1;
 	}
-	d->run.graph = &d->setup.graph;
+	d->run.graph = &setup(d)->graph;
 	d->run.priv = &d->priv;
 	d->run.handover = d->handover;
+	ret = start_reload(d);
+	if (ret)
+		return 1;
 	handover_load(d->handover);
-	if (!d->setup.no_stack && kept_wanted(d->run.graph))
+	if (!setup(d)->no_stack && kept_wanted(d->run.graph))
 		d->run.state = state_open(state_dir(d), d->conf, &d->priv);
-	if (d->setup.no_stack || run_start(&d->run)) {
+	if (setup(d)->no_stack || run_start(&d->run)) {
 		log_fatalx("not even a single working plugin stack");
 		return 1;
 	}
@@ -181,8 +264,8 @@ start(struct daemon *d)
 	run_go(&d->run);
 	if (d->run.state)
 		d->pulse = pulse_start(&d->run);
-	if (metrics_start(&d->metrics, &d->run, d->setup.global.metrics_file,
-			  d->setup.global.metrics_interval))
+	if (metrics_start(&d->metrics, &d->run, setup(d)->global.metrics_file,
+			  setup(d)->global.metrics_interval))
 		log_warnx("no timer for metrics_file");
 	if (d->pid_fd >= 0 && pidfile_write(d->pid_fd)) {
 		log_fatal("pidfile %s", d->cli.pidfile);
@@ -202,6 +285,8 @@ main_loop(struct daemon *d)
 	while (!d->terms && run_alive(&d->run)) {
 		int ret = loop_once(d->run.loop, -1);
 
+		if (!d->terms)
+			reload_step(&d->reload);
 		if (ret) {
 			errno = -ret;
 			log_fatal("event loop");
@@ -220,7 +305,10 @@ end(struct daemon *d, int code)
 		notify_send(&d->handover->notify, -1, "STOPPING=1\n");
 	if (d->run.graph && d->run.graph->run) {
 		pulse_phase(d->pulse, PULSE_STOPPING);
-		clean = run_stop(&d->run, d->setup.global.stop_timeout, second_term, d);
+		if (d->reload.timer)
+			reload_end(&d->reload, setup(d)->global.stop_timeout);
+		clean = !d->reload.hung;
+		clean &= run_stop(&d->run, setup(d)->global.stop_timeout, second_term, d);
 		run_log_counters(&d->run);
 		metrics_write(&d->metrics);
 		pulse_stop(d->pulse, d->run.handing ? PULSE_HANDED : PULSE_STOPPED);
@@ -232,7 +320,8 @@ end(struct daemon *d, int code)
 		log_errorx("exiting without waiting for outputs that hang");
 		_exit(code);
 	}
-	setup_free(&d->setup);
+	metrics_end(&d->metrics);
+	gen_unref(d->reload.gen);
 	state_close(d->run.state);
 	loop_free(d->run.loop);
 	if (d->sigfd >= 0)
@@ -246,6 +335,9 @@ run_daemon(struct daemon *d)
 	int code = 0;
 
 	d->sigfd = d->pid_fd = d->report_fd = -1;
+	d->reload.gen = gen_new();
+	if (!d->reload.gen)
+		return 1;
 	log_set_starting(true);
 	log_set_verbose(d->cli.verbose && !d->cli.daemon);
 	d->conf = setup_conf_path(d->cli.conf);
@@ -261,7 +353,7 @@ run_daemon(struct daemon *d)
 	if (!code && d->cli.daemon && chdir("/"))
 		log_warn("chdir /");
 	if (!code)
-		code = setup_load(&d->setup, d->conf, d->cli.loglevel, true);
+		code = setup_load(setup(d), d->conf, d->cli.loglevel, true);
 	if (!code && d->cli.verbose && d->cli.daemon)
 		log_errorx("suppressing verbose output: not with -d");
 	if (!code)

@@ -14,24 +14,66 @@ layout_id(const char *name, const struct ctf_frame *f)
 	return ctf_hash(ctf_hash(CTF_HASH, name, strlen(name)), f->p, f->len);
 }
 
+const struct ctf_layout *
+sink_layout(struct sink *s, const struct ctf_layout *like)
+{
+	struct own_layout **end = &s->layouts, *l;
+
+	for (; (l = *end); end = &l->next)
+		if (l->l.id == like->id && l->l.len == like->len &&
+		    (!like->len || memcmp(l->p, like->p, like->len) == 0))
+			return &l->l;
+	l = malloc(sizeof(*l) + like->len);
+	if (!l)
+		return NULL;
+	if (like->len)
+		memcpy(l->p, like->p, like->len);
+	*l = (struct own_layout){ NULL, { like->id, like->len, l->p } };
+	*end = l;
+	return &l->l;
+}
+
+const char *
+sink_text(struct sink *s, const char *like)
+{
+	struct own_text *t = s->texts;
+	size_t n = strlen(like) + 1;
+
+	while (t && strcmp(t->s, like) != 0)
+		t = t->next;
+	if (t)
+		return t->s;
+	t = malloc(sizeof(*t) + n);
+	if (!t)
+		return "?";
+	memcpy(t->s, like, n);
+	t->next = s->texts;
+	s->texts = t;
+	return t->s;
+}
+
 int
 encoder_ready(struct encoder *e, struct ctf_err *err)
 {
 	const struct ctf_plugin *pl = e->ctx.inst->plugin;
 	struct ctf_frame f = { .cap = LAYOUT_MAX, .p = malloc(LAYOUT_MAX) };
-	uint8_t *p;
+	int ret = 0;
 
 	if (!f.p)
 		return ctf_fail(err, ENOMEM, "out of memory");
-	if (pl->preamble && pl->preamble(e->ctx.obj, &f) != CTF_OK) {
-		free(f.p);
-		return ctf_fail(err, EINVAL, "%s: its layout cannot be made", e->ctx.inst->id);
+	if (pl->preamble && pl->preamble(e->ctx.obj, &f) != CTF_OK)
+		ret = ctf_fail(err, EINVAL, "%s: its layout cannot be made", e->ctx.inst->id);
+	if (!ret) {
+		struct ctf_layout l = { layout_id(pl->name, &f), f.len, f.p };
+
+		e->layout = sink_layout(e->sink, &l);
+		if (!e->layout)
+			ret = ctf_fail(err, ENOMEM, "out of memory");
 	}
-	p = realloc(f.p, f.len ? f.len : 1);
-	if (p)
-		f.p = p;
+	free(f.p);
+	if (ret)
+		return ret;
 	queue_room(&e->sink->queue, e->limit);
-	e->layout = (struct ctf_layout){ layout_id(pl->name, &f), f.len, f.p };
 	e->records = ctf_metric_new(&e->ctx, "records", CTF_COUNTER, CTF_UNIT_NONE,
 				    "flows put into its format");
 	e->skipped = ctf_metric_new(&e->ctx, "skipped", CTF_COUNTER, CTF_UNIT_NONE,
@@ -44,15 +86,8 @@ encoder_ready(struct encoder *e, struct ctf_err *err)
 void
 encoder_discard(struct encoder *e)
 {
-	union {
-		const uint8_t *c;
-		uint8_t *p;
-	} layout = { e->layout.p };
-
 	while (e->nopen)
 		free(e->open[--e->nopen].frame);
-	free(layout.p);
-	e->layout.p = NULL;
 }
 
 enum ctf_interim

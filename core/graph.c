@@ -10,6 +10,7 @@
 #include "graph.h"
 #include "opt.h"
 #include "pump.h"
+#include "reload.h"
 #include "sink.h"
 
 static int
@@ -221,6 +222,8 @@ graph_build(struct plan *plan, struct diag *diag, struct graph *ret_graph)
 			*ret_graph = g;
 			for (struct input *in = g.inputs; in; in = in->next)
 				in->graph = ret_graph;
+			for (struct sink *s = g.sinks; s; s = s->next)
+				s->graph = ret_graph;
 			return graph_live_stacks(ret_graph) ? 0 : -ENOENT;
 		}
 		/* What it had asked for must not stay, so all is wired anew. */
@@ -240,15 +243,19 @@ graph_build(struct plan *plan, struct diag *diag, struct graph *ret_graph)
 
 /* Without what it cannot start a filter does what it can. */
 void
+filter_start(struct filter *f)
+{
+	struct ctf_err err = { 0 };
+
+	if (f->ready && f->inst->plugin->start && f->inst->plugin->start(f->ctx.obj, &err))
+		ctf_log(&f->ctx, CTF_ERROR, "%s", err.msg);
+}
+
+void
 graph_start_filters(struct graph *g)
 {
-	for (struct filter *f = g->filters; f; f = f->next) {
-		struct ctf_err err = { 0 };
-
-		if (f->ready && f->inst->plugin->start &&
-		    f->inst->plugin->start(f->ctx.obj, &err))
-			ctf_log(&f->ctx, CTF_ERROR, "%s", err.msg);
-	}
+	for (struct filter *f = g->filters; f; f = f->next)
+		filter_start(f);
 }
 
 static void
@@ -261,6 +268,40 @@ obj_free(struct ctf_ctx *ctx)
 	ctx_free(ctx);
 }
 
+static void
+encoders_free(struct encoder **list)
+{
+	for (struct encoder *e; (e = *list);) {
+		*list = e->next;
+		encoder_discard(e);
+		obj_free(&e->ctx);
+		free(e);
+	}
+}
+
+void
+filter_free(struct filter *f)
+{
+	struct gen *gen = f->gen;
+
+	obj_free(&f->ctx);
+	free(f);
+	gen_unref(gen);
+}
+
+void
+input_free(struct input *in)
+{
+	struct gen *gen = in->gen;
+
+	obj_free(&in->ctx);
+	batch_free(&in->batch);
+	free(in->stacks);
+	free(in->wants);
+	free(in);
+	gen_unref(gen);
+}
+
 void
 graph_free(struct graph *g)
 {
@@ -269,27 +310,21 @@ graph_free(struct graph *g)
 	struct sink *s;
 
 	while ((s = g->sinks)) {
+		struct gen *gen = s->gen;
+
 		g->sinks = s->next;
-		for (struct encoder *e; (e = s->encoders);) {
-			s->encoders = e->next;
-			encoder_discard(e);
-			obj_free(&e->ctx);
-			free(e);
-		}
+		encoders_free(&s->encoders);
 		sink_free(s);
+		gen_unref(gen);
 	}
+	encoders_free(&g->idle);
 	while ((f = g->filters)) {
 		g->filters = f->next;
-		obj_free(&f->ctx);
-		free(f);
+		filter_free(f);
 	}
 	while ((in = g->inputs)) {
 		g->inputs = in->next;
-		obj_free(&in->ctx);
-		batch_free(&in->batch);
-		free(in->stacks);
-		free(in->wants);
-		free(in);
+		input_free(in);
 	}
 }
 

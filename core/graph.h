@@ -50,6 +50,8 @@ struct inst {
 	bool probed;
 };
 
+struct gen;
+
 struct want { /* who reads what from whom; for -n -v */
 	const struct ctf_ctx *reader, *writer;
 	ctf_ref slot;
@@ -83,8 +85,12 @@ struct input {
 	struct ctf_earlier earlier;
 	bool was_reading; /* when the earlier run died */
 	bool started, failed, ended, paused;
-	bool handed; /* its end is a hand-over */
-	bool outage; /* what was lost before the start is not yet known */
+	bool handed;        /* its end is a hand-over */
+	struct gen *gen;    /* reload.h: its options are of that one; NULL: of the graph's */
+	bool absorbed;      /* by the one before, which goes on (reload) */
+	struct input *heir; /* which starts once this one has left */
+	uint64_t leave_ms;  /* it is leaving, and has until then */
+	bool outage;        /* what was lost before the start is not yet known */
 };
 
 struct filter {
@@ -95,8 +101,9 @@ struct filter {
 	struct filter *prev;             /* nearest upstream filter that writes fields */
 	struct filter *needs[STACK_MAX]; /* filters it reads from */
 	unsigned nneeds;
-	bool ready;    /* setup() was called */
-	uint64_t done; /* records of this batch it has annotated */
+	struct gen *gen; /* as of an input */
+	bool ready;      /* setup() was called */
+	uint64_t done;   /* records of this batch it has annotated */
 };
 
 struct open_frame {
@@ -109,7 +116,7 @@ struct encoder {
 	struct ctf_ctx ctx;
 	struct stack *stack;
 	struct sink *sink;
-	struct ctf_layout layout;
+	const struct ctf_layout *layout; /* its sink's */
 	uint32_t limit;
 	bool sync;
 	enum ctf_interim interim;
@@ -143,6 +150,7 @@ struct graph {
 	struct sink *sinks;
 	struct stack *stacks; /* of the configuration, in its order */
 	struct run *run;      /* once it is started */
+	struct encoder *idle; /* of sinks that go on without them (reload) */
 	bool open_frames;     /* something waits to be sealed */
 };
 
@@ -173,6 +181,10 @@ int graph_build(struct plan *, struct diag *, struct graph *ret_graph);
 void graph_free(struct graph *);
 /* Once privileges are dropped. */
 void graph_start_filters(struct graph *);
+void filter_start(struct filter *);
+/* Frees one that is in no graph any more. */
+void input_free(struct input *);
+void filter_free(struct filter *);
 unsigned graph_live_stacks(const struct graph *);
 
 /* wire.c: binds the fields of one stack, whose objects exist. */

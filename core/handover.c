@@ -79,11 +79,9 @@ handover_boot_id(char ret_id[BOOT_ID_LEN + 1])
 struct handover *
 handover_of(const struct ctf_ctx *ctx)
 {
-	const struct input *in = ctx->input;
+	const struct run *r = run_of(ctx);
 
-	if (ctx->sink && ctx->sink->encoders)
-		in = ctx->sink->encoders->stack->input;
-	return in && in->graph && in->graph->run ? in->graph->run->handover : NULL;
+	return r ? r->handover : NULL;
 }
 
 /* ---- descriptors ---- */
@@ -342,6 +340,15 @@ say_orphan(const struct old_object *o)
 		log_errorx("the process before left %llu flows for the output %s:%s, which is "
 			   "no longer there: they are lost",
 			   (unsigned long long)o->recs, o->id, o->plugin);
+}
+
+void
+handover_forget(struct handover *h, const struct inst *inst)
+{
+	struct old_object *o = h ? heritage_find(h, inst, true) : NULL;
+
+	if (o)
+		heritage_drop_blobs(o);
 }
 
 void

@@ -95,6 +95,8 @@ void handover_free(struct handover *);
 bool handover_is_due(const struct handover *);
 /* Reads what was left; with the log open, before run_start(). */
 void handover_load(struct handover *);
+/* What was left for a sink of that name is not for the one that opens next. */
+void handover_forget(struct handover *, const struct inst *);
 /* Before the sink's thread is made: the frames left for it go first. */
 void handover_feed(struct handover *, struct sink *);
 /*

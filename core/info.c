@@ -115,7 +115,7 @@ print_stack(FILE *f, const struct stack *st)
 				st->chain[k]->inst->id, st->chain[k]->inst->plugin->name);
 	fprintf(f, "#   frames of at most %u bytes%s, layout %016llx (%u bytes)\n",
 		st->enc->limit, st->enc->sync ? ", sealed after each batch" : "",
-		(unsigned long long)st->enc->layout.id, st->enc->layout.len);
+		(unsigned long long)st->enc->layout->id, st->enc->layout->len);
 }
 
 static void

@@ -11,11 +11,9 @@
 static struct state *
 page_of(const struct ctf_ctx *ctx)
 {
-	const struct input *in = ctx->input;
+	const struct run *r = run_of(ctx);
 
-	if (ctx->sink && ctx->sink->encoders)
-		in = ctx->sink->encoders->stack->input;
-	return in && in->graph && in->graph->run ? in->graph->run->state : NULL;
+	return r ? r->state : NULL;
 }
 
 /* Filters and encoders are too many to have names of their own. */
@@ -72,8 +70,8 @@ kept_wanted(const struct graph *g)
 	return false;
 }
 
-static int
-input_start(struct input *in)
+int
+kept_input_start(struct input *in)
 {
 	bool kept = false;
 	struct kept_input *k = ctf_state(&in->ctx, "core", sizeof(*k), &kept);
@@ -101,12 +99,14 @@ kept_start(struct graph *g)
 	int ret = 0;
 
 	for (struct input *in = g->inputs; in && !ret; in = in->next)
-		ret = input_start(in);
+		ret = kept_input_start(in);
 	for (struct sink *s = g->sinks; s && !ret; s = s->next)
 		ret = kept_sink_start(s);
 	/* What was left in the middle of a batch is accounted for. */
-	for (struct input *in = g->inputs; in && !ret; in = in->next)
+	for (struct input *in = g->inputs; in && !ret; in = in->next) {
 		in->keep->reading = 0;
+		in->was_reading = false;
+	}
 	return ret;
 }
 

@@ -69,6 +69,7 @@ bool kept_wanted(const struct graph *);
 bool kept_page(const struct ctf_ctx *);
 /* Before anything is opened: what the earlier run says; 0 or -ENOMEM. */
 int kept_start(struct graph *);
+int kept_input_start(struct input *);
 void kept_input_end(struct input *, enum ctf_ended);
 /* The end of its coverage; and the earlier run's, where an output missed it. */
 void kept_coverage(struct input *, const struct ctf_coverage *);

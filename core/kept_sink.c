@@ -348,7 +348,7 @@ kept_outage(struct sink *s, const struct input *in, const struct ctf_gap *g)
 		l->more_exact = g->count_is == CTF_EXACT;
 		l->more_from_ns = g->from_ns;
 		l->more_to_ns = g->to_ns;
-		l->instance = in->inst->id;
+		l->instance = sink_text(s, in->inst->id);
 		set(&s->keep->given, get(&s->keep->given) + g->count);
 		queue_precede(&s->queue, g->count);
 		spool_precede(s, g->count);

@@ -345,13 +345,36 @@ metrics_start(struct metrics *m, struct run *r, const char *path, uint64_t msec)
 
 	if (!*path)
 		return 0;
-	*m = (struct metrics){ .run = r, .path = path, .start_ns = ctf_now() };
-	ret = loop_timer(r->loop, on_timer, m, &m->timer);
+	*m = (struct metrics){ .run = r, .path = strdup(path), .start_ns = ctf_now() };
+	ret = m->path ? loop_timer(r->loop, on_timer, m, &m->timer) : -ENOMEM;
 	if (ret) {
-		m->path = NULL;
+		metrics_end(m);
 		return ret;
 	}
 	timer_set(m->timer, msec, msec);
 	metrics_write(m);
 	return 0;
+}
+
+int
+metrics_change(struct metrics *m, struct run *r, const char *path, uint64_t msec)
+{
+	uint64_t start_ns = m->start_ns;
+	int ret;
+
+	if (m->timer)
+		loop_del(m->timer);
+	metrics_end(m);
+	ret = metrics_start(m, r, path, msec);
+	if (!ret && start_ns)
+		m->start_ns = start_ns;
+	return ret;
+}
+
+void
+metrics_end(struct metrics *m)
+{
+	free(m->path);
+	m->path = NULL;
+	m->timer = NULL;
 }

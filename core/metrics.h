@@ -11,7 +11,7 @@
 
 struct metrics {
 	const struct run *run;
-	const char *path;  /* NULL: off */
+	char *path;        /* NULL: off */
 	uint64_t start_ns; /* of the daemon */
 	struct loop_fd *timer;
 	bool failing; /* said that it cannot be written */
@@ -19,6 +19,9 @@ struct metrics {
 
 /* Writes the file now and every msec from now on; path "": does nothing. */
 int metrics_start(struct metrics *, struct run *, const char *path, uint64_t msec);
+/* The same, another path or time. */
+int metrics_change(struct metrics *, struct run *, const char *path, uint64_t msec);
+void metrics_end(struct metrics *);
 /* Writes it now: to a file beside it, which then takes its name. */
 void metrics_write(struct metrics *);
 /* What is written, to be freed; NULL: no memory. */

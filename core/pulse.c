@@ -177,6 +177,8 @@ new_block(struct pulse *p, const struct inst *inst, bool input)
 	o = state_block(p->run->state, name, sizeof(*o), &kept);
 	if (!o)
 		return NULL;
+	if (kept && get(&o->start_ns) == get(&p->d->start_ns))
+		return o; /* it was shown before a reload */
 	memset(o, 0, sizeof(*o));
 	set(&o->input, input);
 	set(&o->start_ns, get(&p->d->start_ns));
@@ -245,6 +247,33 @@ pulse_start(struct run *r)
 fail:
 	pulse_free(p);
 	return NULL;
+}
+
+static bool
+is_shown(const struct pulse *p, const struct pulse_object *o)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->at[i].o == o)
+			return true;
+	return false;
+}
+
+void
+pulse_renew(struct pulse *p)
+{
+	struct shown *was = p ? p->at : NULL;
+	size_t n = p ? p->n : 0;
+
+	if (!p)
+		return;
+	p->at = NULL;
+	p->n = 0;
+	(void)collect(p); /* without memory nothing is shown */
+	for (size_t i = 0; i < n; i++)
+		if (!is_shown(p, was[i].o))
+			set(&was[i].o->state, PULSE_ENDED);
+	free(was);
+	show(p);
 }
 
 void

@@ -63,6 +63,8 @@ struct pulse;
 
 /* What is shown, from now on; NULL: there is no page, or no memory. */
 struct pulse *pulse_start(struct run *);
+/* The run has another graph. */
+void pulse_renew(struct pulse *);
 void pulse_phase(struct pulse *, enum pulse_phase);
 void pulse_stop(struct pulse *, enum pulse_phase);
 

@@ -48,7 +48,7 @@ open_frame(struct encoder *e, uint32_t stream)
 	if (!q)
 		return NULL;
 	q->f.stream = stream;
-	q->f.layout = &e->layout;
+	q->f.layout = e->layout;
 	e->last = e->nopen++;
 	e->open[e->last] = (struct open_frame){ stream, &q->f };
 	e->stack->input->graph->open_frames = true;
@@ -230,7 +230,7 @@ aside_frame(struct encoder *e)
 	struct qframe *q = qframe_new(e, e->limit);
 
 	if (q)
-		q->f.layout = &e->layout;
+		q->f.layout = e->layout;
 	return q;
 }
 
@@ -268,6 +268,7 @@ encoder_gap_frame(struct encoder *e, const struct ctf_gap *gap, struct qframe **
 	}
 	q->is_gap = true;
 	q->gap = *gap;
+	q->gap.instance = sink_text(e->sink, gap->instance);
 	if (gap->from_ns < gap->to_ns)
 		*ret_frame = aside_done(e, q, gap->from_ns, gap->to_ns);
 	else

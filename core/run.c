@@ -276,6 +276,9 @@ run_stop_input(struct input *in)
 				   : in->handed ? CTF_ENDED_HANDED
 						: CTF_ENDED_CLEAN);
 	}
+	if (in->timer)
+		loop_del(in->timer);
+	in->timer = NULL;
 	in->started = false;
 }
 
@@ -305,12 +308,35 @@ start_input(struct run *r, struct input *in)
 	}
 }
 
+int
+run_start_input(struct run *r, struct input *in)
+{
+	if (kept_input_start(in)) {
+		ctf_log(&in->ctx, CTF_ERROR, "out of memory");
+		return -ENOMEM;
+	}
+	in->keep->reading = 0;
+	in->was_reading = false;
+	start_input(r, in);
+	return in->started ? 0 : -EIO;
+}
+
 /* ---- start ---- */
+
+struct run *
+run_of(const struct ctf_ctx *ctx)
+{
+	const struct graph *g = ctx->sink    ? ctx->sink->graph
+				: ctx->input ? ctx->input->graph
+					     : NULL;
+
+	return g ? g->run : NULL;
+}
 
 int
 ctf_own(const struct ctf_ctx *ctx, int fd)
 {
-	const struct run *r = ctx->sink->encoders->stack->input->graph->run;
+	const struct run *r = run_of(ctx);
 
 	if (!r || !r->priv || !r->priv->known || geteuid() != 0)
 		return 0;
@@ -341,14 +367,19 @@ is_fed(const struct sink *s)
 	return false;
 }
 
+int
+run_ready_sink(struct run *r, struct sink *s)
+{
+	int ret = sink_wires(s);
+
+	return ret ? ret : loop_add(r->loop, s->poke, sink_poked, s, &s->watch);
+}
+
 static int
 start_sink(struct run *r, struct sink *s)
 {
-	struct loop_fd *watch;
-	int ret = sink_wires(s);
+	int ret = run_ready_sink(r, s);
 
-	if (!ret)
-		ret = loop_add(r->loop, s->poke, sink_poked, s, &watch);
 	if (!ret)
 		handover_feed(r->handover, s);
 	if (!ret)
@@ -453,47 +484,4 @@ run_alive(const struct run *r)
 		if (input_alive(in))
 			return true;
 	return false;
-}
-
-void
-run_reopen(struct run *r)
-{
-	for (struct sink *s = r->graph->sinks; s; s = s->next)
-		if (s->running)
-			sink_reopen(s);
-}
-
-void
-run_dump(struct run *r)
-{
-	for (struct input *in = r->graph->inputs; in; in = in->next)
-		if (in->started && !in->ended && plugin(in)->dump)
-			plugin(in)->dump(in->ctx.obj);
-}
-
-void
-run_observe(const struct run *r)
-{
-	for (struct input *in = r->graph->inputs; in; in = in->next)
-		if (in->started && !in->ended && plugin(in)->observe)
-			plugin(in)->observe(in->ctx.obj);
-}
-
-void
-run_log_counters(const struct run *r)
-{
-	const struct graph *g = r->graph;
-
-	run_observe(r);
-	for (const struct input *in = g->inputs; in; in = in->next)
-		ctx_log_counters(&in->ctx);
-	for (const struct filter *f = g->filters; f; f = f->next)
-		ctx_log_counters(&f->ctx);
-	for (struct sink *s = g->sinks; s; s = s->next) {
-		for (const struct encoder *e = s->encoders; e; e = e->next)
-			ctx_log_counters(&e->ctx);
-		ctx_log_counters(&s->ctx);
-		if (s->running)
-			sink_log_state(s);
-	}
 }

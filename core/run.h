@@ -20,6 +20,19 @@ struct run {
 	uint64_t caps; /* what inputs need besides CAP_NET_ADMIN, see struct priv */
 };
 
+/* The run an object is part of, any thread; or NULL. */
+struct run *run_of(const struct ctf_ctx *);
+/* Reload: starts one that was not there; -errno: it cannot (said). */
+int run_start_input(struct run *, struct input *);
+/* Reload: makes what the thread of a sink needs; then starts it. */
+int run_ready_sink(struct run *, struct sink *);
+/*
+ * Reload: an input that is not wanted any more.  True: it has ended, and all it
+ * had to give is with the outputs; false: ask again.
+ */
+bool run_leave(struct run *, struct input *, uint64_t deadline_ms);
+/* What a sink's thread left behind is lost, and said. */
+void run_say_lost(struct sink *);
 /* Binds the inputs, opens the outputs.  -ENOENT: no stack works (said). */
 int run_start(struct run *);
 /* After privileges were dropped. */

@@ -71,8 +71,14 @@ open_log(const struct setup *s)
 	return 0;
 }
 
-int
-setup_read(struct setup *s, const char *path, int loglevel, bool with_log, struct diag *diag)
+struct log_as {
+	int level;
+	bool open;
+};
+
+/* Problems of the file are collected and said together, whatever comes first. */
+static int
+load(struct setup *s, const char *path, const struct log_as *log, struct diag *diag)
 {
 	const struct conf_section *global;
 	int code;
@@ -88,9 +94,9 @@ setup_read(struct setup *s, const char *path, int loglevel, bool with_log, struc
 		return 1;
 	}
 	code = parse_global(s, global, diag) ? 1 : 0;
-	if (!code) {
-		log_set_level(loglevel ? loglevel : (int)s->global.loglevel);
-		code = with_log ? open_log(s) : 0;
+	if (!code && log) {
+		log_set_level(log->level ? log->level : (int)s->global.loglevel);
+		code = log->open ? open_log(s) : 0;
 	}
 	load_plugins(s, global, diag);
 	if (plan_make(s->conf, s->plugins, diag, &s->plan))
@@ -104,12 +110,19 @@ setup_read(struct setup *s, const char *path, int loglevel, bool with_log, struc
 int
 setup_load(struct setup *s, const char *path, int loglevel, bool with_log)
 {
+	const struct log_as log = { loglevel, with_log };
 	struct diag diag = { 0 };
-	int code = setup_read(s, path, loglevel, with_log, &diag);
+	int code = load(s, path, &log, &diag);
 
 	diag_log(&diag);
 	diag_free(&diag);
 	return code;
+}
+
+int
+setup_again(struct setup *s, const char *path, struct diag *diag)
+{
+	return load(s, path, NULL, diag);
 }
 
 bool

@@ -25,8 +25,8 @@ char *setup_conf_path(const char *given);
  * opened.
  */
 int setup_load(struct setup *, const char *path, int loglevel, bool open_log);
-/* The same, with what is wrong left in diag, in the order of the file's parts. */
-int setup_read(struct setup *, const char *path, int loglevel, bool open_log, struct diag *);
+/* The same without a word: what is wrong is left in diag, and the log stays as it is. */
+int setup_again(struct setup *, const char *path, struct diag *);
 /* Some stack of the file does not work. */
 bool setup_refused(const struct setup *);
 void setup_free(struct setup *);

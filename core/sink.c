@@ -59,8 +59,19 @@ sink_new(struct inst *inst)
 void
 sink_free(struct sink *s)
 {
+	struct own_layout *l;
+	struct own_text *t;
+
 	spool_free(s);
 	queue_clear(&s->queue);
+	while ((l = s->layouts)) {
+		s->layouts = l->next;
+		free(l);
+	}
+	while ((t = s->texts)) {
+		s->texts = t->next;
+		free(t);
+	}
 	if (s->kick >= 0)
 		close(s->kick);
 	if (s->intr >= 0)
@@ -80,6 +91,8 @@ push(struct sink *s, struct qframe *f)
 {
 	f->since_ms = ctf_mono_ms();
 	queue_push(&s->queue, f);
+	if (s->held) /* it gets its number when it is this one's turn */
+		return;
 	kept_pushed(s, f);
 	spool_pushed(s);
 }
@@ -166,6 +179,53 @@ gap_of(const struct sink *s, const struct qframe *f, const char *cause)
 	if (f->taken && g.count_is == CTF_EXACT) /* in a session that broke: it may be there */
 		g.count_is = CTF_AT_MOST;
 	return g;
+}
+
+void
+sink_inherit(struct sink *s, struct sink *from)
+{
+	struct queue mine = s->queue;
+	struct own_layout **l = &s->layouts;
+	struct own_text **t = &s->texts;
+	struct state_plain **plain = &s->ctx.plain;
+	struct qframe *f, *next;
+
+	while (*l)
+		l = &(*l)->next;
+	while (*t)
+		t = &(*t)->next;
+	while (*plain)
+		plain = &(*plain)->next;
+	*l = from->layouts;
+	*t = from->texts;
+	*plain = from->ctx.plain;
+	from->layouts = NULL;
+	from->texts = NULL;
+	from->ctx.plain = NULL;
+	s->queue = from->queue;
+	s->queue.limit = mine.limit;
+	from->queue = (struct queue){ 0 };
+	s->spool_id = from->spool_id;
+	s->left = from->left;
+	if (from->lost_enc) {
+		from->lost.instance = s->inst->id;
+		if (s->lost_enc)
+			sink_merge_gap(&s->lost, &from->lost);
+		else
+			s->lost = from->lost;
+		s->lost_enc = sink_voice(s);
+	}
+	spool_move(s, from);
+	s->held = false;
+	for (f = mine.head; f; f = next) {
+		uint64_t since = f->since_ms;
+
+		next = f->next;
+		f->next = NULL;
+		push(s, f);
+		f->since_ms = since;
+	}
+	s->dirty = true;
 }
 
 struct encoder *

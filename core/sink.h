@@ -16,11 +16,31 @@
 
 enum sink_state { SINK_DOWN, SINK_UP, SINK_STALLED };
 
+struct own_layout { /* frames outlive the encoder that made them */
+	struct own_layout *next;
+	struct ctf_layout l;
+	uint8_t p[];
+};
+
+struct own_text {
+	struct own_text *next;
+	char s[];
+};
+
 struct sink {
 	struct sink *next;
 	struct ctf_ctx ctx;
 	struct inst *inst;
 	struct encoder *encoders;
+	_Atomic(struct graph *) graph; /* it is of; another after a reload */
+	struct gen *gen;               /* as of an input */
+	struct sink *before;           /* what it goes on for (reload) */
+	bool fresh, held, over;        /* not opened yet; nor before that one is over */
+	struct sink *heir;             /* the other way round */
+	struct loop_fd *watch;         /* of poke */
+	uint64_t moved_ms, seen;       /* since when, and at which progress, it is awaited */
+	struct own_layout *layouts;    /* of all its frames were ever of; main thread */
+	struct own_text *texts;        /* the same of the instances in gaps */
 
 	/* main thread only */
 	bool dirty; /* pushed since the last kick */
@@ -65,6 +85,12 @@ struct sink {
 	ctf_counter *delivered, *dropped, *retries, *repeated, *poisoned;
 };
 
+/* encoder.c: the sink's own of those bytes, for as long as it lives; NULL: no memory. */
+const struct ctf_layout *sink_layout(struct sink *, const struct ctf_layout *like);
+
+/* The same of a text; without memory another one. */
+const char *sink_text(struct sink *, const char *like);
+
 struct sink *sink_new(struct inst *);
 void sink_free(struct sink *);
 
@@ -86,6 +112,12 @@ void sink_kick(struct sink *);
 bool sink_over(struct sink *);
 /* Drops the oldest until the queue is within its limit, leaving a gap. */
 void sink_drop(struct sink *);
+
+/*
+ * Reload: what was queued for that one goes first, then its own; no thread of
+ * either runs.  Numbers and accounts go on.
+ */
+void sink_inherit(struct sink *, struct sink *from);
 
 /* Becomes a gap that covers both; the loss of a gap is part of the gap. */
 void sink_merge_gap(struct ctf_gap *sum, const struct ctf_gap *);

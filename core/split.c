@@ -390,7 +390,7 @@ split_conf(const char *file, const char *dir, FILE *out)
 		log_fatal("%s", dir);
 		return 1;
 	}
-	(void)setup_read(&s.setup, file, 0, false, &s.diag);
+	(void)setup_again(&s.setup, file, &s.diag);
 	if (!s.setup.plan.stacks) {
 		diag_log(&s.diag);
 		log_fatalx("%s: there is no stack to divide", file);

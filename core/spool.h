@@ -26,6 +26,8 @@ struct spool;
 int spool_open(struct sink *, const struct priv *, struct ctf_err *err);
 int spool_start(struct sink *);
 void spool_free(struct sink *);
+/* Reload: it is that sink's now; no thread of either runs. */
+void spool_move(struct sink *to, struct sink *from);
 /* One line for each folder of an output that nobody configures now. */
 void spool_say_leftovers(const struct graph *);
 

@@ -175,6 +175,25 @@ static struct spool *new (struct sink *s)
 	return sp;
 }
 
+void
+spool_move(struct sink *to, struct sink *from)
+{
+	struct spool *sp = from->spool;
+
+	if (!sp)
+		return;
+	from->spool = NULL;
+	to->spool = sp;
+	sp->sink = to;
+	sp->max = to->inst->out.spool_max;
+	sp->segment_max = sp->max / 8 < SEGMENT_MAX ? sp->max / 8 : SEGMENT_MAX;
+	sp->sync_ms = to->inst->out.spool_sync;
+	sp->stop = sp->done = sp->sleeping = sp->urged = sp->failing = false;
+	count(sp, &to->ctx);
+	to->queue.durable = sp->sync_ms == 0;
+	spool_look(sp);
+}
+
 /* Reads what is there, and begins anew. */
 static int
 begin(struct spool *sp, const struct priv *priv)

@@ -46,7 +46,7 @@ read_out(struct stop *st, struct input *in, uint64_t until_ms)
 		for (unsigned i = 0; i < in->nstacks; i++)
 			if (sink_over(in->stacks[i]->enc->sink))
 				sink_drop(in->stacks[i]->enc->sink);
-		run_kick(st->run->graph);
+		run_kick(in->graph);
 	}
 	if (ret < 0 || ret == CTF_READ_END)
 		run_end_input(st->run, in, ret < 0 ? ret : 0);
@@ -143,6 +143,33 @@ drain(struct stop *st, struct input *in, uint64_t deadline)
 		read_out(st, in, UINT64_MAX);
 }
 
+static bool
+never(void *arg)
+{
+	return false;
+}
+
+bool
+run_leave(struct run *r, struct input *in, uint64_t deadline_ms)
+{
+	struct stop st = { .run = r, .hurry = never };
+	uint64_t now = ctf_mono_ms();
+
+	if (in->started) {
+		if (!plugin(in)->drain)
+			in->ended = true;
+		if (now < deadline_ms)
+			read_out(&st, in, now + POLL_MS);
+		if (!in->ended && !plugin(in)->drain(in->ctx.obj, now >= deadline_ms))
+			return false;
+		if (!in->ended)
+			read_out(&st, in, UINT64_MAX);
+	}
+	run_stop_input(in);
+	pump_seal(in);
+	return true;
+}
+
 /* The start has failed: what waits in the sockets is for the next one. */
 static bool
 is_frozen(const struct stop *st)
@@ -191,8 +218,8 @@ all_done(const struct graph *g)
 }
 
 /* What a thread left behind is lost, and said. */
-static void
-say_lost(struct sink *s)
+void
+run_say_lost(struct sink *s)
 {
 	uint64_t recs = 0, again = 0, safe;
 
@@ -303,6 +330,6 @@ run_stop(struct run *r, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 	ended &= stop_spools(r->graph);
 	if (!hand_over_frames(&st))
 		for (struct sink *s = r->graph->sinks; s; s = s->next)
-			say_lost(s);
+			run_say_lost(s);
 	return ended;
 }

@@ -288,7 +288,7 @@ fresh(struct plug *p)
 {
 	struct qframe *q = qframe_new(p->enc, p->enc->limit);
 
-	q->f.layout = &p->enc->layout;
+	q->f.layout = p->enc->layout;
 	return q;
 }
 
@@ -396,7 +396,7 @@ plug_sweep(struct plug *p, const struct ctf_sweep *sweep)
 const struct ctf_layout *
 plug_layout(struct plug *p)
 {
-	return &p->enc->layout;
+	return p->enc->layout;
 }
 
 /* ---- delivery ---- */

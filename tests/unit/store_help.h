@@ -88,7 +88,7 @@ push(unsigned n)
 
 		ctf_frame_put(&f->f, &number, sizeof(number));
 		f->f.recs = f->f.flows = 1;
-		f->f.layout = &store.s->encoders->layout;
+		f->f.layout = store.s->encoders->layout;
 		sink_push(store.s, f);
 	}
 	write_out();
@@ -110,7 +110,7 @@ claim(uint64_t first)
 		ck_assert_uint_eq(f[i]->number, store.base + first + i);
 		ck_assert_uint_eq(number, f[i]->number);
 		ck_assert_uint_eq(f[i]->upto, first + i);
-		ck_assert_uint_eq(f[i]->layout->id, store.s->encoders->layout.id);
+		ck_assert_uint_eq(f[i]->layout->id, store.s->encoders->layout->id);
 	}
 	return n;
 }

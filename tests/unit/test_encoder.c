@@ -91,8 +91,8 @@ id_of(const char *name, const char *options, uint32_t want_len)
 	ck_assert_int_eq(plan_make(s.conf, s.plugins, NULL, &s.plan), 0);
 	ck_assert_int_eq(graph_build(&s.plan, NULL, &s.graph), 0);
 	e = s.graph.sinks->encoders;
-	ck_assert_uint_eq(e->layout.len, want_len);
-	id = e->layout.id;
+	ck_assert_uint_eq(e->layout->len, want_len);
+	id = e->layout->id;
 	setup_free(&s);
 	return id;
 }

@@ -63,7 +63,7 @@ START_TEST(a_gap_in_front)
 	f = qframe_new(store.s->encoders, 100);
 	ctf_frame_put(&f->f, &(uint64_t){ store.base + 1 }, 8);
 	f->f.number = store.base + 1;
-	f->f.layout = &store.s->encoders->layout;
+	f->f.layout = store.s->encoders->layout;
 	f->is_gap = true;
 	f->gap = (struct ctf_gap){ 1, 2, 0, CTF_EXACT, "restart", "k", -1 };
 	ck_assert(queue_insert(&store.s->queue, f));

@@ -393,7 +393,18 @@ struct ctf_plugin {
 	/* Somebody is about to look at its numbers: bring them up to date; may be NULL. */
 	void (*observe)(void *self);
 	void (*dump)(void *self); /* SIGUSR2: records of all that lives; NULL: cannot */
-	int (*reload)(void *self, const void *conf); /* 0: absorbed; NULL: restart */
+	/*
+	 * Input or filter, between two batches: the configuration was read again,
+	 * and `other` was set up by it, but not started.  self has its options
+	 * and the fields of its tables already, and other those self had; the
+	 * plugin exchanges the rest, so that called once more it undoes that.
+	 * 0: self goes on, other is released; -EOPNOTSUPP, or NULL: other has to
+	 * be started in its place; else: not possible while it runs (said).  A
+	 * filter is only asked if its options are the same.
+	 */
+	int (*reload)(void *self, void *other);
+	/* Input: it does go on, in the new graph, for others that it feeds now. */
+	void (*reloaded)(void *self);
 
 	/*
 	 * -- filter; start() is called as well, if there is one, with the rights

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "handover.h"
+#include "log.h"
+#include "sink.h"
+#include "spool.h"
+
+#define STEP_MS 20u
+#define OPEN_MS 2000u /* for new outputs to say that they cannot be */
+#define ABORT_MS 2000u
+
+/* ---- configurations ------------------------------------------------------------ */
+
+struct gen *
+gen_new(void)
+{
+	struct gen *g = calloc(1, sizeof(*g));
+
+	if (g)
+		g->refs = 1;
+	return g;
+}
+
+void
+gen_unref(struct gen *g)
+{
+	if (!g || --g->refs)
+		return;
+	setup_free(&g->setup);
+	free(g);
+}
+
+/* Its graph is not at work, or is not any more. */
+static void
+graph_end(struct gen *g)
+{
+	for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
+		if (s->watch)
+			loop_del(s->watch);
+	graph_free(&g->setup.graph);
+	gen_unref(g);
+}
+
+/* ---- the beginning ------------------------------------------------------------- */
+
+static void
+finish(struct reload *rl, const char *why)
+{
+	if (rl->done)
+		rl->done(rl->arg, &rl->gen->setup, why);
+}
+
+/* Its new outputs end, and it is forgotten. */
+static void
+refuse(struct reload *rl, const char *why)
+{
+	struct gen *g = rl->next;
+
+	rl->next = NULL;
+	for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
+		if (s->running)
+			sink_abort(s);
+	/* opening may block where nothing can interrupt it */
+	g->next = rl->old;
+	rl->old = g;
+	for (struct sink *s = g->setup.graph.sinks; s; s = s->next) {
+		s->moved_ms = s->running ? ctf_mono_ms() : 0;
+		s->before = NULL;
+		s->held = false;
+	}
+	finish(rl, why);
+}
+
+static int
+open_sinks(struct reload *rl)
+{
+	int ret = 0;
+
+	for (struct sink *s = rl->next->setup.graph.sinks; s && !ret; s = s->next) {
+		if (!s->fresh)
+			continue;
+		handover_forget(rl->run->handover, s->inst);
+		ret = kept_sink_start(s);
+		if (!ret)
+			ret = spool_open(s, rl->run->priv, &s->why);
+		if (!ret)
+			ret = spool_start(s);
+		if (!ret)
+			ret = sink_start(s);
+	}
+	return ret;
+}
+
+/* All that can be found out without a change; NULL: it is good so far. */
+static const char *
+judge(struct reload *rl, struct gen *g, int code)
+{
+	const struct stack *bad;
+
+	if (code)
+		return "it has errors";
+	if (g->setup.no_stack)
+		return "not even a single working plugin stack";
+	bad = reload_refuses(&rl->gen->setup, &g->setup);
+	return bad ? "a stack is refused" : NULL;
+}
+
+static void
+begin(struct reload *rl)
+{
+	struct gen *g = gen_new();
+	struct diag diag = { 0 };
+	const char *why = "out of memory";
+	bool same = false;
+
+	if (g) {
+		int code = rl->read(rl->arg, &g->setup, &diag);
+
+		why = judge(rl, g, code);
+		same = !why && reload_is_same(&rl->gen->setup, &g->setup);
+	}
+	if (!same)
+		diag_log(&diag);
+	diag_free(&diag);
+	if (same)
+		log_notice("the configuration has not changed");
+	if (why || same) {
+		gen_unref(g);
+		finish(rl, why);
+		return;
+	}
+	rl->next = g;
+	g->setup.graph.run = rl->run;
+	rl->open_ms = ctf_mono_ms() + OPEN_MS;
+	if (reload_match(rl) || open_sinks(rl))
+		refuse(rl, "out of memory");
+}
+
+/* ---- the middle ---------------------------------------------------------------- */
+
+/* 1: all new outputs are open, or are going to be; 0: not yet; -1: one cannot be. */
+static int
+opened(struct reload *rl)
+{
+	int all = 1;
+
+	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next) {
+		if (!s->fresh)
+			continue;
+		pthread_mutex_lock(&s->lock);
+		if (s->refused)
+			all = -1;
+		else if (!s->first_done && ctf_mono_ms() < rl->open_ms && all > 0)
+			all = 0;
+		pthread_mutex_unlock(&s->lock);
+		if (all < 0) {
+			ctf_log(&s->ctx, CTF_ERROR, "%s", s->why.msg);
+			return all;
+		}
+	}
+	return all;
+}
+
+static void
+take_over(struct reload *rl)
+{
+	struct gen *was = rl->gen;
+
+	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next)
+		if (s->fresh)
+			sink_await_open(s, 0); /* from now on nothing is a mistake */
+	if (reload_commit(rl)) {
+		refuse(rl, "an input cannot be started, or the log not be opened");
+		return;
+	}
+	rl->gen = rl->next;
+	rl->next = NULL;
+	was->next = rl->old;
+	rl->old = was;
+	log_notice("the new configuration is in force");
+	finish(rl, NULL);
+}
+
+static void
+go_on(struct reload *rl)
+{
+	int is = opened(rl);
+
+	if (is < 0)
+		refuse(rl, "an output cannot be opened");
+	else if (is > 0)
+		take_over(rl);
+}
+
+/* ---- the end ------------------------------------------------------------------- */
+
+static void
+leave(struct reload *rl)
+{
+	for (struct gen **at = &rl->old; *at;) {
+		struct gen *g = *at;
+
+		if (!reload_leave(rl, g)) {
+			at = &g->next;
+			continue;
+		}
+		*at = g->next;
+		graph_end(g);
+	}
+}
+
+static bool
+busy(const struct reload *rl)
+{
+	return rl->next || rl->old || rl->wanted;
+}
+
+void
+reload_step(struct reload *rl)
+{
+	if (!busy(rl))
+		return;
+	leave(rl);
+	if (rl->next)
+		go_on(rl);
+	else if (rl->wanted && !reload_awaited(rl)) {
+		rl->wanted = false;
+		begin(rl);
+		if (rl->next)
+			go_on(rl);
+	}
+	timer_set(rl->timer, busy(rl) ? STEP_MS : 0, STEP_MS);
+}
+
+void
+reload_want(struct reload *rl)
+{
+	rl->wanted = true;
+}
+
+/* It is there so that the loop turns. */
+static void
+on_timer(void *arg)
+{
+	(void)arg;
+}
+
+int
+reload_init(struct reload *rl)
+{
+	return loop_timer(rl->run->loop, on_timer, rl, &rl->timer);
+}
+
+void
+reload_end(struct reload *rl, uint64_t stop_ms)
+{
+	uint64_t until = ctf_mono_ms() + stop_ms + ABORT_MS;
+
+	if (rl->next)
+		refuse(rl, "the daemon ends");
+	rl->wanted = true; /* no successor waits longer than it must */
+	while (rl->old && ctf_mono_ms() < until) {
+		leave(rl);
+		if (rl->old)
+			loop_once(rl->run->loop, STEP_MS);
+	}
+	rl->wanted = false;
+	rl->hung = rl->old != NULL;
+}

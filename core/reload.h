@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * SIGHUP: the configuration is read again while the daemon works.
+ *
+ * A new graph is built beside the one in force.  If it is good, its new outputs
+ * are opened while all goes on; then, between two batches, it takes over:
+ * objects whose options are the same go on in it, with their socket, queue and
+ * connection (reload_move.c), the others have a successor of the same id or
+ * none.  What is left of the old graph comes to its end in the background
+ * (reload_leave.c): inputs are read out, outputs deliver what they have.  A
+ * successor is given frames at once, and opens its output when the one before
+ * it is done with it; what that one cannot deliver it inherits.
+ */
+#ifndef CTF_RELOAD_H
+#define CTF_RELOAD_H
+
+#include "run.h"
+#include "setup.h"
+
+/* A configuration, for as long as there is anything that was made of it. */
+struct gen {
+	struct gen *next;
+	unsigned refs; /* who holds it: its graph, objects that went on into another one */
+	struct setup setup;
+};
+
+struct reload {
+	struct run *run;
+	struct gen *gen;  /* in force */
+	struct gen *next; /* its new outputs are being opened, until then: */
+	uint64_t open_ms;
+	struct gen *old; /* what is left of earlier ones */
+	struct loop_fd *timer;
+	bool wanted; /* and not begun */
+	bool hung;   /* at the end: something must not be freed */
+
+	/* Reads and wires; what setup_load() returns.  What is wrong goes to diag. */
+	int (*read)(void *arg, struct setup *, struct diag *);
+	/* The last step that may fail; -errno (said). */
+	int (*settle)(void *arg, const struct setup *was, const struct setup *is);
+	/* It is in force; NULL: all stays as it was, for that reason. */
+	void (*done)(void *arg, const struct setup *is, const char *why);
+	void *arg;
+};
+
+struct gen *gen_new(void);
+void gen_unref(struct gen *); /* NULL: nothing */
+
+/* With run, gen, read, settle, done and arg set; -errno. */
+int reload_init(struct reload *);
+/* A SIGHUP has come. */
+void reload_want(struct reload *);
+/* After each turn of the loop. */
+void reload_step(struct reload *);
+/* The end is near: nothing is under way any more when it returns. */
+void reload_end(struct reload *, uint64_t stop_ms);
+
+/* ---- reload_same.c ---- */
+
+/* Of an id and plugin that are the same: the first option that differs, or NULL. */
+const char *reload_differs(const struct inst *a, const struct inst *b);
+/* The same, but for what only encoders look at. */
+const char *reload_sink_differs(const struct inst *a, const struct inst *b);
+/* Both would do the same, all of it, and all that was to work works. */
+bool reload_is_same(const struct setup *a, const struct setup *b);
+/* A stack is refused that was not refused before; NULL: none is. */
+const struct stack *reload_refuses(const struct setup *was, const struct setup *is);
+
+/* ---- reload_move.c ---- */
+
+/* Who in the old graph is to go on as, or to be succeeded by, that one; or NULL. */
+struct sink *reload_sink_before(struct reload *, const struct inst *);
+/* Finds for each sink of rl->next the one before it, and makes sure that it can go on. */
+int reload_match(struct reload *);
+/* rl->next takes over; -errno: it cannot, and nothing has changed (said). */
+int reload_commit(struct reload *);
+
+/* ---- reload_leave.c ---- */
+
+/* One step for what is left of that one; true: nothing is. */
+bool reload_leave(struct reload *, struct gen *);
+/* Somebody waits for the end of one that is about to end. */
+bool reload_awaited(const struct reload *);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What goes on in the new graph, and the moment at which that takes over. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "handover.h"
+#include "pump.h"
+#include "reload.h"
+#include "sink.h"
+
+static bool
+same_id(const struct inst *a, const struct inst *b)
+{
+	return a->plugin == b->plugin && strcmp(a->id, b->id) == 0;
+}
+
+/* Its options are needed for longer than its graph. */
+static void
+keep_gen(struct gen **at, struct gen *gen)
+{
+	if (*at)
+		return;
+	*at = gen;
+	gen->refs++;
+}
+
+/* ---- outputs ------------------------------------------------------------------ */
+
+static struct sink *
+sink_in(struct graph *g, const struct inst *inst)
+{
+	struct sink *s = g->sinks;
+
+	while (s && !same_id(s->inst, inst))
+		s = s->next;
+	return s;
+}
+
+struct sink *
+reload_sink_before(struct reload *rl, const struct inst *inst)
+{
+	struct sink *s = sink_in(&rl->gen->setup.graph, inst);
+
+	if (s && s->running)
+		return s;
+	for (struct gen *g = rl->old; g; g = g->next) {
+		s = sink_in(&g->setup.graph, inst);
+		if (s && s->running && !s->over && !s->heir)
+			return s;
+	}
+	return NULL;
+}
+
+static bool
+goes_on(const struct reload *rl, const struct sink *before, const struct inst *inst)
+{
+	/* one that is about to end cannot be called back */
+	return before->graph == &rl->gen->setup.graph &&
+	       !reload_sink_differs(before->inst, inst);
+}
+
+int
+reload_match(struct reload *rl)
+{
+	int ret = 0;
+
+	for (struct sink *s = rl->next->setup.graph.sinks; s && !ret; s = s->next) {
+		s->before = reload_sink_before(rl, s->inst);
+		if (s->before && goes_on(rl, s->before, s->inst)) {
+			for (struct encoder *e = s->encoders; e && !ret; e = e->next)
+				ret = sink_layout(s->before, e->layout) ? 0 : -ENOMEM;
+			continue;
+		}
+		s->fresh = !s->before;
+		s->held = s->before;
+		ret = run_ready_sink(rl->run, s);
+	}
+	return ret;
+}
+
+/* The numbers of the encoders before go on in the first of the new ones. */
+static void
+pass_on_encoders(const struct sink *to, const struct sink *from)
+{
+	for (struct encoder *e = from->encoders; e; e = e->next)
+		ctx_pass_on(&to->encoders->ctx, &e->ctx);
+}
+
+/* It goes on, in the place of the new one that would be the same. */
+static void
+move_sink(struct reload *rl, struct sink **at)
+{
+	struct graph *a = &rl->gen->setup.graph, *b = &rl->next->setup.graph;
+	struct sink *fresh = *at, *s = fresh->before, **out = &a->sinks;
+	struct encoder *was = s->encoders, **idle = &a->idle;
+
+	pass_on_encoders(fresh, s);
+	while (*out != s)
+		out = &(*out)->next;
+	*out = s->next;
+	for (struct encoder *e = fresh->encoders; e; e = e->next) {
+		e->sink = s;
+		e->layout = sink_layout(s, e->layout);
+	}
+	pthread_mutex_lock(&s->lock);
+	for (struct encoder *e = fresh->encoders; e; e = e->next)
+		queue_room(&s->queue, e->limit);
+	s->encoders = fresh->encoders;
+	if (s->lost_enc)
+		s->lost_enc = sink_voice(s);
+	pthread_mutex_unlock(&s->lock);
+	s->graph = b;
+	while (*idle)
+		idle = &(*idle)->next;
+	*idle = was;
+	keep_gen(&s->gen, rl->gen);
+	s->next = fresh->next;
+	*at = s;
+	fresh->encoders = NULL;
+	sink_free(fresh);
+}
+
+/* The new one is given frames from now on, but has to wait. */
+static void
+succeed(struct sink *s)
+{
+	struct sink *before = s->before;
+
+	const char *what = reload_sink_differs(before->inst, s->inst);
+
+	if (strcmp(before->inst->out.spool_dir, s->inst->out.spool_dir) != 0)
+		ctf_log(&s->ctx, CTF_NOTICE, "spool_dir takes effect at the next start");
+	ctf_log(&s->ctx, CTF_NOTICE, "%s%s: begun anew", what ? what : "stack",
+		what ? " has changed" : " is back");
+	pass_on_encoders(s, before);
+	ctx_pass_on(&s->ctx, &before->ctx);
+	s->keep = before->keep;
+	before->heir = s;
+}
+
+/* ---- filters ------------------------------------------------------------------- */
+
+static ctf_ref *
+port_ref(struct ctf_ctx *ctx, const struct ctf_port *p)
+{
+	return (ctf_ref *)(void *)((char *)ctx->obj + p->off);
+}
+
+static void
+swap_refs(struct ctf_ctx *a, struct ctf_ctx *b, const struct ctf_port *p)
+{
+	for (; p && p->name; p++) {
+		ctf_ref was = *port_ref(a, p);
+
+		*port_ref(a, p) = *port_ref(b, p);
+		*port_ref(b, p) = was;
+	}
+}
+
+static void
+swap_confs(struct ctf_ctx *a, struct ctf_ctx *b)
+{
+	struct ctf_obj *x = a->obj, *y = b->obj;
+	const void *conf = x->conf;
+
+	x->conf = y->conf;
+	y->conf = conf;
+}
+
+/* Fields of the tables, and the options: each has those of the other. */
+static void
+swap(struct ctf_ctx *a, struct ctf_ctx *b)
+{
+	swap_refs(a, b, a->inst->plugin->reads);
+	swap_refs(a, b, a->inst->plugin->writes);
+	swap_confs(a, b);
+}
+
+/* 0: the object can do what the other one would; -EOPNOTSUPP: it cannot. */
+static int
+absorbs(struct ctf_ctx *self, struct ctf_ctx *other)
+{
+	const struct ctf_plugin *pl = self->inst->plugin;
+	int ret;
+
+	if (!pl->reload)
+		return -EOPNOTSUPP;
+	swap(self, other);
+	ret = pl->reload(self->obj, other->obj);
+	if (ret)
+		swap(self, other);
+	return ret;
+}
+
+static void
+rename_ctx(struct input *in, const struct ctf_ctx *from, const struct ctf_ctx *to)
+{
+	for (unsigned i = 0; i < in->nwants; i++) {
+		struct want *w = &in->wants[i];
+
+		w->reader = w->reader == from ? to : w->reader;
+		w->writer = w->writer == from ? to : w->writer;
+	}
+}
+
+static void
+put_filter(struct graph *g, struct filter *f, struct filter *fresh)
+{
+	for (struct filter *x = g->filters; x; x = x->next) {
+		x->prev = x->prev == fresh ? f : x->prev;
+		for (unsigned i = 0; i < x->nneeds; i++)
+			x->needs[i] = x->needs[i] == fresh ? f : x->needs[i];
+	}
+	for (struct stack *st = g->stacks; st; st = st->next)
+		for (unsigned i = 0; i < st->nchain; i++)
+			st->chain[i] = st->chain[i] == fresh ? f : st->chain[i];
+	rename_ctx(fresh->input, &fresh->ctx, &f->ctx);
+}
+
+/* The old one with what it knows in the place of the new one: true. */
+static bool
+move_filter(struct reload *rl, struct filter **at, struct filter **from)
+{
+	struct graph *b = &rl->next->setup.graph;
+	struct filter *fresh = *at, *f = *from;
+
+	if (!f->ready || !fresh->ready || reload_differs(f->inst, fresh->inst) ||
+	    absorbs(&f->ctx, &fresh->ctx))
+		return false;
+	*from = f->next;
+	f->input = fresh->input;
+	f->prev = fresh->prev;
+	f->nneeds = fresh->nneeds;
+	memcpy(f->needs, fresh->needs, sizeof(f->needs));
+	f->ctx.input = f->input;
+	put_filter(b, f, fresh);
+	swap_confs(&f->ctx,
+		   &fresh->ctx); /* they are the same, and it may borrow from its own */
+	keep_gen(&f->gen, rl->gen);
+	f->next = fresh->next;
+	*at = f;
+	filter_free(fresh);
+	return true;
+}
+
+static void
+move_filters(struct reload *rl)
+{
+	for (struct filter **at = &rl->next->setup.graph.filters; *at; at = &(*at)->next) {
+		struct filter **from = &rl->gen->setup.graph.filters;
+
+		while (*from && !same_id((*from)->inst, (*at)->inst))
+			from = &(*from)->next;
+		if (*from && move_filter(rl, at, from))
+			continue;
+		if (*from)
+			ctx_pass_on(&(*at)->ctx, &(*from)->ctx);
+		filter_start(*at);
+	}
+}
+
+/* ---- inputs -------------------------------------------------------------------- */
+
+static struct input *
+input_before(struct reload *rl, const struct inst *inst)
+{
+	struct input *in = rl->gen->setup.graph.inputs;
+
+	while (in && !same_id(in->inst, inst))
+		in = in->next;
+	return in && in->started && !in->failed ? in : NULL;
+}
+
+static bool
+same_refs(struct ctf_ctx *a, struct ctf_ctx *b, const struct ctf_port *p)
+{
+	for (; p && p->name; p++)
+		if (*port_ref(a, p) != *port_ref(b, p))
+			return false;
+	return true;
+}
+
+/* Nothing that it knows of is another: it need not be told. */
+static bool
+same_input(struct input *a, struct input *b)
+{
+	return !a->inst->plugin->reload && !reload_differs(a->inst, b->inst) &&
+	       same_refs(&a->ctx, &b->ctx, a->inst->plugin->writes);
+}
+
+/* The one that works learns what the new one was told, or each has its own back. */
+static int
+absorb(struct input *in, struct input *fresh)
+{
+	int ret = absorbs(&in->ctx, &fresh->ctx);
+
+	if (!ret)
+		fresh->absorbed = !fresh->absorbed;
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+/* It has what the new one was given by the graph. */
+static void
+put_input(struct graph *g, struct input *in, struct input *fresh)
+{
+	struct stack **stacks = in->stacks;
+
+	for (unsigned i = 0; i < fresh->nstacks; i++) {
+		fresh->stacks[i]->input = in;
+		fresh->stacks[i]->enc->ctx.input = in;
+	}
+	for (struct filter *f = g->filters; f; f = f->next)
+		if (f->input == fresh)
+			f->input = f->ctx.input = in;
+	in->stacks = fresh->stacks;
+	in->nstacks = fresh->nstacks;
+	fresh->stacks = stacks;
+	free(in->wants);
+	in->wants = fresh->wants;
+	in->nwants = fresh->nwants;
+	fresh->wants = NULL;
+	rename_ctx(in, &fresh->ctx, &in->ctx);
+	memcpy(in->slots, fresh->slots, sizeof(in->slots));
+	in->nslots = fresh->nslots;
+	batch_free(&in->batch);
+	in->batch = fresh->batch;
+	fresh->batch = (struct ctf_batch){ 0 };
+	in->graph = g;
+}
+
+static void
+move_input(struct reload *rl, struct input **at, struct input *in, bool absorbed)
+{
+	struct graph *a = &rl->gen->setup.graph, *b = &rl->next->setup.graph;
+	struct input *fresh = *at, **out = &a->inputs;
+	struct gen *was = in->gen;
+
+	while (*out != in)
+		out = &(*out)->next;
+	*out = in->next;
+	put_input(b, in, fresh);
+	if (absorbed) {
+		in->inst = in->ctx.inst = fresh->inst;
+		in->gen = NULL;
+		gen_unref(was);
+	} else {
+		keep_gen(&in->gen, rl->gen);
+	}
+	in->next = fresh->next;
+	*at = in;
+	input_free(fresh);
+	if (in->inst->plugin->reloaded)
+		in->inst->plugin->reloaded(in->ctx.obj);
+}
+
+static void
+move_inputs(struct reload *rl)
+{
+	for (struct input **at = &rl->next->setup.graph.inputs; *at; at = &(*at)->next) {
+		struct input *fresh = *at, *in = input_before(rl, fresh->inst);
+
+		if (!in)
+			continue; /* it was started already */
+		if (fresh->absorbed || same_input(in, fresh)) {
+			move_input(rl, at, in, fresh->absorbed);
+		} else {
+			batch_free(&fresh->batch);
+			fresh->batch = (struct ctf_batch){ 0 };
+			in->heir = fresh;
+		}
+	}
+}
+
+/* ---- the moment ---------------------------------------------------------------- */
+
+/* All of this can be undone: it is the last that may go wrong. */
+static int
+try_inputs(struct reload *rl)
+{
+	int ret = 0;
+
+	for (struct input *in = rl->next->setup.graph.inputs; in && !ret; in = in->next) {
+		struct input *before = input_before(rl, in->inst);
+
+		if (!before) {
+			ret = run_start_input(rl->run, in);
+			continue;
+		}
+		ret = batch_init(&in->batch, in->nslots);
+		if (!ret)
+			ret = absorb(before, in);
+	}
+	return ret;
+}
+
+static void
+undo_inputs(struct reload *rl)
+{
+	for (struct input *in = rl->next->setup.graph.inputs; in; in = in->next)
+		if (in->absorbed)
+			(void)absorb(input_before(rl, in->inst), in);
+		else if (in->started)
+			run_stop_input(in);
+}
+
+static void
+move_sinks(struct reload *rl)
+{
+	for (struct sink **at = &rl->next->setup.graph.sinks; *at; at = &(*at)->next) {
+		if ((*at)->held)
+			succeed(*at);
+		else if (!(*at)->fresh)
+			move_sink(rl, at);
+	}
+}
+
+int
+reload_commit(struct reload *rl)
+{
+	struct graph *a = &rl->gen->setup.graph, *b = &rl->next->setup.graph;
+	int ret = try_inputs(rl);
+
+	if (!ret && rl->settle)
+		ret = rl->settle(rl->arg, &rl->gen->setup, &rl->next->setup);
+	if (ret) {
+		undo_inputs(rl);
+		return ret;
+	}
+	for (struct input *in = a->inputs; in; in = in->next)
+		pump_seal(in);
+	run_kick(a);
+	move_sinks(rl);
+	move_filters(rl);
+	move_inputs(rl);
+	rl->run->graph = b;
+	for (struct sink *s = b->sinks; s; s = s->next)
+		if (s->fresh)
+			sink_go(s);
+	return 0;
+}
