@@ -114,6 +114,14 @@ release(void *self)
 	names_watch_stop(((struct names *)self)->watch);
 }
 
+/* It goes on with the names it knows: those of the past are in no file any more. */
+static int
+reload(void *self, void *other)
+{
+	(void)other;
+	return ((struct names *)self)->watch ? 0 : -EOPNOTSUPP;
+}
+
 /* When the address was in use. */
 static uint64_t
 time_of(const struct names *f, const struct ctf_rec *r)
@@ -161,5 +169,6 @@ CTF_PLUGIN(names) = {
 	.probe = probe,
 	.start = start,
 	.release = release,
+	.reload = reload,
 	.apply = apply,
 };

@@ -24,4 +24,4 @@ replay_common = $(ct_files)
 
 libplugins_a_SOURCES += $(ct_files)
 nfct_files += input/nfct_policy.c input/nfct_outage.c input/nfct_outage.h \
-	input/nfct_times.c input/nfct_times.h
+	input/nfct_times.c input/nfct_times.h input/nfct_reload.c

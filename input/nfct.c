@@ -432,4 +432,6 @@ CTF_PLUGIN(nfct) = {
 	.hand_over = nfct_hand_over,
 	.dump = nfct_sweep_show,
 	.observe = nfct_observe,
+	.reload = nfct_reload,
+	.reloaded = nfct_reloaded,
 };

@@ -135,6 +135,14 @@ nfct_times_look(struct nfct *s, uint64_t now)
 int nfct_start(void *self, struct ctf_err *err);
 void nfct_stop(void *self);
 bool nfct_drain(void *self, bool now);
+/* The receive buffer the options ask for; less is said; -errno. */
+int nfct_set_buffer(struct nfct *s);
+/* Which fields show what the kernel left out. */
+void nfct_choose_checks(struct nfct *s);
+
+/* nfct_reload.c */
+int nfct_reload(void *self, void *other);
+void nfct_reloaded(void *self);
 
 /* nfct_loss.c */
 /* The socket said that events were lost; says so, and makes room. */

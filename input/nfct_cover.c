@@ -159,6 +159,26 @@ nfct_cover_split(struct nfct *s, uint64_t end_ns, uint64_t begin_ns)
 }
 
 void
+nfct_cover_end(struct nfct *s)
+{
+	uint64_t now = ctf_now();
+
+	report(s, now, now);
+}
+
+void
+nfct_cover_begin(struct nfct *s)
+{
+	begin(s, ctf_now());
+}
+
+void
+nfct_cover_told(struct nfct *s)
+{
+	report(s, s->cover.from_ns, 0);
+}
+
+void
 nfct_cover_stop(struct nfct *s)
 {
 	uint64_t now = ctf_now();

@@ -35,6 +35,10 @@ void nfct_cover_start(struct nfct *s);
 void nfct_cover_tick(struct nfct *s, bool beat);
 /* The stretch ends at the one time, the next begins at the other. */
 void nfct_cover_split(struct nfct *s, uint64_t end_ns, uint64_t begin_ns);
+/* A reload: the stretch ends; the next one begins; and is told to who listens then. */
+void nfct_cover_end(struct nfct *s);
+void nfct_cover_begin(struct nfct *s);
+void nfct_cover_told(struct nfct *s);
 void nfct_cover_stop(struct nfct *s);  /* the last one ends */
 void nfct_cover_close(struct nfct *s); /* undoes open */
 

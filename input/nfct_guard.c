@@ -270,6 +270,28 @@ nfct_guard_end(struct nfct_guard *g)
 	nfct_guard_init(g);
 }
 
+void
+nfct_guard_renew(struct nfct *s)
+{
+	struct nfct_guard *g = &s->guard;
+	struct nfct_guard was = *g;
+
+	nfct_valve_adopt(s);
+	g->count = g->max = g->diag = -1; /* of the namespace: they stay open */
+	nfct_guard_end(g);
+	g->count = was.count;
+	g->max = was.max;
+	g->diag = was.diag;
+	g->page = was.page;
+	g->wanted = g->page && nfct_keeps(s) && nfct_conf(s)->guard_timeout;
+	if (!g->wanted)
+		return;
+	if (!s->ns.path[0])
+		open_views(g);
+	must_fork(s);
+	nfct_guard_since(g, s->cover.from_ns);
+}
+
 /* ---- letting go ------------------------------------------------------------------ */
 
 bool

@@ -140,6 +140,8 @@ void nfct_guard_stored(struct nfct_guard *g);
  * guard sees to the table.  False: there is no guard.
  */
 bool nfct_guard_handed_over(struct nfct *s);
+/* A reload: another guard, as the options are now, or none. */
+void nfct_guard_renew(struct nfct *s);
 /* An orderly end: the guard ends, too. */
 void nfct_guard_end(struct nfct_guard *g);
 

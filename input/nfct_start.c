@@ -80,16 +80,32 @@ default_buffer(void)
 	return share && share < most ? share : most;
 }
 
-static int
-open_events(struct nfct *s, struct ctf_err *err)
+int
+nfct_set_buffer(struct nfct *s)
 {
 	const struct nfct_conf *c = nfct_conf(s);
 	int64_t got;
-	int r;
 
 	s->buffer = c->buffer_size ? c->buffer_size : default_buffer();
 	if (c->buffer_maxsize && s->buffer > c->buffer_maxsize)
 		s->buffer = c->buffer_maxsize;
+	got = nfct_events_buffer(s->fd, s->buffer);
+	if (got < 0)
+		return (int)got;
+	if ((uint64_t)got < s->buffer)
+		ctf_log(nfct_ctx(s), CTF_WARNING,
+			"receive buffer is %lld bytes only (net.core.rmem_max; more needs "
+			"CAP_NET_ADMIN)",
+			(long long)got);
+	return 0;
+}
+
+static int
+open_events(struct nfct *s, struct ctf_err *err)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	int r;
+
 	if (nfct_hand_take(s) == 0) {
 		nfct_guard_start(s);
 		nfct_guard_greet(s, true);
@@ -101,15 +117,9 @@ open_events(struct nfct *s, struct ctf_err *err)
 		r = nfct_ns_listen(s, err);
 	if (r < 0)
 		return r;
-	got = nfct_events_buffer(s->fd, s->buffer);
-	if (got < 0)
-		return ctf_fail(err, (int)-got, "cannot set the receive buffer: %s",
-				strerror((int)-got));
-	if ((uint64_t)got < s->buffer)
-		ctf_log(nfct_ctx(s), CTF_WARNING,
-			"receive buffer is %lld bytes only (net.core.rmem_max; more needs "
-			"CAP_NET_ADMIN)",
-			(long long)got);
+	r = nfct_set_buffer(s);
+	if (r < 0)
+		return ctf_fail(err, -r, "cannot set the receive buffer: %s", strerror(-r));
 	if (!s->hand.inherited)
 		nfct_guard_start(s);
 	r = nfct_events_join(s->fd, s->mask, err);
@@ -168,8 +178,8 @@ start_sockets(struct nfct *s, struct ctf_err *err)
 }
 
 /* Which slots show, once they are wanted, that the kernel did not say. */
-static void
-choose_checks(struct nfct *s)
+void
+nfct_choose_checks(struct nfct *s)
 {
 	const struct ct_fields *f = &s->in.f;
 
@@ -233,7 +243,7 @@ nfct_start(void *self, struct ctf_err *err)
 	const struct nfct_conf *c = nfct_conf(s);
 	int r;
 
-	choose_checks(s);
+	nfct_choose_checks(s);
 	say_useless(s);
 	r = nfct_outage_start(s);
 	if (r < 0)

@@ -387,6 +387,8 @@ nfct_sweep_start(struct nfct *s, struct ctf_err *err)
 		r = start_timer(s, reap_msec(c), on_reap, &w->reap);
 	if (r < 0)
 		return ctf_fail(err, -r, "cannot watch the connection table: %s", strerror(-r));
+	w->active_ms = c->active_timeout;
+	w->reap_ms = reap_msec(c);
 	remember(s);
 	if (c->active_counters == NFCT_DELTA) {
 		ctf_log(nfct_ctx(s), CTF_NOTICE,
@@ -405,6 +407,31 @@ forget(struct nfct *s, int *fd)
 	(void)ctf_watch(nfct_ctx(s), *fd, NULL);
 	close(*fd);
 	*fd = -1;
+}
+
+void
+nfct_sweep_renew(struct nfct *s)
+{
+	const struct nfct_conf *c = nfct_conf(s);
+	struct nfct_sweep *w = &s->sweep;
+	bool active = kinds_of(s, NFCT_ACTIVE) != 0;
+	int r = 0;
+
+	if (w->active >= 0 ? !active || w->active_ms != c->active_timeout : active) {
+		forget(s, &w->active);
+		if (active)
+			r = start_timer(s, c->active_timeout, on_active, &w->active);
+		w->active_ms = c->active_timeout;
+	}
+	if (r == 0 && w->reap_ms != reap_msec(c)) {
+		forget(s, &w->reap);
+		w->reap_ms = reap_msec(c);
+		if (w->reap_ms)
+			r = start_timer(s, w->reap_ms, on_reap, &w->reap);
+	}
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "cannot watch the connection table: %s",
+			strerror(-r));
 }
 
 void

@@ -55,9 +55,10 @@ struct nfct_sweep {
 	uint64_t ring[NFCT_RING]; /* the last entries */
 	unsigned nring;
 
-	uint64_t complete_ns;  /* when the last complete one began */
-	struct ct_slice *kept; /* what of it outlives us, with active_counters=delta */
-	bool said;             /* that one was not */
+	uint64_t active_ms, reap_ms; /* the timers' */
+	uint64_t complete_ns;        /* when the last complete one began */
+	struct ct_slice *kept;       /* what of it outlives us, with active_counters=delta */
+	bool said;                   /* that one was not */
 	ctf_counter *sweeps, *broken, *live_at_start, *counters_lost;
 };
 
@@ -67,6 +68,8 @@ int nfct_sweep_setup(struct nfct *s, struct ctf_err *err);
 int nfct_sweep_open(struct nfct *s, struct ctf_err *err);
 /* Events are heard: sets the timers, and looks at what lives already. */
 int nfct_sweep_start(struct nfct *s, struct ctf_err *err);
+/* A reload: other timers, if they are others. */
+void nfct_sweep_renew(struct nfct *s);
 /* No more of it; one that is under way remains incomplete. */
 void nfct_sweep_stop(struct nfct *s);
 /* SIGUSR2 */

@@ -128,6 +128,21 @@ replay_start(void *self, struct ctf_err *err)
 	return 0;
 }
 
+/* Other fields alone: another recording, or another way to read it, is begun anew. */
+static int
+replay_reload(void *self, void *other)
+{
+	struct replay *r = self, *o = other;
+	const struct conf *is = r->in.obj.conf, *was = o->in.obj.conf;
+
+	if (strcmp(is->file, was->file) != 0 || is->speed != was->speed ||
+	    is->stop_at_end != was->stop_at_end || is->event_mask != was->event_mask)
+		return -EOPNOTSUPP;
+	r->in.flow_end = is->flow_end;
+	ct_prepare(&r->in);
+	return 0;
+}
+
 static int
 replay_fd(void *self)
 {
@@ -263,4 +278,5 @@ CTF_PLUGIN(replay) = {
 	.fd = replay_fd,
 	.read = replay_read,
 	.stop = replay_stop,
+	.reload = replay_reload,
 };

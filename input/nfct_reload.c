@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * nfct_reload.c - other options, or other fields, while it listens: the event
+ * socket stays, so that nothing is missed.
+ */
+#include "nfct.h"
+#include "nfct_netns.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* -EOPNOTSUPP: it has to be started anew; -EPERM: that would fail. */
+static int
+other_namespace(struct nfct *s, const struct nfct *o)
+{
+	int home, ret;
+
+	if (!o->ns.path[0])
+		return -EOPNOTSUPP;
+	if (nfct_netns_enter(o->ns.path, &home) < 0) {
+		ret = -errno;
+		ctf_log(nfct_ctx(s), CTF_ERROR, "cannot enter network namespace %s: %s%s",
+			o->ns.path, strerror(-ret),
+			ret == -EPERM ? "; it takes effect at the next start" : "");
+		return ret;
+	}
+	ret = nfct_netns_return(home);
+	return ret < 0 ? ret : -EOPNOTSUPP;
+}
+
+static bool
+same_selection(const struct nfct_select *a, const struct nfct_select *b)
+{
+	return a->len == b->len &&
+	       (a->len == 0 || memcmp(a->prog, b->prog, a->len * sizeof(*a->prog)) == 0);
+}
+
+/* What the options and the graph come to, from setup(). */
+static void
+exchange(struct nfct *s, struct nfct *o)
+{
+	struct nfct_select select = s->select;
+	const char *path = s->ns.path;
+	unsigned mask = s->mask, extra = s->extra;
+
+	s->select = o->select;
+	s->ns.path = o->ns.path;
+	s->mask = o->mask;
+	s->extra = o->extra;
+	o->select = select;
+	o->ns.path = path;
+	o->mask = mask;
+	o->extra = extra;
+	s->in.flow_end = nfct_conf(s)->flow_end;
+}
+
+/* Under the old options: what is known by now of losses, and the stretch ends. */
+static void
+conclude(struct nfct *s, const struct nfct_conf *was, bool will_keep)
+{
+	const void *is = s->in.obj.conf;
+	struct nfct_mem mem;
+
+	s->in.obj.conf = was;
+	nfct_count_retries(s, ctf_now());
+	if (nfct_keeps(s) && !will_keep)
+		nfct_valve_end(s);
+	if (!nfct_keeps(s) && will_keep && nfct_events_mem(s->fd, &mem) == 0 &&
+	    mem.drops != s->drops)
+		nfct_overrun(s, ctf_now()); /* the socket will not say it any more */
+	nfct_cover_end(s);
+	s->in.obj.conf = is;
+}
+
+static void
+set_socket(struct nfct *s, const struct nfct_conf *was, bool kept)
+{
+	const struct nfct_conf *is = nfct_conf(s);
+	struct ctf_err err = { 0 };
+	int r = nfct_events_join(s->fd, s->mask, &err);
+
+	if (r == 0)
+		r = nfct_events_set(s->fd, is->reliable, s->select.prog, s->select.len, s->mask,
+				    &err);
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "%s", err.msg);
+	if (s->valve.open && kept && nfct_keeps(s))
+		(void)nfct_events_keep(s->fd, false);
+	else if (!kept && nfct_keeps(s))
+		nfct_valve_init(s);
+	if (was->buffer_size != is->buffer_size || was->buffer_maxsize != is->buffer_maxsize)
+		nfct_set_buffer(s);
+}
+
+static void
+set_record(struct nfct *s, const struct nfct_conf *was)
+{
+	const char *path = nfct_conf(s)->record;
+	struct ctf_err err = { 0 };
+
+	if (strcmp(was->record, path) == 0)
+		return;
+	if (pcap_writer_close(s->record) < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete", was->record);
+	s->record = NULL;
+	if (path[0] && pcap_writer_open(path, &s->record, &err) < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "cannot record to %s", err.msg);
+}
+
+/* Whoever was not asked about ends before may be told of them twice. */
+static void
+set_repeats(struct nfct *s, const struct nfct_conf *was, unsigned mask)
+{
+	struct nfct_fill fill = { 0 };
+
+	if (was->repeat_memory != nfct_conf(s)->repeat_memory)
+		ctf_log(nfct_ctx(s), CTF_NOTICE,
+			"repeat_memory takes effect at the next start");
+	if (mask & CTF_DESTROY || !(s->mask & CTF_DESTROY))
+		return;
+	if (nfct_req_step(&s->req, 64))
+		(void)nfct_req_fill(&s->req, &fill);
+	nfct_repeat_stop(s);
+	if (nfct_repeat_start(s, fill.max) < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "no memory for ends that may be repeated");
+}
+
+static bool
+same_guard(const struct nfct_conf *a, const struct nfct_conf *b)
+{
+	return a->reliable == b->reliable && a->guard_timeout == b->guard_timeout &&
+	       a->reliable_fill == b->reliable_fill;
+}
+
+int
+nfct_reload(void *self, void *other)
+{
+	struct nfct *s = self, *o = other;
+	const struct nfct_conf *was = nfct_conf(o), *is = nfct_conf(s);
+	bool kept = was->reliable && s->mask & CTF_DESTROY;
+	unsigned mask = s->mask;
+
+	if (strcmp(s->ns.path, o->ns.path) != 0 || s->ns.all != o->ns.all)
+		return other_namespace(s, o);
+	conclude(s, was, is->reliable && o->mask & CTF_DESTROY);
+	exchange(s, o);
+	if (mask != s->mask || !same_selection(&s->select, &o->select))
+		s->hand.judge = true; /* what is queued may not be wanted any more */
+	set_socket(s, was, kept);
+	set_repeats(s, was, mask);
+	if (mask != s->mask || !same_guard(was, is))
+		nfct_guard_renew(s);
+	set_record(s, was);
+	if (was->sysctl != is->sysctl && !s->ns.path[0])
+		nfct_sysctl_apply(nfct_ctx(s), is->sysctl, s->ns.path, &s->sys);
+	nfct_choose_checks(s);
+	ct_prepare(&s->in);
+	nfct_cover_begin(s);
+	return 0;
+}
+
+void
+nfct_reloaded(void *self)
+{
+	struct nfct *s = self;
+
+	nfct_sweep_renew(s);
+	nfct_cover_told(s);
+}
