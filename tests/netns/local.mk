@@ -40,9 +40,8 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/captured
 	tests/netns/ipfix_wire.py tests/netns/lab.py tests/netns/natlab.py \
 	tests/netns/recording.py tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py tests/netns/tables.py
-NETNS_TESTS += tests/netns/test_restart.py
-NETNS_MODULES += tests/netns/fdstore.py tests/netns/numbered.py
-NETNS_MODULES += tests/netns/fdstore.py tests/netns/trier.c
+NETNS_TESTS += tests/netns/test_restart.py tests/netns/test_reload.py
+NETNS_MODULES += tests/netns/fdstore.py tests/netns/numbered.py tests/netns/trier.c
 NETNS_TESTS += tests/netns/test_safety.py tests/netns/test_safety_dead.py
 NETNS_MODULES += tests/netns/safety.py tests/netns/slowstart.c
 check_PROGRAMS += tests/netns/flood tests/netns/pace
@@ -66,6 +65,7 @@ soak: all $(check_PROGRAMS)
 	CTF_BURST=1000000 $(srcdir)/tests/netns/test_burst.py
 	CTF_HISTORIES=1000 $(srcdir)/tests/query/test_who_random.py
 	CTF_RELIABLE=20000 $(srcdir)/tests/netns/test_reliable.py
+	CTF_RELOADS=2000 CTF_SECONDS=600 $(srcdir)/tests/netns/test_reload.py
 	CTF_KILLS=20 $(srcdir)/tests/interop/test_killed.py
 	CTF_SEEDS="`seq -s ' ' 100 199`" $(srcdir)/tests/netns/test_faults.py
 	for i in 1 2 3 4 5 6 7 8 9 10; do $(srcdir)/tests/netns/test_flows.py && \

@@ -31,7 +31,6 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_state
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
 UNIT_TESTS += tests/unit/test_reload tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
-UNIT_TESTS += tests/unit/test_metrics
 UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \
 	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool tests/unit/test_spool_damage \
 	tests/unit/test_store

@@ -1,0 +1,229 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SIGHUP: the configuration is read again while flows end; none is lost or doubled."""
+import glob
+import os
+import random
+import re
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+import lab as labs  # noqa: E402
+import scene  # noqa: E402
+from daemon import Daemon, configuration, lines, text, until  # noqa: E402
+from ipfix_wire import Reader, messages  # noqa: E402
+from numbered import (Flows, each_once, gaps_in, in_database, in_text,  # noqa: E402
+                      make_database)
+from sinks import TcpSink  # noqa: E402
+
+NS = "reload"
+RATE = int(os.environ.get("CTF_RATE", "5000"))  # flows a second
+RELOADS = int(os.environ.get("CTF_RELOADS", "100"))
+MOST = float(os.environ.get("CTF_SECONDS", "25"))  # for all of these
+SEED = int(os.environ.get("CTF_SEED", "1"))
+PORT = 4739
+HUP = 1
+TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
+PASSED = "ct1:NFCT,{}:FILTER,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
+ENDS = ("the new configuration is in force", "all goes on as before",
+        "the configuration has not changed")
+HEARD = ("", "netlink_socket_buffer_size=4M\n", "select=\"src 10.66.0.1\"\n", "event_mask=4\n",
+         "guard_timeout=2\n", "reap_interval=1\n", "active_timeout=60\n",
+         "hash_enable=0\nevent_mask=4\n", "reliable_fill=80\n")
+
+
+class Reloaded:
+    """A daemon, what it is told, and what it said."""
+
+    def __init__(self, lab, tmp, name, stacks, sections, args=()):
+        self.dir = os.path.join(tmp, name)
+        os.mkdir(self.dir)
+        os.chmod(self.dir, 0o777)
+        self.lab = lab
+        self.daemon = Daemon(lab, NS, self.dir, self.conf(stacks, sections))
+        self.daemon.start(*args)
+        self.flows = Flows(lab, NS)
+
+    def conf(self, stacks, sections):
+        return configuration(self.dir, stacks, {i: s.replace("%D", self.dir)
+                                                for i, s in sections.items()})
+
+    def write(self, words):
+        with open(self.daemon.conf + ".new", "w", encoding="utf-8") as f:
+            f.write(words)
+        os.rename(self.daemon.conf + ".new", self.daemon.conf)
+
+    def ended(self):
+        log = self.daemon.log()
+        return [log.count(words) for words in ENDS]
+
+    def hup(self):
+        """Which of ENDS it came to."""
+        before = self.ended()
+        self.daemon.send(HUP)
+        until(f"the reload to end:\n{self.daemon.words()}",
+              lambda: sum(self.ended()) > sum(before), step=0.01)
+        return [b - a for a, b in zip(before, self.ended())].index(1)
+
+    def change(self, stacks, sections):
+        self.write(self.conf(stacks, sections))
+        return self.hup()
+
+    def must(self, end, stacks, sections):
+        got = self.change(stacks, sections)
+        if got != end:
+            raise AssertionError(f"'{ENDS[got]}', not '{ENDS[end]}':\n{self.daemon.words()}")
+
+    def has(self, path, count):
+        until(f"{count} lines in {path}:\n{self.daemon.words()}",
+              lambda: sum(map(lines, glob.glob(f"{self.dir}/{path}"))) >= count)
+
+    def text(self, path):
+        return [i for p in sorted(glob.glob(f"{self.dir}/{path}")) for i in in_text(p)]
+
+    def open_files(self):
+        """What stays open whatever is reloaded: databases, sessions, the event socket."""
+        folder = f"/proc/{self.daemon.pid}/fd"
+        links = {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)
+                 if os.path.islink(f"{folder}/{fd}")}
+        tcp = {f"socket:[{r.split()[9]}]" for r in
+               self.lab.read(NS, "/proc/thread-self/net/tcp").splitlines()[1:]}
+        events = [r[2] for r in self.daemon.netlink() if int(r[3], 16) & 4]
+        return ({fd: to for fd, to in links.items() if to.endswith("/flows.db") or to in tcp},
+                events)
+
+
+# ---- a hundred of them ------------------------------------------------------------
+
+
+STACKS = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,db1:SQLITE3", "ct1:NFCT,ipfix1:IPFIX",
+          TEXT.format("var"), PASSED.format("odd", "one"), PASSED.format("even", "two")]
+HALF = "dst port {" + ",".join(f"{n}-{n + 499}" for n in range(1024, 52000, 1000)) + "}"
+PARITY = (f'expr="{HALF}"\n', f'expr="not {HALF}"\n')
+SECTIONS = {"emu1": 'file="%D/emu"\n', "one": 'file="%D/one"\n', "two": 'file="%D/two"\n',
+            "db1": 'db="%D/flows.db"\ntable="flows"\n',
+            "ipfix1": f"host=127.0.0.1\nport={PORT}\nproto=tcp\noid=1\n"}
+
+
+def variant(number, rng):
+    """A valid configuration: what never changes, and what may."""
+    swapped = rng.random() < 0.5
+    stacks = list(STACKS)
+    sections = SECTIONS | {"var": f'file="%D/var.{number}"\n', "ct1": rng.choice(HEARD),
+                           "odd": PARITY[swapped], "even": PARITY[not swapped]}
+    for i in range(2):
+        if rng.random() < 0.5:
+            stacks.insert(rng.randrange(len(stacks) + 1), TEXT.format(f"more{i}"))
+            sections[f"more{i}"] = f'file="%D/more{i}.{number % 3}"\n'
+    if rng.random() < 0.5:
+        stacks.insert(3, "ct1:NFCT,json1:JSON")
+        sections["json1"] = 'file="%D/json"\n'
+    return stacks, sections
+
+
+def spoil(words, rng):
+    """The same text, no longer valid."""
+    kind = rng.randrange(6)
+    if kind == 0:
+        return words.replace("[var]\n", "[var]\nsync=maybe\n")
+    if kind == 1:
+        return words.replace("[global]\n", "[global]\nstack=ct1:NFCT,x:NOSUCH\n")
+    if kind == 2:
+        return words.replace("[global]\n", '[global]\nstack="ct1:NFCT,ip1:IP2STR,'
+                             'print1:PRINTFLOW,x:LOGEMU"\n') + \
+            "\n[x]\nfile=/no/such/folder/file\n"
+    if kind == 3:
+        return re.sub("stack=.*\n", "", words)
+    if kind == 4:
+        return words.replace("[ct1]\n", "[ct1]\nselect=\"bytes > 5\"\n")
+    return words.replace("loglevel=3", "loglevel=99")
+
+
+def hundred(lab, tmp):
+    rng = random.Random(SEED)
+    sink = TcpSink(lab, NS, PORT)
+    os.mkdir(f"{tmp}/db")
+    stacks, sections = variant(0, rng)
+    make_database(f"{tmp}/db/flows.db")
+    sections = {i: s.replace("%D/flows.db", f"{tmp}/db/flows.db") for i, s in sections.items()}
+    s = Reloaded(lab, tmp, "hundred", stacks, sections)
+    s.flows.make(10)
+    s.has("emu", 10)
+    until("all to be open", lambda: len(s.open_files()[0]) >= 2)
+    stays, came, began, done = s.open_files(), [0, 0, 0], time.monotonic(), 0
+    good = s.conf(stacks, sections)
+    s.flows.begin(RATE)
+    problems = []
+    while done < RELOADS and time.monotonic() - began < MOST:
+        kind = done % 3
+        if kind == 1:
+            s.write(spoil(good, rng))
+        elif kind == 0:
+            stacks, sections = variant(done + 1, rng)
+            good = s.conf(stacks, sections).replace(f"{s.dir}/flows.db", f"{tmp}/db/flows.db")
+            s.write(good)
+        else:
+            s.write(good)
+        got = s.hup()
+        came[got] += 1
+        if got != kind:
+            problems.append(f"reload {done}: '{ENDS[got]}'")
+        files, events = s.open_files()  # a look at a database in use is closed late
+        if events != stays[1] or not stays[0].items() <= files.items():
+            problems.append(f"reload {done}: {files}, {events} are open, not {stays}")
+        if problems:
+            break
+        done += 1
+    took = time.monotonic() - began
+    s.flows.end()
+    made = s.flows.made
+    s.has("emu", made)
+    s.has("var.*", made)
+    s.daemon.stop()
+    print(f"{done} reloads in {took:.1f} s: {came}, {made} flows, {made / took:.0f} a second")
+    problems += each_once("kept", s.text("emu"), made)
+    problems += each_once("database", in_database(f"{tmp}/db/flows.db"), made)
+    problems += each_once("changed", s.text("var.*"), made)
+    problems += each_once("filters", s.text("one") + s.text("two"), made)
+    for i in range(2):
+        got = s.text(f"more{i}.*")
+        if not got or len(got) != len(set(got)):
+            problems.append(f"more{i}: {len(got)} flows, {len(set(got))} of them different")
+    sessions = [bytes(b) for b in sink.sessions]
+    if len(sessions) != 1:
+        problems.append(f"{len(sessions)} IPFIX sessions")
+    reader = Reader()
+    sent = sum(reader.count(m) for session in sessions for m in messages(session))
+    if sent != made:
+        problems.append(f"IPFIX: {sent} records of {made} flows")
+    events = [int(n) for n in re.findall(r"ct1:NFCT: statistics:.* events=(\d+)", s.daemon.log())]
+    if not events or events[-1] < made:
+        problems.append(f"events counted: {events}, flows made: {made}")
+    gaps = [g for path in glob.glob(f"{s.dir}/*") if os.path.isfile(path)
+            for g in gaps_in(path)]
+    if gaps:
+        problems.append(f"gaps: {gaps}")
+    if done < min(RELOADS, 12):
+        problems.append(f"only {done} reloads in {took:.1f} s")
+    sink.close()
+    return problems
+
+
+def test(lab, tmp):
+    labs.host_lock()
+    labs.flood_ns(lab, NS)
+    problems = []
+    only = os.environ.get("CTF_SCENES", "").split()
+    for play in (hundred,):
+        if only and play.__name__ not in only:
+            continue
+        began = time.monotonic()
+        problems += play(lab, tmp)
+        print(f"{play.__name__}: {time.monotonic() - began:.1f} s")
+    return problems
+
+
+scene.main(test)
