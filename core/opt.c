@@ -33,7 +33,7 @@ refuse(const struct value *v, const char *why)
 
 	opt_range(range, sizeof(range), v->opt);
 	diag_error(v->diag, v->file, v->line, "%s=%.80s: %s (expected: %s)", v->opt->name,
-		   v->text, why, range);
+		   v->opt->type == CTF_OSECRET ? "..." : v->text, why, range);
 	return -EINVAL;
 }
 
@@ -234,6 +234,7 @@ set_value(const struct value *v)
 	case CTF_OMSEC:
 		return set_number(v);
 	case CTF_OTEXT:
+	case CTF_OSECRET:
 		return set_text(v);
 	case CTF_OENUM:
 		return set_enum(v);
@@ -424,6 +425,6 @@ opt_free(const struct opt_set *sets, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
 		for (const struct ctf_opt *o = sets[i].table; o && o->name; o++)
-			if (o->type == CTF_OTEXT)
+			if (opt_is_text(o))
 				free_text(o, sets[i].base);
 }

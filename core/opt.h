@@ -45,9 +45,15 @@ bool opt_equal(const struct ctf_opt *table, const void *a, const void *b);
 /* The word among n nearest to key, if near enough to be what was meant; or NULL. */
 const char *opt_nearest(const char *key, const char *const *words, size_t n);
 
+static inline bool
+opt_is_text(const struct ctf_opt *o)
+{
+	return o->type == CTF_OTEXT || o->type == CTF_OSECRET;
+}
+
 /* What may stand there: "number 1..65535", "auto|set|warn", ... */
 void opt_range(char *buf, size_t size, const struct ctf_opt *);
-/* "key=value" lines that parse back to the same. */
+/* "key=value" lines that parse back to the same; a secret becomes a comment. */
 void opt_print(FILE *, const struct opt_set *sets, unsigned n);
 /* One line per option for -i: name, type, range, default or Mandatory, doc. */
 void opt_describe(FILE *, const struct ctf_opt *table);

@@ -58,6 +58,7 @@ type_name(enum ctf_otype type)
 	case CTF_OMSEC:
 		return "time in seconds, or with ms, s, m, h or d";
 	case CTF_OTEXT:
+	case CTF_OSECRET:
 		return "text";
 	case CTF_OENUM:
 		return "choice";
@@ -69,7 +70,7 @@ void
 opt_range(char *buf, size_t size, const struct ctf_opt *o)
 {
 	const char *type = o->type == CTF_OENUM ? o->choices : type_name(o->type);
-	enum ctf_otype as = o->type == CTF_OTEXT ? CTF_OUINT : o->type;
+	enum ctf_otype as = opt_is_text(o) ? CTF_OUINT : o->type;
 	char lo[32], hi[32];
 
 	if ((!o->min && !o->max) || o->type == CTF_OENUM || o->type == CTF_OBOOL) {
@@ -78,11 +79,11 @@ opt_range(char *buf, size_t size, const struct ctf_opt *o)
 	}
 	format_number(lo, sizeof(lo), as, o->min);
 	format_number(hi, sizeof(hi), as, o->max);
-	if (o->type == CTF_OTEXT && o->min == 1 && !o->max)
+	if (opt_is_text(o) && o->min == 1 && !o->max)
 		snprintf(buf, size, "%s, not empty", type);
 	else
 		snprintf(buf, size, "%s, %s..%s%s", type, lo, o->max ? hi : "",
-			 o->type == CTF_OTEXT ? " bytes" : "");
+			 opt_is_text(o) ? " bytes" : "");
 }
 
 static void
@@ -117,6 +118,8 @@ print_value(FILE *f, const struct ctf_opt *o, const void *base)
 	case CTF_OENUM:
 		print_choice(f, o->choices, *(const unsigned *)member(o, base));
 		break;
+	case CTF_OSECRET:
+		break; /* it has no line */
 	}
 }
 
@@ -136,6 +139,10 @@ opt_print(FILE *f, const struct opt_set *sets, unsigned n)
 		for (const struct ctf_opt *o = sets[i].table; o && o->name; o++) {
 			if (in_one_of(sets, i, o->name))
 				continue; /* the same line of the same section */
+			if (o->type == CTF_OSECRET) {
+				fprintf(f, "#%s= (not shown)\n", o->name);
+				continue;
+			}
 			fprintf(f, "%s=", o->name);
 			print_value(f, o, sets[i].base);
 			fputc('\n', f);
@@ -154,6 +161,7 @@ equal(const struct ctf_opt *o, const void *a, const void *b)
 	case CTF_OMSEC:
 		return number(o, a) == number(o, b);
 	case CTF_OTEXT:
+	case CTF_OSECRET:
 		return !strcmp(text(o, a), text(o, b));
 	case CTF_OENUM:
 		return *(const unsigned *)member(o, a) == *(const unsigned *)member(o, b);

@@ -427,6 +427,34 @@ START_TEST(describe)
 }
 END_TEST
 
+/* Neither a message nor what is printed shows it. */
+START_TEST(secrets_are_not_shown)
+{
+	static const struct ctf_opt secret[] = {
+		{ "tag", CTF_OSECRET, AT(tag), 0, 8, "", NULL, "a tag" },
+		{ NULL },
+	};
+	struct sample s = { 0 };
+	struct opt_set set = { secret, &s };
+	struct diag d = { 0 };
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f;
+
+	ck_assert_int_eq(parse("tag=geheimer-als-8\n", &set, 1, &d), -EINVAL);
+	ck_assert_str_eq(d.item[0].text, "tag=...: wrong length (expected: text, 0..8 bytes)");
+	diag_free(&d);
+	ck_assert_int_eq(parse("tag=geheim\n", &set, 1, &d), 0);
+	ck_assert_str_eq(s.tag, "geheim");
+	f = open_memstream(&text, &len);
+	opt_print(f, &set, 1);
+	fclose(f);
+	ck_assert_str_eq(text, "#tag= (not shown)\n");
+	free(text);
+	opt_free(&set, 1);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -434,6 +462,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, bad_values, 0, COUNT(problems));
 	tcase_add_loop_test(t, print, 0, COUNT(round_trips));
 	tcase_add_loop_test(t, equal, 0, COUNT(changes));
+	tcase_add_test(t, secrets_are_not_shown);
 	tcase_add_test(t, defaults);
 	tcase_add_test(t, what_is_ignored_has_no_effect);
 	tcase_add_test(t, two_sets);

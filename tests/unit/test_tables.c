@@ -36,6 +36,7 @@ type_size(enum ctf_otype type)
 	case CTF_OMSEC:
 		return sizeof(uint64_t);
 	case CTF_OTEXT:
+	case CTF_OSECRET:
 		return sizeof(const char *);
 	case CTF_OENUM:
 		return sizeof(unsigned);

@@ -59,6 +59,7 @@ enum ctf_otype {                /* the member an option's offset points to */
 		 CTF_OMSEC,     /* uint64_t milliseconds; plain number = seconds; ms s m h d */
 		 CTF_OTEXT,     /* const char *, owned by the core, never NULL */
 		 CTF_OENUM,     /* unsigned, index into choices */
+		 CTF_OSECRET,   /* as CTF_OTEXT, and shown nowhere */
 };
 
 struct ctf_opt { /* a table ends with name NULL */
