@@ -291,6 +291,19 @@ sink_lose(struct sink *s, const struct ctf_rec *r, const char *cause)
 }
 
 void
+ctf_refused(struct ctf_ctx *ctx, const struct ctf_frame *f, uint64_t flows)
+{
+	struct sink *s = ctx->sink;
+	struct ctf_gap g = { f->first_ns, f->last_ns,  flows, CTF_EXACT,
+			     "refused",   s->inst->id, -1 };
+
+	pthread_mutex_lock(&s->lock);
+	remember(s, sink_voice(s), &g);
+	pthread_mutex_unlock(&s->lock);
+	eventfd_write(s->poke, 1);
+}
+
+void
 sink_gap(struct sink *s, const struct ctf_gap *gap)
 {
 	struct encoder *e = sink_voice(s);

@@ -391,6 +391,9 @@ keep_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n, unsi
 	for (unsigned i = 0; i < n; i++)
 		box_keep(b, frames[i]);
 	*ret_taken = n;
+	if (n && b->refuse)
+		ctf_refused(o->ctx, frames[0], b->refuse);
+	b->refuse = n ? 0 : b->refuse;
 	pthread_mutex_unlock(&b->lock);
 	return r;
 }

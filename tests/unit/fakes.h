@@ -52,6 +52,7 @@ struct box {
 	int open_errno;                  /* open() fails with it while not 0 */
 	unsigned fail_opens;             /* that many opens fail */
 	enum ctf_sent answer;            /* of deliver(), */
+	unsigned refuse;                 /* so many flows of the first frame delivered */
 	unsigned answers;                /* that many times; then CTF_SENT */
 	unsigned take;                   /* frames taken at most per call; 0: all */
 	bool block;                      /* deliver() waits in ctf_wait() until interrupted */

@@ -205,11 +205,29 @@ START_TEST(poison_is_dropped_alone)
 }
 END_TEST
 
+START_TEST(what_is_refused_becomes_a_gap)
+{
+	struct rig g;
+
+	box_init(&g.box);
+	g.box.refuse = 3;
+	rig_start(&g, ONE "sync=1\n", 0);
+	rig_feed(&g, 8);
+	rig_spin(&g, &g.box.ngaps, 1);
+	rig_stop(&g);
+	ck_assert_uint_eq(g.box.nkept, 8);
+	ck_assert_uint_eq(g.box.ngaps, 1);
+	ck_assert_uint_eq(g.box.gaps[0].count, 3);
+	ck_assert_str_eq(g.box.gaps[0].cause, "refused");
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
 	tcase_add_test(t, a_replay_waits_for_a_full_output);
 	tcase_add_test(t, a_replay_may_drop);
+	tcase_add_test(t, what_is_refused_becomes_a_gap);
 	tcase_add_test(t, a_live_input_drops_the_oldest_and_says_so);
 	tcase_add_test(t, a_live_input_waits_while_its_socket_has_room);
 	tcase_add_test(t, gaps_off_only_counts);

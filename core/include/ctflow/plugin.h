@@ -298,6 +298,8 @@ struct ctf_earlier {
  * and nothing else.  What is missing becomes a gap, before anything new.
  */
 CTF_API void ctf_found(struct ctf_ctx *, uint64_t upto, bool exact);
+/* Sink, in deliver(): so many flows of a frame were refused for good, a gap. */
+CTF_API void ctf_refused(struct ctf_ctx *, const struct ctf_frame *, uint64_t flows);
 /*
  * Sink, in open(): frames may wait that many milliseconds for others, so that
  * deliver() gets many at once; not those of a long queue, nor at the end.
