@@ -204,15 +204,8 @@ native_want(struct enc *e, bool needed, struct ctf_err *err)
 static int
 all_want(struct enc *e, struct ctf_err *err)
 {
-	const struct ctf_field *def;
-	ctf_ref ref;
-	int r;
+	int r = sq_columns_want_any(e->obj.ctx, &e->fields, err);
 
-	for (unsigned i = 0; (r = ctf_want_nth(e->obj.ctx, i, &ref, &def, err)) > 0; i++) {
-		r = sq_fields_add(&e->fields, ref, def);
-		if (r < 0)
-			return r;
-	}
 	return r < 0 ? r : native_want(e, false, err);
 }
 
@@ -220,29 +213,12 @@ all_want(struct enc *e, struct ctf_err *err)
 static int
 foreign_want(struct enc *e, const struct sq_conf *c, struct ctf_err *err)
 {
-	char key[256], missing[300] = "";
-	const struct ctf_field *def;
-	size_t used = 0;
-	ctf_ref ref;
-	int r;
+	char missing[300];
+	int r = sq_columns_want(e->obj.ctx, &e->fields, c->seen.cols, c->seen.n, missing,
+				sizeof(missing), err);
 
-	for (unsigned i = 0; i < c->seen.n; i++) {
-		const char *name = c->seen.cols[i].name;
-
-		r = -ENOENT;
-		if (sq_key_of(name, key, sizeof(key)))
-			r = ctf_want(e->obj.ctx, key, &ref, &def, NULL);
-		if (r == 0)
-			r = sq_fields_add(&e->fields, ref, def);
-		if (r < 0 && r != -ENOENT)
-			return ctf_fail(err, -r, "table \"%s\": column \"%s\": %s", c->table,
-					name, strerror(-r));
-		if (r < 0 && used < sizeof(missing))
-			used += (size_t)snprintf(missing + used, sizeof(missing) - used, " %s",
-						 name);
-	}
-	if (used == 0)
-		return 0;
+	if (r < 0 || !missing[0])
+		return r;
 	return ctf_fail_opt(e->obj.ctx, err, "table",
 			    "%s: table \"%s\" has columns no plugin of this stack fills:%s",
 			    c->db, c->table, missing);

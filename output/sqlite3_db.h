@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "sqcolumn.h"
 #include "sqlite3_flow.h"
 #include "sqlite3_names.h"
 
@@ -15,19 +16,6 @@ enum sq_own {
 	SQ_MISSING, /* to be made */
 	SQ_NATIVE,  /* a view we made */
 	SQ_FOREIGN, /* somebody else's table */
-};
-
-enum sq_as { /* how a value is stored, by the declared type */
-	     SQ_AS_INT,
-	     SQ_AS_HOST, /* the same, addresses in host order */
-	     SQ_AS_TEXT,
-	     SQ_AS_BLOB,
-};
-
-struct sq_column {
-	char *name;
-	enum sq_as as;
-	int field; /* its place in the layout of the frames at hand, or -1 */
 };
 
 struct sq_table {
@@ -54,8 +42,6 @@ int sq_text_is(sqlite3 *, const char *sql, const char *arg, const char *want, bo
 /* True for the names our own tables have. */
 bool sq_name_taken(const char *table);
 void sq_table_free(struct sq_table *);
-/* "orig_ip_saddr" -> "orig.ip.saddr"; false: too long. */
-bool sq_key_of(const char *column, char *ret_key, size_t size);
 
 enum sq_profile { SQ_FULL, SQ_NAT, SQ_ROLLUP }; /* the order of the option's choices */
 

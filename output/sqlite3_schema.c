@@ -20,50 +20,25 @@ sq_name_taken(const char *table)
 	return strncasecmp(table, "sqlite_", 7) == 0;
 }
 
-bool
-sq_key_of(const char *column, char *ret_key, size_t size)
-{
-	size_t n = strlen(column);
-
-	if (n >= size)
-		return false;
-	for (size_t i = 0; i <= n; i++)
-		ret_key[i] = column[i] == '_' ? '.' : column[i];
-	return true;
-}
-
 void
 sq_table_free(struct sq_table *t)
 {
-	for (unsigned i = 0; i < t->n; i++)
-		free(t->cols[i].name);
-	free(t->cols);
+	sq_columns_free(t->cols, t->n);
 	free(t->stamped);
 	free(t->received);
 	free(t->open);
 	*t = (struct sq_table){ .own = SQ_UNKNOWN };
 }
 
-/* Of IP2HBIN: orig_ip_hsaddr. */
-static enum sq_as
-number_of(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n > 7 && (!strcmp(name + n - 7, "_hsaddr") || !strcmp(name + n - 7, "_hdaddr"))
-		       ? SQ_AS_HOST
-		       : SQ_AS_INT;
-}
-
 /* SQLite's own rules (datatype3.html, 3.1), but what is left is a number. */
 static enum sq_as
-as_of(const char *name, const char *type)
+as_of(const char *type)
 {
 	if (strcasestr(type, "INT"))
-		return number_of(name);
+		return SQ_AS_INT;
 	if (strcasestr(type, "CHAR") || strcasestr(type, "CLOB") || strcasestr(type, "TEXT"))
 		return SQ_AS_TEXT;
-	return strcasestr(type, "BLOB") ? SQ_AS_BLOB : number_of(name);
+	return strcasestr(type, "BLOB") ? SQ_AS_BLOB : SQ_AS_INT;
 }
 
 /* The first column of the first row: SQLITE_ROW with *ret_text, or a code. */
@@ -105,17 +80,9 @@ sq_text_is(sqlite3 *db, const char *sql, const char *arg, const char *want, bool
 static int
 column_add(struct sq_table *t, const char *name, const char *type)
 {
-	struct sq_column *more = realloc(t->cols, (t->n + 1) * sizeof(*more));
-
-	if (!more)
-		return SQLITE_NOMEM;
-	t->cols = more;
-	more[t->n].as = as_of(name ? name : "", type ? type : "");
-	more[t->n].name = strdup(name ? name : "");
-	if (!more[t->n].name)
-		return SQLITE_NOMEM;
-	t->n++;
-	return SQLITE_OK;
+	return sq_column_add(&t->cols, &t->n, name ? name : "", as_of(type ? type : ""))
+		       ? SQLITE_OK
+		       : SQLITE_NOMEM;
 }
 
 static int
