@@ -6,6 +6,7 @@
 #   a_extra = folder/x.c   further sources of its own
 #   a_common = folder/y.c  sources it shares with others (listed in COMMON)
 #   a_needs = sqlite3      pkg-config module; such plugins are modules by default
+#   a_optional = yes       without it, nothing is missing: not built then
 #   a_libs = $(MNL_LIBS)   what the daemon links anyway, for a module of it
 set -e
 cd "$(dirname "$0")/.."
@@ -21,7 +22,8 @@ for dir in input filter output; do
 		up=$(echo "$p" | tr a-z A-Z)
 		needs=$(var $dir "${p}_needs")
 		src="$dir/$p.c $(var $dir "${p}_extra")"
-		echo "CTF_PLUGIN([$p], [$up], [$needs])" >>"$m4.new"
+		optional=$(var $dir "${p}_optional")
+		echo "CTF_PLUGIN([$p], [$up], [$needs], [$optional])" >>"$m4.new"
 		printf '#ifdef BUILTIN_%s\nX(%s)\n#endif\n' "$up" "$p" >>"$tab.new"
 		echo "KNOWN($p)" >>"$known.new"
 		cat >>"$mk.new" <<END
