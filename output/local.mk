@@ -1,5 +1,5 @@
 # One word per plugin (build-aux/plugins.sh).
-output_PLUGINS = logemu gprint oprint nacct syslog xml csv json sqlite3 ipfix
+output_PLUGINS = logemu gprint oprint nacct syslog xml csv json sqlite3 ipfix pgsql
 logemu_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/format.c output/format.h output/format_put.c output/format_time.c
 csv_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/format.c output/format.h output/format_put.c output/format_time.c
 xml_common = output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c
@@ -16,6 +16,11 @@ sqlite3_needs = sqlite3
 ipfix_extra = output/ipfix.h output/ipfix_announce.c output/ipfix_case.c output/ipfix_doubts.c output/ipfix_encode.c output/moot.h output/ipfix_file.c output/ipfix_file.h output/ipfix_file_open.c output/ipfix_layout.c output/ipfix_options.c output/ipfix_own.c output/ipfix_peers.c output/ipfix_program.c output/ipfix_shift.c output/ipfix_sink.c output/ipfix_tcp.c output/ipfix_tls.c output/ipfix_template.c output/ipfix_template.h output/ipfix_udp.c output/ipfix_zones.c output/tls.c output/tls.h output/tls_files.c output/tls_impl.h output/tls_io.c output/tls_session.c output/tls_why.c
 ipfix_common = output/session.c output/session.h output/transport.c output/transport.h
 ipfix_needs = libfixbuf openssl >= 3.0
+pgsql_extra = output/pgsql.h output/pgsql_conn.c output/pgsql_rows.c
+pgsql_common = output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
+pgsql_needs = libpq >= 14
+pgsql_optional = yes
 
 libplugins_a_SOURCES += output/format.c output/format.h output/format_put.c output/format_time.c output/peer.c output/peer.h output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h
 libplugins_a_SOURCES += output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
+libplugins_a_SOURCES += output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c

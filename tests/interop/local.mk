@@ -40,3 +40,11 @@ TESTS += $(ULOGD2_TESTS)
 endif
 dist_check_SCRIPTS += $(ULOGD2_TESTS)
 EXTRA_DIST += tests/interop/ulogd2.py tests/interop/confs
+# Real database servers, and ulogd2 beside ctflowd.
+if SHARED_PGSQL
+if ALL_PLUGINS
+TESTS += tests/interop/test_pgsql.py
+endif
+endif
+dist_check_SCRIPTS += tests/interop/test_pgsql.py
+EXTRA_DIST += tests/interop/databases.py

@@ -29,6 +29,7 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_promise tests/unit/test_queue tests/unit/test_run tests/unit/test_settle tests/unit/test_sink \
 	tests/unit/test_state_look \
 	tests/unit/test_state
+UNIT_TESTS += tests/unit/test_sqldb
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
 UNIT_TESTS += tests/unit/test_reload tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
 UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \

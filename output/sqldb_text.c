@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sqldb_text.c - PGSQL and MYSQL: waiting, values and statements as text. */
+#include "sqldb.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <strings.h>
+
+void
+sqldb_expect(struct sqldb *s, uint64_t msec)
+{
+	s->until_ms = ctf_mono_ms() + msec;
+}
+
+int
+sqldb_wait(struct sqldb *s, int fd, short events)
+{
+	uint64_t now = ctf_mono_ms();
+	int left = now < s->until_ms ? (int)(s->until_ms - now) : 0, r;
+	struct pollfd p = { fd, events, 0 };
+
+	if (left == 0)
+		return -ETIMEDOUT;
+	if (!s->probing) {
+		r = ctf_wait(s->obj.ctx, fd, events, left);
+		return r ? r : -ETIMEDOUT;
+	}
+	do
+		r = poll(&p, 1, left);
+	while (r < 0 && errno == EINTR);
+	return r > 0 ? p.revents : r < 0 ? -errno : -ETIMEDOUT;
+}
+
+/* ---- statements ------------------------------------------------------------- */
+
+/* ulogd2 writes CALL before any text that begins with these letters. */
+enum sqldb_call
+sqldb_call(const char *procedure, const char **ret_name)
+{
+	bool spaced = procedure[0] && strcspn(procedure, " \t") < strlen(procedure);
+
+	*ret_name = procedure;
+	if (strcasecmp(procedure, "INSERT") == 0 || strncasecmp(procedure, "INSERT ", 7) == 0)
+		return SQLDB_INSERT;
+	if (strncasecmp(procedure, "CALL", 4) != 0)
+		return SQLDB_SELECT;
+	if (spaced && strcspn(procedure, " \t") == 4)
+		*ret_name = procedure + 4 + strspn(procedure + 4, " \t");
+	return SQLDB_CALL;
+}
+
+void
+sqldb_put(struct sqldb_buf *b, const void *p, size_t n)
+{
+	if (b->room - b->len < n && !b->failed) {
+		size_t room = 2 * b->room + n + 4096;
+		char *more = realloc(b->p, room);
+
+		b->failed = !more;
+		if (more) {
+			b->p = more;
+			b->room = room;
+		}
+	}
+	if (b->failed || !n)
+		return;
+	memcpy(b->p + b->len, p, n);
+	b->len += n;
+}
+
+void
+sqldb_puts(struct sqldb_buf *b, const char *s)
+{
+	sqldb_put(b, s, strlen(s));
+}
+
+void
+sqldb_put_num(struct sqldb_buf *b, uint64_t u)
+{
+	char text[CTF_FMT_NUM];
+
+	sqldb_put(b, text, (size_t)(ctf_fmt_num(text, u) - text));
+}
+
+void
+sqldb_put_hex(struct sqldb_buf *b, const char *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		char two[2] = { digits[(uint8_t)p[i] >> 4], digits[p[i] & 15] };
+
+		sqldb_put(b, two, 2);
+	}
+}
+
+/* ---- values ----------------------------------------------------------------- */
+
+/* Bytes of the character that begins at s, or 0: it is none. */
+static size_t
+utf8_char(const uint8_t *s, size_t n)
+{
+	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] > 0xf4 || len > n || !len || !s[0])
+		return 0;
+	for (size_t i = 1; i < len; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return len;
+}
+
+void
+sqldb_utf8(char *s, size_t n)
+{
+	size_t len;
+
+	for (size_t i = 0; i < n; i += len) {
+		len = utf8_char((const uint8_t *)s + i, n - i);
+		if (!len) {
+			s[i] = '?';
+			len = 1;
+		}
+	}
+}
+
+static int
+digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* ulogd2's IP2BIN gives addresses as hexadecimal literals: the bytes are meant. */
+static void
+literal(struct sq_value *v)
+{
+	char bytes[sizeof(v->buf) / 2];
+	uint32_t n = v->len / 2 - 1;
+
+	if (v->len < 4 || v->len % 2 || n > sizeof(bytes) || memcmp(v->p, "0x", 2) != 0)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		int hi = digit(v->p[2 + 2 * i]), lo = digit(v->p[3 + 2 * i]);
+
+		if (hi < 0 || lo < 0)
+			return;
+		bytes[i] = (char)(hi << 4 | lo);
+	}
+	memcpy(v->buf, bytes, n);
+	v->is = SQ_BYTES;
+	v->p = v->buf;
+	v->len = n;
+}
+
+static bool
+is_binary(const struct sq_column *c)
+{
+	size_t n = strlen(c->name);
+
+	return c->as == SQ_AS_BLOB || (n > 4 && strcmp(c->name + n - 4, "_bin") == 0);
+}
+
+void
+sqldb_value(const struct sqldb *s, unsigned i, const struct sq_cell *cells,
+	    struct sq_value *ret_value)
+{
+	const struct sq_column *c = &s->table.cols[i];
+
+	ret_value->is = SQ_NULL;
+	if (c->field < 0)
+		return;
+	sq_column_value(c, &s->layout, cells, ret_value);
+	if (ret_value->is == SQ_TEXT && is_binary(c))
+		literal(ret_value);
+}

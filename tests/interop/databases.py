@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Database servers as ordinary processes in a folder, and what stands before them."""
+import contextlib
+import glob
+import os
+import pwd
+import select
+import shutil
+import socket
+import subprocess
+import threading
+
+import recording
+from daemon import Daemon, Failed, configuration, until
+
+START = 1_790_000_000  # of the first flow of a recording, in seconds
+
+
+def as_user(name):
+    """What runs a program as that user, or as nobody where there is none."""
+    if os.geteuid():
+        return [], os.geteuid()
+    try:
+        user = pwd.getpwnam(name)
+    except KeyError:
+        user = pwd.getpwnam("nobody")
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
+            "--clear-groups"], user.pw_uid
+
+
+class Server:
+    """One server, whose socket and data are in a folder of its own."""
+
+    def __init__(self, tmp, name, user):
+        self.prefix, uid = as_user(user)
+        self.dir = f"{tmp}/{name}"
+        os.mkdir(self.dir)
+        if not os.geteuid():
+            os.chown(self.dir, uid, -1)
+        os.chmod(self.dir, 0o755)
+        self.child = None
+        self.output = open(f"{tmp}/{name}.output", "ab")  # pylint: disable=consider-using-with
+
+    def call(self, *argv, **options):
+        done = subprocess.run([*self.prefix, *argv], capture_output=True, text=True,
+                              timeout=120, check=False, cwd=self.dir, **options)
+        if done.returncode:
+            raise Failed(f"{argv}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def begin(self, *argv):
+        self.child = subprocess.Popen(  # pylint: disable=consider-using-with
+            [*self.prefix, *argv], stdin=subprocess.DEVNULL, stdout=self.output,
+            stderr=self.output, cwd=self.dir)
+
+    def end(self, number):
+        if self.child:
+            self.child.send_signal(number)
+            self.child.wait(60)
+        self.child = None
+
+    def tell(self, number):
+        """A signal to the server and all it has forked, but those that have just ended."""
+        children = subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True,
+                                  text=True, check=False).stdout.split()
+        for pid in [self.child.pid, *map(int, children)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        self.output.close()
+
+
+class Proxy:
+    """TCP on a free port, passed on to a unix socket.
+
+    Of the COMMITs that pass, those whose numbers are in `cut` are executed, but
+    nothing the server says from then on comes back: when it is silent the
+    connection is cut.
+    """
+    SILENT = 0.3  # seconds
+
+    def __init__(self, path, cut=()):
+        self.path, self.cut, self.commits, self.cuts = path, set(cut), 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass, args=(client,), daemon=True).start()
+
+    def _pass(self, client):
+        with client, socket.socket(socket.AF_UNIX) as server:
+            try:
+                server.connect(self.path)
+                self._pump(client, server)
+            except OSError:
+                pass
+
+    def _pump(self, client, server):
+        """Until either side ends it, or the answer to a COMMIT is lost."""
+        mute, answered = False, False
+        while True:
+            ready = select.select([client, server], [], [], self.SILENT if answered else None)[0]
+            if not ready:
+                self.cuts += 1
+                return
+            for s in ready:
+                data = s.recv(1 << 16)
+                if not data:
+                    return
+                if s is client:
+                    for _ in range(data.count(b"COMMIT")):
+                        self.commits += 1
+                        mute |= self.commits in self.cut
+                    server.sendall(data)
+                else:
+                    answered = mute
+                    if not mute:
+                        client.sendall(data)
+
+    def close(self):
+        self.listener.close()
+
+
+def replay(lab, tmp, name, output, options, flows, chain="ip1:IP2STR,", during=None,
+           more=""):
+    """ctflowd replays so many flows into the database and ends, or without flows waits; the daemon."""
+    folder = f"{tmp}/{name}"
+    os.makedirs(folder, exist_ok=True)
+    recording.write(f"{folder}/flows.pcap", flows, start=START)
+    daemon = Daemon(lab, None, folder, configuration(
+        folder, [f"in1:REPLAY,{chain}db1:{output}"],
+        {"in1": f'file="{folder}/flows.pcap"\nstop_at_end={int(flows > 0)}\n',
+         "db1": f"reconnect=100ms\n{options}"}
+    ).replace("[global]\n", f"[global]\n{more}"))
+    daemon.start(wait=False)
+    if during:
+        during(daemon)
+    daemon.code = daemon.wait(60)
+    daemon.check_sanitizer()
+    return daemon
+
+
+def expected(i):
+    """sport, octets, start and end of flow i of a recording."""
+    ms = START * 1000 + i
+    return (1000 + i % 60000, 28 + i % 1000, ms // 1000, ms % 1000 * 1000,
+            ms // 1000 + 30, ms % 1000 * 1000)
+
+
+def once(rows, flows, without=()):
+    """What is wrong unless each flow but those left out is there exactly once."""
+    want = {expected(i) for i in range(flows) if i not in without}
+    if len(rows) != len(want):
+        yield f"{len(rows)} rows of {len(want)} flows"
+    if set(rows) != want:
+        yield f"missing {list(want - set(rows))[:3]}, unknown {list(set(rows) - want)[:3]}"
+
+
+def beside(lab, tmp, natlab, made, daemon, plugins, stack, sections):
+    """ulogd2 and ctflowd in the gateway while `made` traffic passes."""
+    modules = [m for m in glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
+               if any(f"_{p}.so" in m for p in plugins)]
+    text = f'[global]\nlogfile="{tmp}/ulogd.log"\nloglevel=3\n'
+    text += "".join(f'plugin="{m}"\n' for m in modules) + f"stack={stack}\n" + sections
+    with open(f"{tmp}/ulogd.conf", "w", encoding="utf-8") as f:
+        f.write(text)
+    ulogd = lab.popen(natlab.GATEWAY, [shutil.which("ulogd"), "-c", f"{tmp}/ulogd.conf"])
+
+    def log():
+        with open(f"{tmp}/ulogd.log", encoding="utf-8") as f:
+            return f.read()
+    until("ulogd2", lambda: os.path.exists(f"{tmp}/ulogd.log") and
+          "initialization finished" in log())
+    daemon.start(wait=False)
+    daemon.wait_log("entering main loop")
+    made()
+    daemon.stop()
+    ulogd.terminate()
+    ulogd.wait(20)
