@@ -12,8 +12,7 @@ struct pg {
 	PGconn *conn;
 	struct sqldb_buf sql, text; /* the statement of a row; values of one */
 	unsigned params;
-	char where[200]; /* "nulog on localhost", for messages */
-	char own[300];   /* the name of our table */
+	char own[300]; /* the name of our table */
 };
 
 struct pg_answer {     /* of statements sent together, the sync after them included */
@@ -41,7 +40,6 @@ int pg_failed(struct pg *, const struct pg_answer *, struct ctf_err *);
 
 /* ---- pgsql_rows.c ------------------------------------------------------------- */
 
-int pg_statement(struct pg *, struct ctf_err *);
 int pg_begin(struct sqldb *, uint64_t frame, bool *ret_fresh, struct ctf_err *);
 int pg_rows(struct sqldb *, unsigned from, unsigned to, bool commit, unsigned *ret_bad,
 	    struct ctf_err *);

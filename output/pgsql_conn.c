@@ -36,15 +36,16 @@ broken(struct pg *p, struct ctf_err *err)
 	char text[300];
 
 	said(p, text, sizeof(text));
-	return ctf_fail(err, ECONNRESET, "%s: connection lost: %s", p->where, text);
+	return ctf_fail(err, ECONNRESET, "%s: connection lost: %s", p->db.where, text);
 }
 
 static int
 no_answer(struct pg *p, int r, const char *doing, struct ctf_err *err)
 {
 	if (r == -ETIMEDOUT)
-		return ctf_fail(err, ETIMEDOUT, "%s: %s: no answer in time", p->where, doing);
-	return ctf_fail(err, -r, "%s: %s: %s", p->where, doing, strerror(-r));
+		return ctf_fail(err, ETIMEDOUT, "%s: %s: no answer in time", p->db.where,
+				doing);
+	return ctf_fail(err, -r, "%s: %s: %s", p->db.where, doing, strerror(-r));
 }
 
 /* ---- connecting ------------------------------------------------------------- */
@@ -80,7 +81,7 @@ not_connected(struct pg *p, struct ctf_err *err)
 	end = strstr(text, " LOCATION:  ");
 	if (end)
 		*end = '\0';
-	return ctf_fail(err, error, "%s: cannot connect: %s", p->where, text);
+	return ctf_fail(err, error, "%s: cannot connect: %s", p->db.where, text);
 }
 
 /* What the message names: never the password, which the error of a bad connstring quotes. */
@@ -102,8 +103,8 @@ where_set(struct pg *p, struct ctf_err *err)
 		if (i->val && strcmp(i->keyword, "dbname") == 0)
 			db = i->val;
 	}
-	snprintf(p->where, sizeof(p->where), "database \"%.90s\" on %.90s", *db ? db : c->user,
-		 *host ? host : "the local host");
+	snprintf(p->db.where, sizeof(p->db.where), "database \"%.90s\" on %.90s",
+		 *db ? db : c->user, *host ? host : "the local host");
 	PQconninfoFree(o);
 	return 0;
 }
@@ -171,7 +172,7 @@ pg_connect(struct sqldb *s, struct ctf_err *err)
 		*ctf_fmt_num(port, c->port) = '\0';
 	p->conn = begin_connect(c, port);
 	if (!p->conn)
-		return ctf_fail(err, ENOMEM, "%s: out of memory", p->where);
+		return ctf_fail(err, ENOMEM, "%s: out of memory", p->db.where);
 	if (PQstatus(p->conn) == CONNECTION_BAD)
 		return not_connected(p, err);
 	PQsetErrorVerbosity(p->conn, PQERRORS_VERBOSE); /* with SQLSTATE */
@@ -299,11 +300,11 @@ pg_failed(struct pg *p, const struct pg_answer *a, struct ctf_err *err)
 	char text[300];
 	int error = EIO;
 
-	snprintf(text, sizeof(text), "%.299s", err->msg);
+	snprintf(text, sizeof(text), "%.299s", err ? err->msg : "");
 	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
 		if (strncmp(a->state, states[i].state, strlen(states[i].state)) == 0)
 			error = states[i].error;
-	return ctf_fail(err, error, "%s: %s", p->where, text);
+	return ctf_fail(err, error, "%s: %s", p->db.where, text);
 }
 
 int

@@ -43,8 +43,8 @@ put_insert(struct pg *p, const char *text)
 }
 
 /* A procedure gets every column, NULL where there is no field for one. */
-int
-pg_statement(struct pg *p, struct ctf_err *err)
+static int
+statement(struct pg *p, struct ctf_err *err)
 {
 	const char *name;
 	enum sqldb_call call = sqldb_call(SQLDB_CONF(&p->db)->procedure, &name);
@@ -135,7 +135,7 @@ send_row(struct pg *p, const struct sqldb_row *row, struct ctf_err *err)
 	for (unsigned i = 0; i < n; i++)
 		values[i] = at[i] == NO_VALUE ? NULL : p->text.p + at[i];
 	if (!PQsendQueryPrepared(p->conn, "", (int)n, values, NULL, NULL, 0))
-		return ctf_fail(err, ECONNRESET, "%s: connection lost", p->where);
+		return ctf_fail(err, ECONNRESET, "%s: connection lost", p->db.where);
 	return 0;
 }
 
@@ -215,7 +215,7 @@ judge(struct pg *p, const struct pg_answer *a, unsigned from, unsigned sent, uns
 		i -= !s->rows[bad].refused;
 	r = pg_exec(p, "ROLLBACK TO SAVEPOINT " MARK, 0, NULL, NULL, &undo, NULL);
 	if (r < 0)
-		return ctf_fail(err, ECONNRESET, "%s: connection lost", p->where);
+		return ctf_fail(err, ECONNRESET, "%s: connection lost", p->db.where);
 	*ret_bad = bad;
 	return SQLDB_REFUSED;
 }
@@ -227,12 +227,12 @@ pg_rows(struct sqldb *s, unsigned from, unsigned to, bool commit, unsigned *ret_
 	struct pg *p = (struct pg *)s;
 	struct pg_answer a;
 	unsigned sent = 0;
-	int r = pg_statement(p, err);
+	int r = statement(p, err);
 
 	if (r == 0)
 		r = pg_send(p, "SAVEPOINT " MARK, 0, NULL, err);
 	if (r == 0 && !PQsendPrepare(p->conn, "", p->sql.p, 0, NULL))
-		r = ctf_fail(err, ECONNRESET, "%s: connection lost", p->where);
+		r = ctf_fail(err, ECONNRESET, "%s: connection lost", p->db.where);
 	for (unsigned i = from; i < to && r == 0; i++) {
 		if (s->rows[i].refused)
 			continue;

@@ -29,11 +29,40 @@ struct sqldb_conf {
 	struct sqldb_table seen;                                /* by probe() */
 };
 
-/* The options both have, in the order of the man page. */
-#define SQLDB_PASS(off_) \
+/* The options both have. */
+#define SQLDB_PROCEDURE \
 	{ \
-		.name = "pass", .type = CTF_OSECRET, .off = off_, .max = 1000, .dflt = "", \
-		.doc = "password; it is never shown" \
+		.name = "procedure", .type = CTF_OTEXT, \
+		.off = offsetof(struct sqldb_conf, procedure), .min = 1, .max = 1000, \
+		.doc = "function that is given the columns; INSERT fills the table itself" \
+	}
+#define SQLDB_PASS(default_) \
+	{ \
+		.name = "pass", .type = CTF_OSECRET, .off = offsetof(struct sqldb_conf, pass), \
+		.max = 1000, .dflt = default_, .doc = "password; it is never shown" \
+	}
+#define SQLDB_OPTS \
+	{ .name = "connect_timeout", \
+	  .type = CTF_OMSEC, \
+	  .off = offsetof(struct sqldb_conf, connect_timeout), \
+	  .max = 600000, \
+	  .dflt = "0", \
+	  .doc = "how long an attempt to connect may take; 0: 10 s" }, \
+		{ .name = "backlog_memcap", \
+		  .type = CTF_OSIZE, \
+		  .off = offsetof(struct sqldb_conf, backlog_memcap), \
+		  .dflt = "0", \
+		  .doc = "accepted, without effect: queue and spool_dir hold flows " \
+			 "meanwhile" }, \
+		{ .name = "backlog_oneshot_requests", \
+		  .type = CTF_OUINT, \
+		  .off = offsetof(struct sqldb_conf, backlog_requests), \
+		  .dflt = "10", \
+		  .doc = "accepted, without effect: a frame of flows is one transaction" }, \
+	{ \
+		.name = "ring_buffer_size", .type = CTF_OUINT, \
+		.off = offsetof(struct sqldb_conf, ring_buffer), .dflt = "0", \
+		.doc = "accepted, without effect: every output has a thread and a queue" \
 	}
 
 enum sqldb_done {
@@ -75,6 +104,7 @@ struct sqldb_row {
 struct sqldb { /* a sink begins with it */
 	struct ctf_obj obj;
 	const struct sqldb_way *way;
+	char where[200];   /* database "nulog" on localhost: for messages */
 	bool probing;      /* on the main thread: no ctf_wait() */
 	uint64_t until_ms; /* of the server's answer */
 	bool up, broken;   /* broken: in the middle of something */

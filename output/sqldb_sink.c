@@ -108,7 +108,8 @@ sqldb_idle(void *sink, struct ctf_err *err)
 
 	if (s->way->alive(s))
 		return CTF_SENT;
-	ctf_fail(err, ECONNRESET, "%s: the server has ended the session", SQLDB_CONF(s)->table);
+	s->broken = true;
+	ctf_fail(err, ECONNRESET, "%s: the server has ended the session", s->where);
 	return CTF_RETRY;
 }
 

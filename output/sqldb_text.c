@@ -128,45 +128,6 @@ sqldb_utf8(char *s, size_t n)
 	}
 }
 
-static int
-digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* ulogd2's IP2BIN gives addresses as hexadecimal literals: the bytes are meant. */
-static void
-literal(struct sq_value *v)
-{
-	char bytes[sizeof(v->buf) / 2];
-	uint32_t n = v->len / 2 - 1;
-
-	if (v->len < 4 || v->len % 2 || n > sizeof(bytes) || memcmp(v->p, "0x", 2) != 0)
-		return;
-	for (uint32_t i = 0; i < n; i++) {
-		int hi = digit(v->p[2 + 2 * i]), lo = digit(v->p[3 + 2 * i]);
-
-		if (hi < 0 || lo < 0)
-			return;
-		bytes[i] = (char)(hi << 4 | lo);
-	}
-	memcpy(v->buf, bytes, n);
-	v->is = SQ_BYTES;
-	v->p = v->buf;
-	v->len = n;
-}
-
-static bool
-is_binary(const struct sq_column *c)
-{
-	size_t n = strlen(c->name);
-
-	return c->as == SQ_AS_BLOB || (n > 4 && strcmp(c->name + n - 4, "_bin") == 0);
-}
-
 void
 sqldb_value(const struct sqldb *s, unsigned i, const struct sq_cell *cells,
 	    struct sq_value *ret_value)
@@ -174,9 +135,6 @@ sqldb_value(const struct sqldb *s, unsigned i, const struct sq_cell *cells,
 	const struct sq_column *c = &s->table.cols[i];
 
 	ret_value->is = SQ_NULL;
-	if (c->field < 0)
-		return;
-	sq_column_value(c, &s->layout, cells, ret_value);
-	if (ret_value->is == SQ_TEXT && is_binary(c))
-		literal(ret_value);
+	if (c->field >= 0)
+		sq_column_value(c, &s->layout, cells, ret_value);
 }

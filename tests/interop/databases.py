@@ -39,11 +39,13 @@ class Server:
             os.chown(self.dir, uid, -1)
         os.chmod(self.dir, 0o755)
         self.child = None
+        self.environment = os.environ | {"TMPDIR": self.dir}  # the test's may not be its
         self.output = open(f"{tmp}/{name}.output", "ab")  # pylint: disable=consider-using-with
 
     def call(self, *argv, **options):
         done = subprocess.run([*self.prefix, *argv], capture_output=True, text=True,
-                              timeout=120, check=False, cwd=self.dir, **options)
+                              timeout=120, check=False, cwd=self.dir, env=self.environment,
+                              **options)
         if done.returncode:
             raise Failed(f"{argv}: {done.stdout}{done.stderr}")
         return done.stdout
@@ -51,7 +53,7 @@ class Server:
     def begin(self, *argv):
         self.child = subprocess.Popen(  # pylint: disable=consider-using-with
             [*self.prefix, *argv], stdin=subprocess.DEVNULL, stdout=self.output,
-            stderr=self.output, cwd=self.dir)
+            stderr=self.output, cwd=self.dir, env=self.environment)
 
     def end(self, number):
         if self.child:

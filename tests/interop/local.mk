@@ -46,5 +46,10 @@ if ALL_PLUGINS
 TESTS += tests/interop/test_pgsql.py
 endif
 endif
-dist_check_SCRIPTS += tests/interop/test_pgsql.py
+if SHARED_MYSQL
+if ALL_PLUGINS
+TESTS += tests/interop/test_mysql.py
+endif
+endif
+dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
 EXTRA_DIST += tests/interop/databases.py

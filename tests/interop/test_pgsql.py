@@ -147,6 +147,21 @@ def bad_rows(lab, tmp, pg):
     yield from once(pg.rows("own"), 3000, out)
 
 
+def ends_only(lab, tmp, pg):
+    """INSERT_OR_REPLACE_CT loses ends without a start, as said; UPSERT_CT does not."""
+    fresh(pg)
+    for procedure, rows in ("insert_or_replace_ct", 0), ("UPSERT_CT", 500):
+        daemon = replay(lab, tmp, procedure, "PGSQL",
+                        pg.options().replace("INSERT_CT", procedure), 500)
+        said = re.search("conf:\\d+: procedure: .*INSERT_CT loses none.*UPSERT_CT", daemon.log())
+        if daemon.code or pg.count() != rows or bool(said) != (rows == 0):
+            yield f"{procedure}: {pg.count()} rows, exit code {daemon.code}: {daemon.words()}"
+    yield from once(pg.rows(), 500)
+    pg.sql("UPDATE ulog2_ct SET ct_event = 1, orig_raw_pktlen = 0, flow_end_sec = 0")
+    replay(lab, tmp, "update", "PGSQL", pg.options().replace("INSERT_CT", "UPSERT_CT"), 500)
+    yield from once(pg.rows(), 500)
+
+
 def no_table_of_ours(lab, tmp, pg):
     """A role that may not make a table: said, and flows come all the same."""
     fresh(pg)
@@ -236,7 +251,7 @@ def as_ulogd2(lab, tmp, pg):
 def test(lab, tmp):
     problems = []
     with Postgres(tmp) as pg:
-        for part in (restarted, lost_answer, wrong_password, bad_rows, no_table_of_ours,
+        for part in (restarted, lost_answer, wrong_password, bad_rows, ends_only, no_table_of_ours,
                      away_at_first, frozen, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, pg)]

@@ -76,7 +76,7 @@ START_TEST(values)
 	static const uint8_t ip[4] = { 10, 77, 0, 1 };
 	struct sq_cell addr = { true, 4, 0, ip },
 		       time = { true, 8, UINT64_C(1500000000), NULL };
-	struct sq_cell bin = { true, 10, 0, (const uint8_t *)"0x0a4d0001" };
+	struct sq_cell bin = { true, 4, 0, ip };
 	struct sq_value v;
 
 	value("orig_ip_saddr", SQ_AS_INT, CTF_IP, &addr, &v);
@@ -89,14 +89,14 @@ START_TEST(values)
 	ck_assert_int_eq(v.is, SQ_TIME);
 	value("t", SQ_AS_TEXT, CTF_TIME, &time, &v);
 	ck_assert_mem_eq(v.p, "1970-01-01T00:00:01.500000Z", v.len);
-	value("orig_ip_saddr_bin", SQ_AS_TEXT, CTF_TEXT, &bin, &v);
+	value("orig_ip_saddr_bin", SQ_AS_BLOB, CTF_BYTES, &bin, &v);
 	ck_assert_int_eq(v.is, SQ_BYTES);
 	ck_assert_uint_eq(v.len, 4);
 	ck_assert_mem_eq(v.p, ip, 4);
-	value("note", SQ_AS_TEXT, CTF_TEXT, &bin, &v);
+	value("orig_ip_saddr_bin", SQ_AS_TEXT, CTF_BYTES, &bin, &v);
 	ck_assert_int_eq(v.is, SQ_TEXT);
-	bin.p = (const uint8_t *)"0x0a4d00zz";
-	value("x_bin", SQ_AS_BLOB, CTF_TEXT, &bin, &v);
+	ck_assert_mem_eq(v.p, "0a4d0001", v.len);
+	value("note", SQ_AS_TEXT, CTF_TEXT, &bin, &v);
 	ck_assert_int_eq(v.is, SQ_TEXT);
 	bin.has = false;
 	value("x_bin", SQ_AS_BLOB, CTF_TEXT, &bin, &v);
