@@ -26,6 +26,8 @@ libctflow_a_SOURCES += core/segment.c core/segment.h core/segment_read.c core/sp
 	core/spool_head.h core/spool_dir.c core/spool_dir.h core/spool_left.c core/spool.c core/spool.h core/spool_own.h \
 	core/spool_begin.c core/spool_load.c core/spool_write.c core/kept_spool.c
 
+pkgconfigdir = $(libdir)/pkgconfig
+nodist_pkgconfig_DATA = core/ctflowd.pc
 ctflowincludedir = $(includedir)/ctflow
 ctflowinclude_HEADERS = core/include/ctflow/plugin.h core/include/ctflow/expr.h \
 	core/include/ctflow/record.h core/include/ctflow/frame.h core/include/ctflow/report.h core/include/ctflow/legacy.h

@@ -11,3 +11,4 @@ include tests/interop/local.mk
 include tests/bench/local.mk
 include tests/replay/local.mk
 include tests/query/local.mk
+include tests/package/local.mk
