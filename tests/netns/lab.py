@@ -150,12 +150,13 @@ class Lab:
         """A path other programs can open while this process lives."""
         return f"/proc/{os.getpid()}/fd/{self.ns[name]}"
 
-    def _enter(self, name, argv):
+    def enter(self, name, argv):
+        """The command that runs argv in a namespace (None: here)."""
         return ["nsenter", f"--net={self.path(name)}", "--", *argv] if name else list(argv)
 
     def run(self, name, *argv, stdin=None, check=True, timeout=20):
         """Runs a program in a namespace (None: here), returns its stdout."""
-        done = subprocess.run(self._enter(name, argv), input=stdin, capture_output=True,
+        done = subprocess.run(self.enter(name, argv), input=stdin, capture_output=True,
                               text=True, timeout=timeout, check=False)
         if check and done.returncode != 0:
             raise LabError(f"{' '.join(argv)} in {name}: {done.stderr.strip()}")
@@ -163,7 +164,7 @@ class Lab:
 
     def popen(self, name, argv, **options):
         """Starts a program in a namespace; it ends with the lab."""
-        child = subprocess.Popen(self._enter(name, argv), preexec_fn=_child_setup, **options)
+        child = subprocess.Popen(self.enter(name, argv), preexec_fn=_child_setup, **options)
         self.children.append(child)
         return child
 
