@@ -417,5 +417,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_options", add_tests);
+	return unit_main_net(AF_INET, "ipfix_options", add_tests);
 }

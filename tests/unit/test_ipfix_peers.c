@@ -286,5 +286,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_peers", add_tests);
+	return unit_main_net(AF_INET, "ipfix_peers", add_tests);
 }

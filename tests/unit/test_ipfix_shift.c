@@ -308,5 +308,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_shift", add_tests);
+	return unit_main_net(AF_INET, "ipfix_shift", add_tests);
 }

@@ -227,5 +227,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_statistics", add_tests);
+	return unit_main_net(AF_INET, "ipfix_statistics", add_tests);
 }

@@ -391,5 +391,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_tcp", add_tests);
+	return unit_main_net(AF_INET, "ipfix_tcp", add_tests);
 }

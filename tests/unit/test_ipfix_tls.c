@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ipfix.h"
@@ -244,5 +245,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_tls", add_tests);
+	return unit_main_net(AF_INET, "ipfix_tls", add_tests);
 }

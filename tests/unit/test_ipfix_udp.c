@@ -420,5 +420,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("ipfix_udp", add_tests);
+	return unit_main_net(AF_INET6, "ipfix_udp", add_tests);
 }

@@ -392,5 +392,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("json_peer", add_tests);
+	return unit_main_net(AF_INET6, "json_peer", add_tests);
 }

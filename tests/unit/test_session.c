@@ -303,5 +303,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("session", add_tests);
+	return unit_main_net(AF_INET, "session", add_tests);
 }

@@ -312,5 +312,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("tls", add_tests);
+	return unit_main_net(AF_INET, "tls", add_tests);
 }

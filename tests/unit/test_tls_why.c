@@ -336,5 +336,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("tls_why", add_tests);
+	return unit_main_net(AF_INET, "tls_why", add_tests);
 }

@@ -133,5 +133,5 @@ add_tests(TCase *t)
 int
 main(void)
 {
-	return unit_main("transport", add_tests);
+	return unit_main_net(AF_INET, "transport", add_tests);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "unit.h"
@@ -22,6 +26,33 @@ unit_main(const char *name, void (*add)(TCase *))
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static bool
+is_loopback_up(int family)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = 9 };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = 9 };
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+
+	a6.sin6_addr = in6addr_loopback;
+	a4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0)
+		return false;
+	r = family == AF_INET6 ? connect(fd, (struct sockaddr *)&a6, sizeof(a6))
+			       : connect(fd, (struct sockaddr *)&a4, sizeof(a4));
+	close(fd);
+	return r == 0;
+}
+
+int
+unit_main_net(int family, const char *name, void (*add)(TCase *))
+{
+	if (is_loopback_up(AF_INET) && is_loopback_up(family))
+		return unit_main(name, add);
+	printf("SKIP: needs the loopback interface%s\n",
+	       family == AF_INET6 ? " with IPv6" : "");
+	return 77;
 }
 
 static void

@@ -9,6 +9,11 @@
 
 /* Runs what `add` adds; its messages go to stderr.  Returns the exit code. */
 int unit_main(const char *name, void (*add)(TCase *));
+/*
+ * The same for tests over the loopback interface, of IPv4 and of that family.
+ * Where it is not up, as on some build machines, they are skipped: 77.
+ */
+int unit_main_net(int family, const char *name, void (*add)(TCase *));
 
 void unit_write(const char *path, const char *text);
 /* What a file holds, as a string; valid until the next call. */
