@@ -78,15 +78,20 @@ show_newest(struct shown *s, struct q_ask *ask, struct ctf_err *err)
 }
 
 int
+show_begin(struct q *q)
+{
+	unsigned n;
+	const struct q_col *cols = q_flow_cols(&n);
+
+	return q_out_begin(q, cols, n);
+}
+
+int
 show_flows(struct q *q, struct q_ask *ask, struct ctf_err *err)
 {
 	struct shown s = { .q = q };
-	const struct q_col *cols;
-	unsigned n;
-	int r, end;
+	int r = show_begin(q), end;
 
-	cols = q_flow_cols(&n);
-	r = q_out_begin(q, cols, n);
 	if (r < 0)
 		return r;
 	r = ask->limit ? show_newest(&s, ask, err) : q_scan(q, ask, row, &s, err);

@@ -8,6 +8,8 @@
 /* Reads "[EXPR] since ... limit N" into *ask as well; to be freed with the words. */
 int show_words(struct q *, int argc, char **argv, struct q_words *ret_words, struct q_ask *ask,
 	       struct ctf_err *err);
+/* Rows of flows follow, until q_out_end(). */
+int show_begin(struct q *);
 /* What was asked, with a beginning and an end; of a limit the newest, in order. */
 int show_flows(struct q *, struct q_ask *ask, struct ctf_err *err);
 

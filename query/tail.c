@@ -3,7 +3,9 @@
  * tail.c - ctflow tail: the newest flows, and those that come.
  *
  * A flow may be stored a little after one that ended later, so each look goes
- * back some time behind the newest, and what was shown of it is remembered.
+ * back some time behind the newest, and what was shown of it is remembered.  Now
+ * and then a look goes back further: a flow nobody saw end is stored when that is
+ * known, with the time it was last met.
  */
 #include <errno.h>
 #include <poll.h>
@@ -12,7 +14,10 @@
 
 #include "show.h"
 
-#define BACK_NS INT64_C(15000000000)
+#define NEAR_NS INT64_C(15000000000)
+#define FAR_NS INT64_C(3600000000000)
+#define FAR_FLOWS 80000u /* but not over more than these */
+#define FAR_MS 2000u     /* and not more often; at most a twentieth of a processor */
 #define POLL_MS 250u
 #define POLL_MOST_MS 5000u
 #define DEFAULT_LINES 10u
@@ -33,8 +38,10 @@ struct tail {
 	struct q *q;
 	struct q_ask ask;
 	struct seen seen;
-	int64_t newest;
-	bool quiet; /* what is found is not shown, only remembered */
+	int64_t newest;  /* Q_NEVER: there is none yet */
+	int64_t from;    /* all since then are known */
+	uint64_t far_ms; /* when to look that far again */
+	bool quiet;      /* what is found is not shown, only remembered */
 };
 
 /* ---- what was shown -------------------------------------------------------------- */
@@ -116,37 +123,79 @@ row(void *arg, const struct q_flow *f)
 	return r <= 0 || t->quiet ? r < 0 ? r : 0 : q_flow_row(t->q, f);
 }
 
-/* The newest row of all, whether it fits or not. */
-static int
-newest(void *arg, const struct q_flow *f)
-{
-	*(int64_t *)arg = f->at_ns;
-	return 1;
-}
+/* The newest rows of all, whether they fit or not: the first, the last, how many. */
+struct reach {
+	int64_t newest, oldest;
+	uint64_t n;
+};
 
 static int
-look_for_newest(struct tail *t, struct ctf_err *err)
+reached(void *arg, const struct q_flow *f)
 {
+	struct reach *h = arg;
+
+	if (h->n++ == 0)
+		h->newest = f->at_ns;
+	h->oldest = f->at_ns;
+	return 0;
+}
+
+/* How far a look goes back from now on. */
+static int
+reach(struct tail *t, struct ctf_err *err)
+{
+	struct reach h = { Q_NEVER, Q_NEVER, 0 };
 	struct q_ask ask = Q_ASK_ALL;
+	int64_t from;
+	int r;
 
 	ask.newest = true;
-	t->newest = t->q->now_ns;
-	return q_scan(t->q, &ask, newest, &t->newest, err);
+	ask.limit = FAR_FLOWS;
+	ask.at_from = t->newest == Q_NEVER ? Q_NEVER : t->newest - FAR_NS;
+	r = q_scan(t->q, &ask, reached, &h, err);
+	q_progress_end(t->q);
+	if (r < 0 || h.n == 0)
+		return r;
+	t->newest = h.newest;
+	from = h.newest - FAR_NS;
+	/* of those at the same time as the last one some may not have been read */
+	if (h.n == FAR_FLOWS && h.oldest >= from)
+		from = h.oldest + 1;
+	if (from > t->from)
+		t->from = from;
+	return 0;
 }
 
 static int
-look(struct tail *t, struct ctf_err *err)
+look(struct tail *t, int64_t from, struct ctf_err *err)
 {
 	struct q_ask ask = t->ask;
 	int r;
 
 	ask.limit = 0;
 	ask.newest = false;
-	ask.at_from = t->newest - BACK_NS;
+	ask.at_from = from > t->from ? from : t->from;
 	r = q_scan(t->q, &ask, row, t, err);
 	q_progress_end(t->q);
-	if (r == 0 && t->seen.n > 512)
-		r = remake(&t->seen, t->seen.size, t->newest - BACK_NS);
+	return r;
+}
+
+/* What came; now and then also what came late. */
+static int
+look_again(struct tail *t, struct ctf_err *err)
+{
+	uint64_t now = ctf_mono_ms(), took;
+	int r;
+
+	if (t->newest != Q_NEVER && now < t->far_ms)
+		return look(t, t->newest - NEAR_NS, err);
+	r = look(t, t->from, err);
+	if (r == 0)
+		r = reach(t, err);
+	if (r == 0 && t->seen.n > FAR_FLOWS + FAR_FLOWS / 2)
+		r = remake(&t->seen, t->seen.size, t->from);
+	took = ctf_mono_ms() - now;
+	t->far_ms = now + (took * 20 > FAR_MS ? took * 20 : FAR_MS);
 	return r;
 }
 
@@ -177,7 +226,7 @@ static int
 follow(struct tail *t, struct ctf_err *err)
 {
 	unsigned wait = POLL_MS;
-	bool any;
+	bool any, late = false; /* late: something came since the last look that far */
 	int r = q_out_flush(t->q);
 
 	while (r == 0) {
@@ -189,10 +238,14 @@ follow(struct tail *t, struct ctf_err *err)
 		if (hung_up())
 			return -EPIPE;
 		r = changed(t->q, &any, err);
-		if (r < 0 || !any)
+		late |= any;
+		if (r < 0 || !late)
 			continue;
 		from = ctf_mono_ms();
-		r = look(t, err);
+		if (!any && from < t->far_ms)
+			continue;
+		late = from < t->far_ms;
+		r = look_again(t, err);
 		if (r == 0)
 			r = q_out_flush(t->q);
 		/* not more than a fifth of a processor */
@@ -208,14 +261,16 @@ tail(struct tail *t, struct ctf_err *err)
 {
 	struct flows k = { NULL, 0, 0 };
 	struct q_ask ask = t->ask;
-	int r;
+	int r = 0;
 
 	ask.newest = true;
-	r = look_for_newest(t, err);
 	/* before the lines are looked for: what comes in between is shown later */
 	t->quiet = true;
-	if (r == 0 && q_opt(t->q, "follow"))
-		r = look(t, err);
+	if (q_opt(t->q, "follow")) {
+		r = reach(t, err);
+		if (r == 0)
+			r = look(t, t->from, err);
+	}
 	t->quiet = false;
 	if (r == 0 && ask.limit)
 		r = q_scan(t->q, &ask, flows_keep, &k, err);
@@ -252,12 +307,8 @@ lines(struct q *q, uint64_t *ret_n)
 static int
 show(struct q *q, struct tail *t, struct ctf_err *err)
 {
-	const struct q_col *cols;
-	unsigned n;
-	int r, end;
+	int r = show_begin(q), end;
 
-	cols = q_flow_cols(&n);
-	r = q_out_begin(q, cols, n);
 	if (r < 0)
 		return r;
 	r = tail(t, err);
@@ -269,7 +320,7 @@ static int
 run(struct q *q, int argc, char **argv)
 {
 	struct ctf_err err = { .msg = "" };
-	struct tail t = { .q = q, .ask = Q_ASK_ALL };
+	struct tail t = { .q = q, .ask = Q_ASK_ALL, .newest = Q_NEVER, .from = INT64_MIN };
 	struct ctf_expr *expr = NULL;
 	int r = lines(q, &t.ask.limit);
 

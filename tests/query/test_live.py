@@ -111,13 +111,20 @@ def tail(tmp):
     some = [f["id"] for f in new if f["proto"] == 17 or f["dport"] == 80]
     both[1].wait_for(1 + len(some))
     assert sorted(r["id"] for r in both[1].rows()[1:]) == sorted(some)
+    late = [random_flow(rng, at - back * SEC) | {"id": next(ids)}
+            for back in (16, 40, 300, 3500)]
+    for flow in late:  # nobody saw them end
+        writer.flow(**flow)
+    writer.commit()
+    both[0].wait_for(314)
+    assert sorted(r["id"] for r in both[0].rows()[310:]) == [f["id"] for f in late]
     # the daemon ends, another begins
     writer.end()
     time.sleep(0.5)
     writer = Writer(path)
     new = more(20)
-    both[0].wait_for(330)
-    assert sorted(r["id"] for r in both[0].rows()[310:]) == sorted(f["id"] for f in new)
+    both[0].wait_for(334)
+    assert sorted(r["id"] for r in both[0].rows()[314:]) == sorted(f["id"] for f in new)
     both[0].proc.send_signal(signal.SIGINT)
     assert both[0].proc.wait(20) == 130, both[0].proc.returncode
     assert both[0].proc.stderr.read() == b"" and both[0].text.endswith(b"}\n")
@@ -281,6 +288,17 @@ def other_user(tmp, path):
     ask(1202)
 
 
+def status_of_any_path(tmp):
+    """What is no UTF-8 in a name leaves the answer JSON all the same."""
+    path = os.fsencode(tmp) + b'/c\xff"\x01.conf'
+    with open(path, "w", encoding="ascii") as f:
+        f.write('[global]\nlogfile="log"\nstack="ct1:NFCT,js1:JSON"\n')
+    done = subprocess.run([os.fsencode(build("ctflow")), b"-c", path, b"-o", b"json", b"status"],
+                          capture_output=True, check=False)
+    said = json.loads(done.stdout.decode("utf-8"))
+    assert said["daemon"]["configuration"].endswith('/c\ufffd"\x01.conf'), said
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="ctflow-") as tmp:
         path = f"{tmp}/a.db"
@@ -291,6 +309,7 @@ def main():
         interrupted(big)
         progress(big)
         other_user(tmp, path)
+        status_of_any_path(tmp)
     print("ctflow beside a writer, on terminals and pipes, as another user")
 
 
