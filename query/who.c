@@ -92,7 +92,8 @@ ask_parse(const struct q *q, int argc, char **argv, struct who_ask *a, struct ct
 	}
 	if (r == 0 && i < argc && strcasecmp(argv[i], "at") != 0)
 		return ctf_fail(err, EINVAL, "\"%.40s\": \"at\" is expected", argv[i]);
-	if (r == 0 && i < argc)
+	a->now = i == argc;
+	if (r == 0 && !a->now)
 		r = time_parse(q, argc - i - 1, argv + i + 1, &a->at_ns, err);
 	if (r == 0)
 		r = options_parse(q, a, err);
@@ -123,9 +124,21 @@ excludes_others(const struct who_ask *a, const struct who_match *m)
 	       m->f.zone == 0 && m->f.nsid < 0 && m->f.start_ns <= a->from_ns && until;
 }
 
+/* At another time than the one asked about, it may be. */
+static bool
+clock_doubted(const struct who_cover *c)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->reasons[i].why == WHO_CLOCK || c->reasons[i].why == WHO_STEP)
+			return true;
+	return false;
+}
+
 static bool
 any_excludes(const struct who_answer *w)
 {
+	if (clock_doubted(&w->cover))
+		return false;
 	for (unsigned i = 0; i < w->found.n; i++)
 		if (excludes_others(&w->ask, &w->found.m[i]))
 			return true;

@@ -19,6 +19,7 @@ struct who_ask {
 	int proto;               /* -1: any */
 	int64_t at_ns, skew_ns;
 	int64_t from_ns, to_ns; /* at less and more the skew, both included */
+	bool now;               /* no time was given */
 	bool trust_clock;
 };
 

@@ -191,24 +191,6 @@ leftovers(struct who_walk *w)
 	return 0;
 }
 
-static void
-clock_look(struct who_walk *w)
-{
-	for (unsigned i = 0; i < w->watch->nspans; i++) {
-		const struct who_span *s = &w->watch->spans[i];
-
-		if (!who_mine(w, s) || s->from_ns > w->ask->to_ns ||
-		    s->upto_ns < w->ask->from_ns || s->synchronised == 1 || w->ask->trust_clock)
-			continue;
-		who_reason(w->cover, WHO_CLOCK, true, s->from_ns, s->upto_ns,
-			   s->synchronised == 0 ? "the clock of %s was not synchronised"
-						: "whether the clock of %s was synchronised "
-						  "is not known",
-			   s->exporter);
-		return;
-	}
-}
-
 /* ---- one connection table --------------------------------------------------------------------- */
 
 /* The same host, and that run of it; what its process says is in live->whole. */
@@ -221,6 +203,29 @@ live_is(const struct who_walk *w)
 	ctf_boot_id(boot);
 	return w->live->read && w->live->whole && last->running && !last->netns[0] &&
 	       strcmp(boot, last->boot) == 0;
+}
+
+/* A clock that is wrong then; now it is the same one that asks. */
+static void
+clock_look(struct who_walk *w)
+{
+	if (w->ask->trust_clock || (w->ask->now && live_is(w)))
+		return;
+	for (unsigned i = 0; i < w->watch->nspans; i++) {
+		const struct who_span *s = &w->watch->spans[i];
+
+		int64_t upto = s->alive_ns + (s->running ? WHO_ALIVE_NS : 0);
+
+		if (!who_mine(w, s) || s->synchronised == 1 || s->from_ns > w->ask->to_ns ||
+		    upto < w->ask->from_ns)
+			continue;
+		who_reason(w->cover, WHO_CLOCK, true, s->from_ns, s->upto_ns,
+			   s->synchronised == 0 ? "the clock of %s was not synchronised"
+						: "whether the clock of %s was synchronised "
+						  "is not known",
+			   s->exporter);
+		return;
+	}
 }
 
 static int

@@ -56,6 +56,8 @@ int who_look_before(const struct who_span *, int64_t upto, int64_t *ret_begun,
 
 /* One stretch ends where the next begins. */
 #define WHO_SEAM_NS (WHO_SEC / 1000)
+/* A daemon that lives says so more often than that. */
+#define WHO_ALIVE_NS (30 * WHO_SEC)
 
 struct who_walk {
 	struct q *q;

@@ -4,9 +4,6 @@
 
 #include "who_watch.h"
 
-/* A daemon that lives says so more often than that. */
-#define ALIVE_NS (30 * WHO_SEC)
-
 static const char *const words[] = {
 	[WHO_BEFORE] = "before the first record",
 	[WHO_DOWN] = "nobody listened",
@@ -151,7 +148,7 @@ say_hole(struct who_walk *w, int64_t t, bool then)
 		who_time(w, next->from_ns, to);
 		who_reason(w->cover, WHO_DOWN, then, t, next->from_ns,
 			   "the daemon did not run from %s to %s", from, to);
-	} else if (last->running && w->q->now_ns - last->alive_ns < ALIVE_NS) {
+	} else if (last->running && w->q->now_ns - last->alive_ns < WHO_ALIVE_NS) {
 		who_time(w, last->upto_ns, to);
 		who_reason(
 			w->cover, then ? WHO_RECENT : WHO_OPEN, false, t, w->q->now_ns,

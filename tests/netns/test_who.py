@@ -59,8 +59,8 @@ class Gateway:
     def ask(self, port, at, *options, address=PUBLIC):
         done = subprocess.run(
             ["nsenter", f"--net={self.lab.path(NS)}", "--", f"{build_dir()}/ctflow", "-d", self.db,
-             "-o", "json", "who", f"{address}:{port}", "udp", "at", f"@{at:.6f}", "--skew", "100ms",
-             *options], capture_output=True, text=True, timeout=2 * LIMIT, check=False)
+             "-o", "json", "who", f"{address}:{port}", "udp",
+             *(("at", f"@{at:.6f}") if at else ()), "--skew", "100ms", *options], capture_output=True, text=True, timeout=2 * LIMIT, check=False)
         assert not done.stderr, done.stderr
         answer = json.loads(done.stdout)
         code = {"ONE": 0, "NONE": 1, "SEVERAL": 2, "UNKNOWN": 3}[answer["verdict"]]
@@ -92,6 +92,10 @@ def living(gateway):
         answer = gateway.want("ONE", 1001, when, hosts=["10.0.0.5"])
         assert answer["live"] and answer["matches"][0]["state"] == "open now", answer
     gateway.want("UNKNOWN", 1001, at, "--no-live")
+    # Now is now, whatever the clock says.
+    answer = gateway.ask(1001, None)
+    assert answer["verdict"] == "ONE" and not any(
+        "synchronised" in r["why"] for r in answer["reasons"]), answer
     time.sleep(0.3)
     gateway.end("10.0.0.5", 1001)
     over = time.time()

@@ -255,6 +255,7 @@ def clock_back(s):
     s.told.coverage(T + 200 * SEC, T + 1000 * SEC)
     s.ask(250, "UNKNOWN", why="the clock was set back")
     s.ask(205, "UNKNOWN", why="the clock was set back", hosts=["10.0.0.5"])
+    s.ask(250, "UNKNOWN", why="the clock was set back", options=("--dst", "198.51.100.7:443"))
     s.ask(400, "NONE")
     unsynchronised = Scene(os.path.dirname(s.path), "clock not synchronised")
     sure(unsynchronised.told, clock_synchronised=0)
@@ -263,6 +264,10 @@ def clock_back(s):
     unsynchronised.told.coverage(T, T + 1000 * SEC, clock_synchronised=0)
     unsynchronised.ask(300, "UNKNOWN", why="clock not synchronised")
     unsynchronised.ask(150, "UNKNOWN", why="clock not synchronised", hosts=["10.0.0.5"])
+    other_side = ("--dst", "198.51.100.7:443")
+    unsynchronised.ask(150, "UNKNOWN", why="clock not synchronised", options=other_side)
+    unsynchronised.ask(999.5, "UNKNOWN", why="clock not synchronised")
+    unsynchronised.ask(150, "ONE", options=("--trust-clock", *other_side), certain=True)
     unsynchronised.ask(300, "NONE", options=("--trust-clock",))
     unsynchronised.ask(150, "ONE", options=("--trust-clock",), certain=True)
 
