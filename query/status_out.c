@@ -6,21 +6,6 @@
 
 #include "query.h"
 
-/* Bytes that are no ASCII go as they are: paths and reasons are UTF-8, or nearly so. */
-static void
-put_string(const char *s)
-{
-	putchar('"');
-	for (; *s; s++)
-		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
-		else if ((unsigned char)*s < 0x20)
-			printf("\\u%04x", (unsigned char)*s);
-		else
-			putchar(*s);
-	putchar('"');
-}
-
 static void
 begin(struct json *j, const char *key)
 {
@@ -28,7 +13,7 @@ begin(struct json *j, const char *key)
 		putchar(',');
 	j->more = true;
 	if (key) {
-		put_string(key);
+		q_json_text(key);
 		putchar(':');
 	}
 }
@@ -53,7 +38,7 @@ json_put_text(struct json *j, const char *key, const char *text)
 {
 	begin(j, key);
 	if (text)
-		put_string(text);
+		q_json_text(text);
 	else
 		fputs("null", stdout);
 }
