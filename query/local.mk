@@ -19,7 +19,7 @@ libctquery_a_SOURCES += query/q_name.c
 libctquery_a_SOURCES += query/who.c query/who.h query/who_cover.c query/who_evidence.c \
 	query/who_find.c query/who_live.c query/who_match.c query/who_rows.c query/who_rows.h query/who_say.c \
 	query/who_watch.c query/who_watch.h query/who_why.c query/sha256.c query/sha256.h
-libctquery_a_SOURCES += query/rollup.c query/sums.c query/sums.h query/sums_out.c query/tally.c \
+libctquery_a_SOURCES += query/rollup.c query/sums.c query/sums_gone.c query/sums.h query/sums_out.c query/tally.c \
 	query/tally.h query/tally_top.c query/top.c
 libctquery_a_SOURCES += query/report.c query/report.h query/report_chart.c query/report_cover.c query/report_db.c \
 	query/report_flows.c query/report_page.c query/report_part.c query/report_style.c \

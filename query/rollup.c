@@ -42,8 +42,9 @@ column(enum sums_key key)
 
 /* ---- which there are -------------------------------------------------------- */
 
-static int
-meta(struct q_db *db, const char *what, int64_t none, int64_t *ret_x, struct ctf_err *err)
+int
+rollup_meta(struct q_db *db, const char *what, int64_t none, int64_t *ret_x,
+	    struct ctf_err *err)
 {
 	char key[300];
 	int r;
@@ -66,10 +67,11 @@ bounds(struct q_db *db, struct rollup *ro, struct ctf_err *err)
 
 	for (unsigned i = 0; i < LEVELS && r == 0; i++) {
 		snprintf(what, sizeof(what), "rollup_from:%s", levels[i].name);
-		r = meta(db, what, 0, &ro->from[i], err);
+		r = rollup_meta(db, what, 0, &ro->from[i], err);
 		snprintf(what, sizeof(what), "rolled:%s", levels[i].name);
 		if (r == 0) /* minutes are written at once */
-			r = meta(db, what, i == LEVELS - 1 ? INT64_MAX : 0, &ro->to[i], err);
+			r = rollup_meta(db, what, i == LEVELS - 1 ? INT64_MAX : 0, &ro->to[i],
+					err);
 	}
 	return r;
 }
@@ -84,7 +86,7 @@ rollup_open(const struct sums *s, struct q_db *db, struct rollup *ret_rollup,
 
 	if (s->words->expr || !column(s->key) || db->version < 3 || db->stamped || db->received)
 		return 0;
-	r = meta(db, "rollups", 0, &on, err);
+	r = rollup_meta(db, "rollups", 0, &on, err);
 	if (r == 0 && on)
 		r = bounds(db, &ro, err);
 	if (r == 0 && on)

@@ -216,6 +216,9 @@ sums_flows(struct sums *s, struct q_db *db, int64_t from, int64_t to, struct ctf
 	ask.until = to == INT64_MAX ? Q_NEVER : to;
 	ask.expr = s->words->expr;
 	s->from |= SUMS_BY_FLOWS;
+	r = sums_gone_look(&s->gone, db, from, to, err);
+	if (r < 0)
+		return r;
 	s->q->dbs = db;
 	db->next = NULL;
 	r = q_scan(s->q, &ask, flow_add, s, err);
@@ -260,6 +263,7 @@ sums_collect(struct sums *s, struct ctf_err *err)
 {
 	int r = 0;
 
+	s->gone = (struct sums_gone){ .deleted = Q_NEVER };
 	for (struct q_db *db = s->q->dbs; db && r == 0; db = db->next) {
 		struct rollup ro = { .is = false };
 

@@ -32,6 +32,11 @@ enum { /* where an answer came from, coarse to fine; bits */
        SUMS_BY_FLOWS = 8,
 };
 
+struct sums_gone {       /* what of the flows asked for was not there any more; may be */
+	int64_t deleted; /* those before that time; Q_NEVER: none */
+	bool unkept;     /* some were only added up: profile=rollup */
+};
+
 struct sums {
 	struct q *q;
 	enum sums_key key;
@@ -39,7 +44,8 @@ struct sums {
 	const struct q_words *words;
 	struct tally tally; /* key.slot: the unit's begin */
 	unsigned from;      /* SUMS_BY_* */
-	int64_t slot;       /* at hand */
+	struct sums_gone gone;
+	int64_t slot; /* at hand */
 };
 
 /* SUMS_KEYS: no such key. */
@@ -65,6 +71,14 @@ int rollup_open(const struct sums *, struct q_db *, struct rollup *ret_rollup,
 		struct ctf_err *err);
 int rollup_add(struct sums *, struct q_db *, const struct rollup *, int64_t from, int64_t to,
 	       struct ctf_err *err);
+/* A number that meta has of the table of a database; `none` where it has not. */
+int rollup_meta(struct q_db *, const char *what, int64_t none, int64_t *ret_x,
+		struct ctf_err *err);
+/* sums_gone.c: flows from..to of a database are asked for. */
+int sums_gone_look(struct sums_gone *, struct q_db *, int64_t from, int64_t to,
+		   struct ctf_err *err);
+/* "", or as "; flows before TIME are deleted". */
+void sums_gone_text(const struct q *, const struct sums_gone *, char *text, size_t size);
 /* sums.c: the rest, from flows. */
 int sums_flows(struct sums *, struct q_db *, int64_t from, int64_t to, struct ctf_err *err);
 /* Adds to the sum of a key; -ENOMEM. */

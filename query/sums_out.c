@@ -5,12 +5,13 @@
 
 #include "sums.h"
 
-/* "rollup day + hour", "rollup minute + flows", "flows" */
+/* "rollup day + hour", "rollup minute + flows", "flows", and what of these is gone. */
 static void
-from_text(unsigned from, char *text, size_t size)
+from_text(const struct sums *s, char *text, size_t size)
 {
 	static const char *const names[] = { "day", "hour", "minute", "flows" };
-	size_t n = 0;
+	unsigned from = s->from;
+	size_t n;
 
 	snprintf(text, size, "%s", from & ~(unsigned)SUMS_BY_FLOWS ? "rollup " : "");
 	n = strlen(text);
@@ -18,6 +19,7 @@ from_text(unsigned from, char *text, size_t size)
 		if (from >> i & 1)
 			n += (size_t)snprintf(text + n, size - n, "%s%s",
 					      n > 7 || (n && n != 7) ? " + " : "", names[i]);
+	sums_gone_text(s->q, &s->gone, text + n, size - n);
 }
 
 static void
@@ -124,16 +126,18 @@ int
 sums_print(struct sums *s, enum tally_by by, size_t n, struct ctf_err *err)
 {
 	const struct tally_entry **all = NULL;
-	char from[64];
+	char from[192];
 	int r = n ? tally_top(&s->tally, by, n, &all, &n)
 		  : tally_slots(&s->tally, by, &all, &n);
 
 	if (r < 0)
 		return ctf_fail(err, ENOMEM, "out of memory");
-	from_text(s->from, from, sizeof(from));
+	from_text(s, from, sizeof(from));
 	r = print(s, all, n, from);
 	free(all);
 	if (r == 0 && s->q->format == Q_TABLE)
 		printf("from: %s\n", from);
+	else if (r == 0 && n == 0 && strchr(from, ';')) /* no row says it */
+		q_say(s->q, "from: %s", from);
 	return r;
 }

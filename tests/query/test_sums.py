@@ -3,6 +3,7 @@
 """ctflow top and sum against a count by brute force, from rollups and from flows."""
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,39 @@ def in_all(path, flows):
         and "flows" not in table[-1], table
 
 
+def edges(path, flows, gone):
+    """What is left over of whole minutes is read from flows: said where those are gone."""
+    day = ((T0 - DAYS * DAY) // DAY + 1) * DAY
+    within = lambda a, b: [f for f in flows if a <= f["end"] < b]  # noqa: E731
+    row, = ctflow(path, "sum", "since", at(day), "until", at(day + DAY))
+    assert numbers(row) == count(within(day, day + DAY), None)[0, None]
+    assert row["from"] == "rollup day", row
+    for words in (("since", at(day + 7 * SEC), "until", at(day + DAY)), ("where", "udp")):
+        rows = ctflow(path, "sum", *words)
+        assert {r["from"].partition("; ")[2] for r in rows} == {gone} or not rows, (words, rows)
+        table = ctflow(path, "sum", *words, fmt="table").splitlines()
+        assert gone.partition("2026")[0] in table[-1], table
+
+
+def gone(tmp):
+    """By retention, or they were only added up."""
+    made, path = told(5), f"{tmp}/small.db"
+    made.write(path, "--max-size", "700K", "--spare")
+    with sqlite3.connect(path) as db:
+        kept = int(db.execute("SELECT value FROM meta WHERE key = 'kept_from:flows'").fetchone()[0])
+        left = db.execute("SELECT count(*) FROM flows").fetchone()[0]
+    assert 0 < left < len(made.flows) and kept > T0 - DAYS * DAY, (left, kept)
+    iso = datetime.fromtimestamp(kept // SEC, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    edges(path, made.flows, f"flows before {iso}.{kept % SEC:09}Z are deleted")
+    newest = [f for f in made.flows if f["end"] >= kept]
+    row, = ctflow(path, "sum", "since", at(kept), "where", "udp", "or", "not", "udp")
+    assert numbers(row) == count(newest, None)[0, None] and row["from"] == "flows", row
+    made, path = told(6), f"{tmp}/rollup.db"
+    made.coverage(T0 - DAYS * DAY, T0)
+    made.write(path, "--profile", "rollup", "--spare")
+    edges(path, made.flows, "flows were not kept (profile=rollup)")
+
+
 def several(tmp, path, flows):
     other = told(99)
     other.write(f"{tmp}/other.db", "--spare")
@@ -184,6 +218,7 @@ def main():
         in_all(path, made.flows)
         several(tmp, path, made.flows)
         zones(path, made.flows)
+        gone(tmp)
         wrong(path)
     print("sums and tops agree with a count by brute force")
 
