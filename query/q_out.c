@@ -227,8 +227,8 @@ seconds_text(int64_t ns, char text[Q_TIME_TEXT])
 		text[n - 1] = '\0';
 }
 
-static const char *
-proto_name(int64_t proto)
+const char *
+q_proto_name(int64_t proto)
 {
 	static const struct {
 		uint8_t number;
@@ -260,8 +260,8 @@ q_cell_int(struct q *q, int64_t x)
 		seconds_text(x, text);
 	else if (type == Q_BYTES && q->format == Q_TABLE)
 		size_text(x, text);
-	else if (type == Q_PROTO && q->format == Q_TABLE && proto_name(x))
-		snprintf(text, sizeof(text), "%s", proto_name(x));
+	else if (type == Q_PROTO && q->format == Q_TABLE && q_proto_name(x))
+		snprintf(text, sizeof(text), "%s", q_proto_name(x));
 	put(q, text, false);
 }
 

@@ -228,6 +228,8 @@ int q_row_end(struct q *);
 /* Everything written so far is to be seen now. */
 int q_out_flush(struct q *);
 int q_out_end(struct q *);
+/* "tcp"; NULL: it has no name here. */
+const char *q_proto_name(int64_t proto);
 /* A string of JSON on stdout, for what is written around the rows. */
 void q_json_text(const char *);
 

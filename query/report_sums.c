@@ -101,8 +101,8 @@ traffic(struct q *q, struct rp *r, struct ctf_err *err)
 static void
 key_text(const struct tally_key *k, enum sums_key key, char *text, size_t size)
 {
-	if (key == SUMS_PORT)
-		snprintf(text, size, k->has ? "port %u" : "other", k->n);
+	if (key == SUMS_SERVICE)
+		sums_service_text(k, text, size);
 	else if (!k->family || !inet_ntop(k->family, k->ip, text, (socklen_t)size))
 		snprintf(text, size, "unknown");
 }
@@ -154,5 +154,5 @@ rp_sums(struct q *q, struct rp *r, struct ctf_err *err)
 
 	if (e == 0)
 		e = ranking(q, r, SUMS_SRC, &r->hosts, err);
-	return e < 0 ? e : ranking(q, r, SUMS_PORT, &r->services, err);
+	return e < 0 ? e : ranking(q, r, SUMS_SERVICE, &r->services, err);
 }

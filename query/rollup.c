@@ -31,6 +31,8 @@ column(enum sums_key key)
 		return "host";
 	case SUMS_PORT:
 		return "port";
+	case SUMS_SERVICE:
+		return "proto * 65536 + port";
 	case SUMS_PROTO:
 		return "proto";
 	case SUMS_ALL:
@@ -112,9 +114,9 @@ key_read(enum sums_key key, sqlite3_stmt *st, struct tally_key *k)
 	} else if (key == SUMS_PORT) {
 		k->has = x != 0;
 		k->n = (uint16_t)x;
-	} else if (key == SUMS_PROTO) {
+	} else if (key == SUMS_PROTO || key == SUMS_SERVICE) {
 		k->has = x >= 0;
-		k->n = x >= 0 ? (uint8_t)x : 0;
+		k->n = x >= 0 ? (uint32_t)x : 0;
 	}
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* sums.c - flows added up by key and unit of time. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -19,6 +20,7 @@ static const struct {
 	[SUMS_NAT_SRC] = { "nat_src", "NAT SOURCE", Q_ADDR },
 	[SUMS_NAT_DST] = { "nat_dst", "NAT DESTINATION", Q_ADDR },
 	[SUMS_PORT] = { "port", "PORT", Q_INT },
+	[SUMS_SERVICE] = { "service", "SERVICE", Q_TEXT },
 	[SUMS_DPORT] = { "dport", "DST PORT", Q_INT },
 	[SUMS_SPORT] = { "sport", "SRC PORT", Q_INT },
 	[SUMS_PROTO] = { "proto", "PROTO", Q_PROTO },
@@ -50,6 +52,22 @@ const char *
 sums_key_name(enum sums_key k)
 {
 	return keys[k].name;
+}
+
+void
+sums_service_text(const struct tally_key *k, char *text, size_t size)
+{
+	const unsigned proto = k->n >> 16, port = k->n & 0xffff;
+	const char *name = q_proto_name(proto);
+	char number[8];
+	int n;
+
+	snprintf(number, sizeof(number), "%u", proto);
+	n = snprintf(text, size, "%s", k->has ? name ? name : number : "other");
+	if (k->has && port)
+		snprintf(text + n, size - (size_t)n, "/%u", port);
+	else if (k->has && (proto == IPPROTO_TCP || proto == IPPROTO_UDP))
+		snprintf(text + n, size - (size_t)n, "/other");
 }
 
 /* ---- units of time --------------------------------------------------------- */
@@ -146,6 +164,10 @@ key_make(enum sums_key key, const struct q_flow *f, struct tally_key *k)
 	case SUMS_PORT: /* as rollups have it: 0 stands for none, and for clients' */
 		put_num(k, service && f->dport, f->dport);
 		break;
+	case SUMS_SERVICE:
+		put_num(k, f->has & Q_H_PROTO,
+			(uint32_t)f->proto << 16 | (service ? f->dport : 0u));
+		break;
 	case SUMS_DPORT:
 		put_num(k, f->has & Q_H_DPORT, f->dport);
 		break;
@@ -177,18 +199,25 @@ counted(const struct q_flow *f, unsigned has, int64_t n)
 	return f->has & has ? (uint64_t)n : 0;
 }
 
+void
+sums_of(const struct q_flow *f, struct tally_sum *to)
+{
+	tally_plus(to, &(struct tally_sum){ 1, counted(f, Q_H_PACKETS, f->packets),
+					    counted(f, Q_H_BYTES, f->bytes),
+					    counted(f, Q_H_RPACKETS, f->reply_packets),
+					    counted(f, Q_H_RBYTES, f->reply_bytes) });
+}
+
 static int
 flow_add(void *arg, const struct q_flow *f)
 {
-	struct tally_sum sum = { 1, counted(f, Q_H_PACKETS, f->packets),
-				 counted(f, Q_H_BYTES, f->bytes),
-				 counted(f, Q_H_RPACKETS, f->reply_packets),
-				 counted(f, Q_H_RBYTES, f->reply_bytes) };
+	struct tally_sum sum = { 0 };
 	struct sums *s = arg;
 	struct tally_key k;
 	int64_t next;
 	int r;
 
+	sums_of(f, &sum);
 	memset(&k, 0, sizeof(k)); /* it is compared as memory */
 	if (s->unit != SUMS_WHOLE)
 		sums_slot(s->q, s->unit, q_flow_end(f), &k.slot, &next);

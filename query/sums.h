@@ -13,6 +13,7 @@ enum sums_key { /* in the order of sums_keys */
 		SUMS_NAT_SRC,
 		SUMS_NAT_DST,
 		SUMS_PORT,
+		SUMS_SERVICE, /* protocol and port: n is proto << 16 | port */
 		SUMS_DPORT,
 		SUMS_SPORT,
 		SUMS_PROTO,
@@ -52,6 +53,8 @@ struct sums {
 enum sums_key sums_key_of(const char *name);
 struct q_col sums_key_col(enum sums_key);
 const char *sums_key_name(enum sums_key);
+/* "tcp/443", "tcp/other", "icmp" */
+void sums_service_text(const struct tally_key *, char *text, size_t size);
 /* -1: no such unit. */
 int sums_unit_of(const char *name);
 
@@ -81,6 +84,8 @@ int sums_gone_look(struct sums_gone *, struct q_db *, int64_t from, int64_t to,
 void sums_gone_text(const struct q *, const struct sums_gone *, char *text, size_t size);
 /* sums.c: the rest, from flows. */
 int sums_flows(struct sums *, struct q_db *, int64_t from, int64_t to, struct ctf_err *err);
+/* Adds what a flow counted. */
+void sums_of(const struct q_flow *, struct tally_sum *to);
 /* Adds to the sum of a key; -ENOMEM. */
 int sums_add(struct sums *, const struct tally_key *, const struct tally_sum *);
 

@@ -26,8 +26,12 @@ static void
 key_cell(const struct sums *s, const struct tally_key *k)
 {
 	struct q_addr a = { .family = k->family };
+	char text[32];
 
-	if (sums_key_col(s->key).type == Q_ADDR) {
+	if (s->key == SUMS_SERVICE) {
+		sums_service_text(k, text, sizeof(text));
+		q_cell_text(s->q, text);
+	} else if (sums_key_col(s->key).type == Q_ADDR) {
 		memcpy(a.ip, k->ip, sizeof(a.ip));
 		q_cell_addr(s->q, &a);
 	} else if (k->has) {

@@ -138,7 +138,8 @@ run_sum(struct q *q, int argc, char **argv)
 const struct q_verb q_verb_top = {
 	.name = "top",
 	.args = "[N] KEY [by bytes|packets|flows] [where EXPR] [since TIME] [until TIME]",
-	.doc = "who has most: src dst host nat_src nat_dst port dport sport proto zone mark",
+	.doc = "who has most: src dst host nat_src nat_dst service port dport sport proto zone "
+	       "mark",
 	.options = options,
 	.run = run_top,
 };

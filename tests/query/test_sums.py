@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from history import SEC, T0, History, build, ctflow, random_flow  # noqa: E402
 
+NAMES = {17: "udp", 6: "tcp", 1: "icmp"}
 MINUTE, HOUR, DAY = 60 * SEC, 3600 * SEC, 86400 * SEC
 DAYS = 4
 NUMBERS = ("flows", "orig_packets", "orig_bytes", "reply_packets", "reply_bytes")
@@ -22,11 +23,18 @@ KEYS = {
     "nat_dst": lambda f: [f.get("nat_dst")], "dport": lambda f: [f["dport"]],
     "sport": lambda f: [f["sport"]], "proto": lambda f: [f["proto"]],
     "mark": lambda f: [f.get("mark", 0)], "zone": lambda f: [0],
+    "service": lambda f: [service(f)],
     "port": lambda f: [f["dport"] if f["dport"] < 32768 else None], "family": lambda f: [
         6 if ":" in f["src"] else 4]}
-ROLLED = ("src", "port", "proto")
+ROLLED = ("src", "service", "port", "proto")
 VALUE = {"bytes": lambda s: s[2] + s[4], "packets": lambda s: s[1] + s[3],
          "flows": lambda s: s[0], "reply_bytes": lambda s: s[4], "orig_packets": lambda s: s[1]}
+
+
+def service(f):
+    """The protocol, and the port if it is no client's."""
+    name = NAMES[f["proto"]]
+    return name if name == "icmp" else f"{name}/{f['dport'] if f['dport'] < 32768 else 'other'}"
 
 
 def told(seed):
