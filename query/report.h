@@ -52,7 +52,8 @@ struct rp_span {
 struct rp_strip { /* of one daemon, or network namespace */
 	char *name;
 	struct rp_span *seen, *gaps;
-	size_t nseen, ngaps;
+	struct rp_span *lossy; /* those of the gaps in which flows may be missing */
+	size_t nseen, ngaps, nlossy;
 };
 
 struct rp_db {
@@ -76,8 +77,11 @@ struct rp {
 
 	struct rp_rows hosts, services;
 
+	struct tally_sum alive; /* flows that are open, and what they counted so far */
+
 	struct rp_nat *nat;
 	size_t nnat, nat_all;
+	uint64_t nat_more;   /* flows of further addresses than are told apart */
 	int64_t nat_step_ns; /* how finely peaks are known */
 
 	struct rp_long *longest;
@@ -87,7 +91,7 @@ struct rp {
 	size_t ngaps, gaps_all;
 	struct rp_strip *strips;
 	size_t nstrips;
-	int64_t seen_ns; /* how much of the time somebody was watching */
+	int64_t seen_ns; /* how much of the time somebody was watching and lost nothing */
 
 	struct rp_db *dbs;
 	size_t ndbs;

@@ -71,7 +71,10 @@ seen_row(struct rp *r, sqlite3_stmt *st)
 		 : -ENOMEM;
 }
 
-/* ---- gaps: 0 from, 1 to, 2 instance, 3 cause, 4 count, 5 how it was counted ------ */
+/*
+ * ---- gaps: 0 from, 1 to, 2 instance, 3 cause, 4 count, 5 how it was counted, 6 whether
+ * flows may be missing ----
+ */
 
 static int
 gap_row(struct rp *r, sqlite3_stmt *st)
@@ -84,6 +87,8 @@ gap_row(struct rp *r, sqlite3_stmt *st)
 
 	r->gaps_all++;
 	if (!s || span_add(&s->gaps, &s->ngaps, from, to) < 0)
+		return -ENOMEM;
+	if (sqlite3_column_int(st, 6) && span_add(&s->lossy, &s->nlossy, from, to) < 0)
 		return -ENOMEM;
 	if (r->ngaps == GAPS)
 		return 0;
@@ -127,7 +132,57 @@ earlier(const void *a, const void *b)
 	return x->from_ns < y->from_ns ? -1 : x->from_ns > y->from_ns;
 }
 
-/* How much of the time at least one of them was there. */
+/* The parts of `a` that are in none of `b`, which is sorted, go to *out. */
+static int
+without(const struct rp_span *a, const struct rp_span *b, size_t nb, struct rp_span **out,
+	size_t *n)
+{
+	int64_t at = a->from_ns;
+	int e = 0;
+
+	for (size_t i = 0; i < nb && e == 0 && at < a->to_ns; i++) {
+		if (b[i].from_ns > at)
+			e = span_add(out, n, at,
+				     b[i].from_ns < a->to_ns ? b[i].from_ns : a->to_ns);
+		at = b[i].to_ns > at ? b[i].to_ns : at;
+	}
+	return e == 0 && at < a->to_ns ? span_add(out, n, at, a->to_ns) : e;
+}
+
+/* What a strip lost, and what the outputs lost, which saw nothing themselves. */
+static int
+losses_of(const struct rp *r, const struct rp_strip *s, struct rp_span **ret_spans,
+	  size_t *ret_n)
+{
+	int e = 0;
+
+	for (size_t i = 0; i < r->nstrips; i++) {
+		const struct rp_strip *other = &r->strips[i];
+
+		for (size_t k = 0; e == 0 && k < other->nlossy; k++)
+			if (other == s || other->nseen == 0)
+				e = span_add(ret_spans, ret_n, other->lossy[k].from_ns,
+					     other->lossy[k].to_ns);
+	}
+	if (e == 0 && *ret_n)
+		qsort(*ret_spans, *ret_n, sizeof(**ret_spans), earlier);
+	return e;
+}
+
+static int
+strip_add(const struct rp *r, const struct rp_strip *s, struct rp_span **all, size_t *n)
+{
+	struct rp_span *lost = NULL;
+	size_t nlost = 0;
+	int e = losses_of(r, s, &lost, &nlost);
+
+	for (size_t k = 0; k < s->nseen && e == 0; k++)
+		e = without(&s->seen[k], lost, nlost, all, n);
+	free(lost);
+	return e;
+}
+
+/* How much of the time at least one of them was there and lost nothing. */
 static int
 seen_sum(struct rp *r)
 {
@@ -136,10 +191,8 @@ seen_sum(struct rp *r)
 	size_t n = 0;
 	int e = 0;
 
-	for (size_t i = 0; i < r->nstrips; i++)
-		for (size_t k = 0; k < r->strips[i].nseen && e == 0; k++)
-			e = span_add(&all, &n, r->strips[i].seen[k].from_ns,
-				     r->strips[i].seen[k].to_ns);
+	for (size_t i = 0; i < r->nstrips && e == 0; i++)
+		e = strip_add(r, &r->strips[i], &all, &n);
 	if (e == 0 && n)
 		qsort(all, n, sizeof(*all), earlier);
 	for (size_t i = 0; i < n && e == 0; i++) {
@@ -164,7 +217,8 @@ rp_watched(struct q *q, struct rp *r, struct ctf_err *err)
 
 	if (e == 0)
 		e = rows(q, r,
-			 "SELECT from_ns, to_ns, instance, cause, count, count_is FROM gaps"
+			 "SELECT from_ns, to_ns, instance, cause, count, count_is,"
+			 " cause <> 'counters' AND count IS NOT 0 FROM gaps"
 			 " WHERE output = ?1 COLLATE NOCASE AND to_ns >= ?2 AND from_ns < ?3"
 			 " ORDER BY from_ns, to_ns",
 			 gap_row, err);

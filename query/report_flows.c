@@ -8,8 +8,10 @@
 #include <stdlib.h>
 
 #include "report.h"
+#include "sums.h"
 
-#define BINS 288u /* parts of the time in which flows are at once */
+#define BINS 288u  /* parts of the time in which flows are at once */
+#define POOL 2048u /* addresses told apart: up to 27 KB each */
 
 struct outside {
 	struct q_addr addr;
@@ -21,8 +23,8 @@ struct outside {
 struct walk {
 	struct rp *r;
 	struct tally tally; /* n of the sums: flows is the number of a pool, and 1 */
-	struct outside **pool;
-	size_t n, room;
+	struct outside *pool[POOL];
+	size_t n;
 	struct q_flow longest[RP_TOP];
 	size_t nlongest;
 	int64_t step;
@@ -33,18 +35,8 @@ struct walk {
 static struct outside *
 pool_new(struct walk *w, const struct q_addr *a)
 {
-	struct outside *o;
+	struct outside *o = calloc(1, sizeof(*o));
 
-	if (w->n == w->room) {
-		size_t room = w->room ? 2 * w->room : 16;
-		struct outside **more = realloc(w->pool, room * sizeof(*more));
-
-		if (!more)
-			return NULL;
-		w->pool = more;
-		w->room = room;
-	}
-	o = calloc(1, sizeof(*o));
 	if (!o)
 		return NULL;
 	o->addr = *a;
@@ -52,24 +44,27 @@ pool_new(struct walk *w, const struct q_addr *a)
 	return o;
 }
 
-static struct outside *
-pool_at(struct walk *w, const struct q_addr *a)
+/* *ret_outside NULL: there are too many. */
+static int
+pool_at(struct walk *w, const struct q_addr *a, struct outside **ret_outside)
 {
 	struct tally_key k;
+	const struct tally_sum *known;
 	struct tally_sum *sum;
-	struct outside *o;
 
 	memset(&k, 0, sizeof(k)); /* it is compared as memory */
 	k.family = a->family;
 	memcpy(k.ip, a->ip, a->family == AF_INET6 ? 16 : 4);
+	known = tally_find(&w->tally, &k);
+	*ret_outside = known ? w->pool[known->flows - 1] : NULL;
+	if (known || w->n == POOL)
+		return 0;
 	sum = tally_at(&w->tally, &k);
-	if (!sum)
-		return NULL;
-	if (sum->flows)
-		return w->pool[sum->flows - 1];
-	o = pool_new(w, a);
-	sum->flows = o ? w->n : 0;
-	return o;
+	*ret_outside = sum ? pool_new(w, a) : NULL;
+	if (!*ret_outside)
+		return -ENOMEM;
+	sum->flows = w->n;
+	return 0;
 }
 
 static int
@@ -98,14 +93,18 @@ bin(const struct walk *w, int64_t ns)
 static int
 pool_add(struct walk *w, const struct q_flow *f)
 {
-	struct outside *o = pool_at(w, &f->nat_src);
 	int64_t end = q_flow_end(f);
+	struct outside *o;
+	int r = pool_at(w, &f->nat_src, &o);
 
-	if (!o)
-		return -ENOMEM;
+	if (r < 0 || !o) {
+		w->r->nat_more += !o;
+		return r;
+	}
 	o->flows++;
 	o->at[bin(w, f->start_ns == Q_NEVER ? end : f->start_ns)]++;
-	o->at[bin(w, end) + 1]--;
+	if (!f->open)
+		o->at[bin(w, end) + 1]--;
 	return port_put(o, f);
 }
 
@@ -169,7 +168,6 @@ walk_free(struct walk *w)
 			free(w->pool[i]->ports[p]);
 		free(w->pool[i]);
 	}
-	free(w->pool);
 	tally_free(&w->tally);
 }
 
@@ -256,6 +254,8 @@ row(void *arg, const struct q_flow *f)
 	struct walk *w = arg;
 
 	longest_put(w, f);
+	if (f->open)
+		sums_of(f, &w->r->alive);
 	return f->nat_src.family ? pool_add(w, f) : 0;
 }
 

@@ -85,12 +85,17 @@ tiles(FILE *f, const struct rp *r)
 {
 	double all = (double)(r->until_ns - r->since_ns);
 	double share = all > 0 ? (double)r->seen_ns / all * 100 : 0;
-	char more[RP_TEXT], packets[RP_TEXT], value[RP_TEXT];
+	char more[2 * RP_TEXT], packets[RP_TEXT], value[RP_TEXT];
 
 	fputs("<dl class=\"tiles\">\n", f);
 	tile_traffic(f, r);
 	rp_human((double)tally_value(&r->total, TALLY_PACKETS), "packets", packets);
 	tile_count(f, "flows", "Flows", r->total.flows, packets);
+	if (r->alive.flows) {
+		rp_human((double)tally_value(&r->alive, TALLY_BYTES), "B", packets);
+		snprintf(more, sizeof(more), "%s so far", packets);
+		tile_count(f, "alive", "Still open", r->alive.flows, more);
+	}
 	tile_count(f, "hosts", "Hosts", r->hosts.all, "that opened flows");
 	snprintf(more, sizeof(more), "%zu gap%s", r->gaps_all, r->gaps_all == 1 ? "" : "s");
 	/* 99.99 is not to look like all of it. */
@@ -152,6 +157,7 @@ gaps_free(struct rp *r)
 		free(r->strips[i].name);
 		free(r->strips[i].seen);
 		free(r->strips[i].gaps);
+		free(r->strips[i].lossy);
 	}
 	free(r->strips);
 }

@@ -112,7 +112,7 @@ rankings(FILE *f, const struct rp *r)
 		none(f, "There are none.");
 	fputs("</section>\n", f);
 	section(f, "services", "Services",
-		"Destination port; ports from 32768 on, and none, count as "
+		"Protocol and destination port; ports from 32768 on count as "
 		"&quot;other&quot;.");
 	if (r->services.n)
 		ranking(f, "services", "Services by bytes", "Service", &r->services);
@@ -149,6 +149,11 @@ nat(FILE *f, const struct rp *r)
 			"<p class=\"soft\">%zu of %zu addresses. At once: within the same %s;"
 			" of the flows that ended in this time or are open.</p>\n",
 			r->nnat, r->nat_all, step);
+		if (r->nat_more)
+			fprintf(f,
+				"<p class=\"soft\">%llu flows of further addresses are not"
+				" here.</p>\n",
+				(unsigned long long)r->nat_more);
 	}
 	fputs("</section>\n", f);
 }

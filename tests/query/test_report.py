@@ -9,11 +9,12 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from history import SEC, T0, build, random_history  # noqa: E402
+from history import SEC, T0, History, build, random_history  # noqa: E402
 import chromium  # noqa: E402
 
 SINCE, UNTIL = T0 + 600 * SEC, T0 + 6600 * SEC
 RANGE = f"WHERE end_ns >= {SINCE} AND end_ns < {UNTIL}"
+SERVICE = "CASE proto WHEN 6 THEN 'tcp/' ELSE 'udp/' END || dport"
 EVIL = "<script>alert(1)</script>&\"'"
 
 
@@ -45,7 +46,7 @@ def numbers(path, html):
     slots = table(html, "slots")
     assert len(slots) > 50
     assert [sum(row[i] for row in slots) for i in (4, 1, 2, 3)] == list(total)
-    for name, key in (("hosts", "src"), ("services", "'port ' || dport")):
+    for name, key in (("hosts", "src"), ("services", SERVICE)):
         want = db.execute(
             f"SELECT {key}, sum(orig_bytes + reply_bytes) b, sum(orig_bytes), sum(reply_bytes),"
             f" sum(orig_packets + reply_packets), count(*) FROM flows {RANGE}"
@@ -63,6 +64,43 @@ def numbers(path, html):
     assert table(html, "dbs")[0][2] == rows
     gaps = re.search(r'<table id="gaps">.*?</table>', html, re.S).group(0)
     assert "overrun" in gaps and "17 (exact)" in gaps
+
+
+def watched(html):
+    """In percent."""
+    return float(re.search(r'id="t-seen"><dt>.*?</dt><dd>([\d.]+) %', html).group(1))
+
+
+def living(tmp):
+    """Flows that are open count as such, and fill the pool until now; it is bounded."""
+    path, page, made = f"{tmp}/living.db", f"{tmp}/living.html", History()
+    began, seen = SINCE + 100 * SEC, SINCE + 3000 * SEC
+    made.coverage(SINCE, UNTIL)
+    made.coverage(SINCE, SINCE + 3000 * SEC, instance="other")
+    # Lost on one side: the other one was there for half of it.
+    made.gap(SINCE + 2400 * SEC, SINCE + 3600 * SEC, cause="overrun", count=5, count_is="exact")
+    made.gap(SINCE, UNTIL, cause="counters", count=0, count_is="exact")
+    for n in range(3):
+        made.living(seen, src="10.0.0.2", sport=5000 + n, dst="198.51.100.1", dport=443, proto=6,
+                    start=began + n * SEC, id=n + 1, packets=10, bytes=1000, rpackets=5,
+                    rbytes=500, nat_src="203.0.113.1", nat_sport=5000 + n)
+    made.sweep(seen, previous_ns=SINCE, min_age_ns=60 * SEC)
+    for n in range(2100):
+        made.flow(src="10.0.0.2", sport=1024, dst="198.51.100.1", dport=53, proto=17, id=9 + n,
+                  start=began, end=seen + n, destroy=seen + 30 * SEC + n, packets=1, bytes=1,
+                  rpackets=0, rbytes=0, nat_src=f"203.{n // 250}.0.{n % 250}", nat_sport=1024)
+    made.write(path)
+    report(path, page, "since", f"@{SINCE // SEC}", "until", f"@{UNTIL // SEC}")
+    with open(page, encoding="utf-8") as f:
+        html = f.read()
+    assert (tile(html, "alive"), tile(html, "flows")) == (3, 2100)
+    assert re.search(r"4\.50? kB so far", html, re.I), re.findall("[^>]* so far", html)
+    assert tile(html, "bytes") == 3 * 1500 + 2100
+    assert watched(html) == 90, watched(html)
+    first = table(html, "nat")[0]
+    assert first == ["203.0.113.1", 3, 3, 3], first
+    more, = re.findall(r"([\d,]+) flows of further addresses are not here", html)
+    assert more in ("52", "53"), more  # with that of the living ones
 
 
 def browser(page, keep):
@@ -106,6 +144,8 @@ def main():
         assert sorted(n for n in os.listdir(tmp) if "html" in n) == ["page.html"]
         assert "no/page" in report(path, f"{tmp}/no/page", *words, want=4)
         assert "regular" in report(path, "/dev/null", *words, want=64)
+        assert watched(html) == 100, watched(html)  # the gap is of one of two
+        living(tmp)
         report(path, f"{tmp}/empty.html", "since", "@1000", "until", "@2000")
         assert chromium.program(), "there is no chromium"
         browser(page, os.environ.get("REPORT_PICTURES"))
