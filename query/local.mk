@@ -3,7 +3,7 @@ if HAVE_SQLITE3
 noinst_LIBRARIES += libctquery.a
 libctquery_a_SOURCES = query/given.h query/layout.h query/open.h query/out.h query/query.h \
 	query/scan.h query/show.h query/sql.h query/verbs.h \
-	query/q_base.c query/q_find.c query/q_flow.c query/q_func.c query/q_index.c \
+	query/q_base.c query/q_conf.c query/q_conf.h query/q_find.c query/q_flow.c query/q_func.c query/q_index.c \
 	query/q_layout.c query/q_open.c query/q_out.c query/q_out_table.c query/q_scan.c query/q_show.c \
 	query/q_sql.c query/q_stream.c query/q_time.c query/q_words.c
 libctquery_a_SOURCES += query/status.c query/status.h query/status_conf.c query/status_conf.h \

@@ -2,47 +2,19 @@
 /* q_find.c - which databases are meant: those of -d, or of the configuration. */
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "conf.h"
 #include "open.h"
-
-/* The first of the key's values, or NULL. */
-static const char *
-value_of(const struct conf *c, const char *section, const char *key)
-{
-	const struct conf_section *s = conf_find(c, section);
-	const struct conf_entry *e = s ? conf_next(s, key, NULL) : NULL;
-
-	return e ? e->value : NULL;
-}
-
-static char *
-trimmed(char *s)
-{
-	size_t n;
-
-	s += strspn(s, " \t");
-	n = strlen(s);
-	while (n && strchr(" \t", s[n - 1]))
-		s[--n] = '\0';
-	return s;
-}
+#include "q_conf.h"
 
 static int
 member(struct q *q, const struct conf *c, char *word, unsigned *n, struct ctf_err *err)
 {
-	char *colon = strchr(word, ':'), *id = trimmed(word);
-	const char *db, *table;
+	const char *id, *plugin, *db, *table;
 
-	if (!colon)
+	if (!q_conf_member(word, &id, &plugin) || strcmp(plugin, "SQLITE3") != 0)
 		return 0;
-	*colon = '\0';
-	id = trimmed(word);
-	if (strcmp(trimmed(colon + 1), "SQLITE3") != 0)
-		return 0;
-	db = value_of(c, id, "db");
-	table = value_of(c, id, "table");
+	db = q_conf_value(conf_find(c, id), "db", NULL);
+	table = q_conf_value(conf_find(c, id), "table", NULL);
 	if (!db || !table || (q->table && strcmp(q->table, table) != 0))
 		return 0;
 	++*n;
@@ -80,19 +52,6 @@ of_conf(struct q *q, const struct conf *c, struct ctf_err *err)
 	return r;
 }
 
-static const char *
-conf_path(const struct q *q)
-{
-	const char *given = q_opt(q, "config");
-
-	if (given)
-		return given;
-	if (access(SYSCONFDIR "/ctflowd.conf", F_OK) < 0 &&
-	    access(SYSCONFDIR "/ulogd.conf", F_OK) == 0)
-		return SYSCONFDIR "/ulogd.conf";
-	return SYSCONFDIR "/ctflowd.conf";
-}
-
 static int
 by_conf(struct q *q, struct ctf_err *err)
 {
@@ -117,7 +76,7 @@ q_dbs_open(struct q *q, struct ctf_err *err)
 	const char *path;
 	int r = 0;
 
-	q->conf = conf_path(q);
+	q->conf = q_conf_path(q);
 	for (unsigned i = 0; r == 0 && (path = q_opt_nth(q, "db", i)); i++)
 		r = q_db_add_file(q, path, err);
 	if (r == 0 && !q_opt(q, "db"))

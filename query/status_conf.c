@@ -5,35 +5,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "opt.h"
+#include "q_conf.h"
 #include "state_look.h"
-
-static char *
-trimmed(char *s)
-{
-	size_t n;
-
-	s += strspn(s, " \t");
-	n = strlen(s);
-	while (n && strchr(" \t", s[n - 1]))
-		s[--n] = '\0';
-	return s;
-}
-
-static const char *
-section_value(const struct conf_section *s, const char *key, const char *otherwise)
-{
-	const struct conf_entry *e = s ? conf_next(s, key, NULL) : NULL;
-
-	return e ? e->value : otherwise;
-}
 
 const char *
 st_value(const struct st_member *m, const char *key, const char *otherwise)
 {
-	return section_value(m->sec, key, otherwise);
+	return q_conf_value(m->sec, key, otherwise);
 }
 
 uint64_t
@@ -93,12 +73,9 @@ add(struct st_conf *c, const char *id, const char *plugin, bool input)
 static int
 member(struct st_conf *c, char *word, bool input)
 {
-	char *colon = strchr(word, ':');
+	const char *id, *plugin;
 
-	if (!colon)
-		return 0;
-	*colon = '\0';
-	return add(c, trimmed(word), trimmed(colon + 1), input);
+	return q_conf_member(word, &id, &plugin) ? add(c, id, plugin, input) : 0;
 }
 
 static int
@@ -118,19 +95,6 @@ stack(struct st_conf *c, const char *text)
 	return r;
 }
 
-/* As the daemon looks for it. */
-static const char *
-default_conf(void)
-{
-	static const char *const places[] = { SYSCONFDIR "/ctflowd.conf", "/etc/ctflowd.conf",
-					      "/etc/ulogd.conf" };
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
-		if (access(places[i], F_OK) == 0)
-			return places[i];
-	return places[0];
-}
-
 int
 st_conf_load(struct q *q, struct st_conf *ret_conf, struct ctf_err *err)
 {
@@ -139,9 +103,7 @@ st_conf_load(struct q *q, struct st_conf *ret_conf, struct ctf_err *err)
 	const struct conf_entry *e = NULL;
 	int r;
 
-	q->conf = q_opt(q, "config");
-	if (!q->conf)
-		q->conf = default_conf();
+	q->conf = q_conf_path(q);
 	c.path = realpath(q->conf, NULL);
 	if (!c.path)
 		return ctf_fail(err, errno, "%s: %s", q->conf, strerror(errno));
@@ -151,8 +113,8 @@ st_conf_load(struct q *q, struct st_conf *ret_conf, struct ctf_err *err)
 		return ctf_fail(err, -r, "%s: %s", q->conf, strerror(-r));
 	}
 	global = conf_find(c.conf, "global");
-	c.state_dir = state_look_dir(section_value(global, "state_dir", NULL));
-	c.metrics_file = section_value(global, "metrics_file", "");
+	c.state_dir = state_look_dir(q_conf_value(global, "state_dir", NULL));
+	c.metrics_file = q_conf_value(global, "metrics_file", "");
 	while (r == 0 && global && (e = conf_next(global, "stack", e)))
 		r = stack(&c, e->value);
 	if (r < 0) {

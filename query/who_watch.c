@@ -40,6 +40,24 @@ column_or(sqlite3_stmt *st, int i, int64_t absent)
 	return sqlite3_column_type(st, i) == SQLITE_NULL ? absent : sqlite3_column_int64(st, i);
 }
 
+/* Each row of a query, which is freed; fn() returns 0 or -ENOMEM. */
+static int
+rows_load(struct q_db *db, char *sql,
+	  int (*fn)(struct who_watch *, struct q_db *, sqlite3_stmt *), struct who_watch *w,
+	  struct ctf_err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = SQLITE_DONE, r = q_db_prepare(db, sql, &st, err);
+
+	while (r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW)
+		if (fn(w, db, st) < 0)
+			r = ctf_fail(err, ENOMEM, "out of memory");
+	if (r == 0 && rc != SQLITE_DONE)
+		r = q_sql_failed(db, err);
+	sqlite3_finalize(st);
+	return r;
+}
+
 /* ---- coverage ---------------------------------------------------------------------- */
 
 enum {
@@ -98,36 +116,25 @@ span_read(struct who_span *s, sqlite3_stmt *st, bool dying)
 }
 
 static int
+span_add(struct who_watch *w, struct q_db *db, sqlite3_stmt *st)
+{
+	struct who_span *s = grow(w->spans, w->nspans, &w->spans_room, sizeof(*w->spans));
+
+	if (!s)
+		return -ENOMEM;
+	w->spans = s;
+	s += w->nspans++;
+	*s = (struct who_span){ .db = db };
+	return span_read(s, st, w->dying);
+}
+
+static int
 spans_load(struct q_db *db, struct who_watch *w, struct ctf_err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc, r = q_db_prepare(
-			db,
-			sqlite3_mprintf(COVERAGE, db->version < 2 ? "NULL" : "netns",
-					db->version < 2 ? "NULL" : "clock_synchronised",
-					db->table),
-			&st, err);
+	char *sql = sqlite3_mprintf(COVERAGE, db->version < 2 ? "NULL" : "netns",
+				    db->version < 2 ? "NULL" : "clock_synchronised", db->table);
 
-	if (r < 0)
-		return r;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		struct who_span *s =
-			grow(w->spans, w->nspans, &w->spans_room, sizeof(*w->spans));
-
-		if (!s)
-			break;
-		w->spans = s;
-		s += w->nspans++;
-		*s = (struct who_span){ .db = db };
-		if (span_read(s, st, w->dying) < 0)
-			break;
-	}
-	if (rc == SQLITE_ROW)
-		r = ctf_fail(err, ENOMEM, "out of memory");
-	else if (rc != SQLITE_DONE)
-		r = q_sql_failed(db, err);
-	sqlite3_finalize(st);
-	return r;
+	return rows_load(db, sql, span_add, w, err);
 }
 
 /* ---- losses --------------------------------------------------------------------------- */
@@ -189,22 +196,9 @@ loss_read(struct who_watch *w, struct q_db *db, sqlite3_stmt *st)
 static int
 gaps_load(struct q_db *db, int64_t from, struct who_watch *w, struct ctf_err *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc, r = q_db_prepare(db,
-				 sqlite3_mprintf(GAPS, db->table, (long long)(from - BLUR_NS)),
-				 &st, err);
+	char *sql = sqlite3_mprintf(GAPS, db->table, (long long)(from - BLUR_NS));
 
-	if (r < 0)
-		return r;
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-		if (loss_read(w, db, st) < 0)
-			break;
-	if (rc == SQLITE_ROW)
-		r = ctf_fail(err, ENOMEM, "out of memory");
-	else if (rc != SQLITE_DONE)
-		r = q_sql_failed(db, err);
-	sqlite3_finalize(st);
-	return r;
+	return rows_load(db, sql, loss_read, w, err);
 }
 
 /* Rows before that time may have been deleted. */
