@@ -52,6 +52,8 @@ class Bench:
         self.failed, self.spent = [], []
         self.rng = random.Random(1)
         self.span = ["since", f"@{self.day}", "until", f"@{self.day + DAY}"]
+        # With those whose last packet was before that day.
+        self.all = ["since", f"@{self.day - 3600}", "until", f"@{self.day + DAY}"]
 
     def program(self, name, out, *options, lines):
         subprocess.run([f"{self.build}/{name}", out, *options], input=lines, text=True,
@@ -280,9 +282,9 @@ def run(b):
     src = asked[0]["src"]
     top = b.question("top 10 src by bytes of a day", 300, "top", "10", "src", "by", "bytes",
                      *b.span)
-    some = b.question("a selective show", 300, "show", f"src {src} and dst port 22", *b.span)
+    some = b.question("a selective show", 300, "show", f"src {src} and dst port 22", *b.all)
     path = list_of_addresses(b)
-    listed = b.question("10,000 addresses from a file", 2000, "show", f"dst @{path}", *b.span)
+    listed = b.question("10,000 addresses from a file", 2000, "show", f"dst @{path}", *b.all)
     if shutil.which("nfdump") and not b.args.no_nfdump and b.args.rows <= 10_000_000:
         n = Nfdump(b)
         quiet = ("-q", "-o", "csv")
