@@ -16,18 +16,19 @@ const struct sq_index sq_indexes[SQ_INDEXES] = {
 
 #define ENTRY " SELECT ?1, %s%s%s%s, (at_ns - ?2) >> ?3 FROM " SQ_ROWS " WHERE %s IS NOT NULL"
 
-static const char *
-shown_as(const struct sq_sink *s, const char *col)
-{
-	if (!s->day.nat || !col)
-		return col;
-	return strcmp(col, "nat_src") == 0 ? "outer" : "outerport";
-}
+/* As others see it: what is not translated has one address only. */
+#define SEEN_PORT(outer, outerport, innerport) \
+	"CASE WHEN " outer " IS NULL THEN " innerport " ELSE " outerport " END"
+const char *const sq_nat_seen[2] = { "ifnull(nat_src, src)",
+				     SEEN_PORT("nat_src", "nat_sport", "sport") };
+static const char *const shown_seen[2] = { "ifnull(outer, inner)",
+					   SEEN_PORT("outer", "outerport", "innerport") };
 
 static int
 entry_prepare(struct sq_sink *s, int which, const struct sq_index *x, unsigned side)
 {
-	const char *addr = shown_as(s, x->addr[side][0]), *port = shown_as(s, x->addr[side][1]);
+	const char *const *cols = s->day.nat ? shown_seen : x->addr[side];
+	const char *addr = cols[0], *port = cols[1];
 	char *sql = sqlite3_mprintf(
 		"INSERT OR IGNORE INTO \"%w_%s\"(run, %s)" ENTRY, s->day.base, x->name, x->cols,
 		addr, port ? ", ifnull(" : "", port ? port : "", port ? ", 0)" : "", addr);

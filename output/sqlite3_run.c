@@ -176,10 +176,11 @@ read_prepare(struct sq_sink *s)
 	struct sq_job *j = job_of(s);
 	const struct sq_index *x = &sq_indexes[j->which];
 	bool two = x->addr[1][0] && !j->day.nat;
+	const char *const *one = j->day.nat ? sq_nat_seen : x->addr[0];
 	char *sql = sqlite3_mprintf(
 		"SELECT at_ns, %s, %s, %s, %s FROM \"%w\" WHERE at_ns >= ?1 AND at_ns < ?2",
-		x->addr[0][0], x->addr[0][1] ? x->addr[0][1] : "0",
-		two ? x->addr[1][0] : "NULL", two ? x->addr[1][1] : "NULL", j->day.base);
+		one[0], one[1] ? one[1] : "0", two ? x->addr[1][0] : "NULL",
+		two ? x->addr[1][1] : "NULL", j->day.base);
 	int rc = sql ? sqlite3_prepare_v2(s->db, sql, -1, &j->st, NULL) : SQLITE_NOMEM;
 
 	sqlite3_free(sql);
@@ -351,6 +352,17 @@ joined_end(struct sq_sink *s)
 			to, (long long)j->run, j->shift, t, from, to, t, from, t, from, to));
 }
 
+/* Runs of earlier versions lack what was not translated; an empty address tells. */
+static int
+whole_mark(struct sq_sink *s)
+{
+	struct sq_job *j = job_of(s);
+
+	return sq_exec(s->db, sqlite3_mprintf("INSERT OR IGNORE INTO \"%w_nat\""
+					      " VALUES(%lld, '', 0, 0)",
+					      j->day.base, (long long)j->run));
+}
+
 static int
 job_end(struct sq_sink *s)
 {
@@ -360,6 +372,8 @@ job_end(struct sq_sink *s)
 	if (rc != SQLITE_OK)
 		return rc;
 	rc = j->joins ? joined_end(s) : closed_end(s);
+	if (rc == SQLITE_OK && j->day.nat)
+		rc = whole_mark(s);
 	if (rc == SQLITE_OK)
 		rc = sq_spare_commit(s);
 	if (rc != SQLITE_OK)

@@ -89,5 +89,7 @@ struct sq_index {
 };
 #define SQ_INDEXES 3u
 extern const struct sq_index sq_indexes[SQ_INDEXES];
+/* Of the only one of profile=nat: address and port that others see. */
+extern const char *const sq_nat_seen[2];
 
 #endif

@@ -61,15 +61,22 @@ indexes_of(uint32_t of)
 	return ix;
 }
 
-static bool plan_of(const struct ctf_node *, struct plan *ret_plan);
+/* There is only the side others see, of all flows; destinations are not kept. */
+static unsigned
+nat_indexes_of(uint32_t of)
+{
+	return of & 1u << CTF_S_NAT_SRC && !(of & 1u << CTF_S_SRC) ? 1u << IX_NAT : 0;
+}
+
+static bool plan_of(const struct ctf_node *, bool nat, struct plan *ret_plan);
 
 static bool
-plan_any(const struct ctf_node *n, struct plan *ret_plan)
+plan_any(const struct ctf_node *n, bool nat, struct plan *ret_plan)
 {
 	struct plan all = { .n = 0 }, one;
 
 	for (const struct ctf_node *c = n->child; c; c = c->next) {
-		if (!plan_of(c, &one) || all.n + one.n > LEGS)
+		if (!plan_of(c, nat, &one) || all.n + one.n > LEGS)
 			return false;
 		memcpy(all.leg + all.n, one.leg, one.n * sizeof(one.leg[0]));
 		all.n += one.n;
@@ -95,13 +102,13 @@ add_port(struct plan *p, const struct ctf_node *test, const struct ctf_node *all
 }
 
 static bool
-plan_all(const struct ctf_node *n, struct plan *ret_plan)
+plan_all(const struct ctf_node *n, bool nat, struct plan *ret_plan)
 {
 	struct plan one;
 	bool any = false;
 
 	for (const struct ctf_node *c = n->child; c; c = c->next) {
-		if (!plan_of(c, &one))
+		if (!plan_of(c, nat, &one))
 			continue;
 		if (c->type == CTF_TEST)
 			add_port(&one, c, n);
@@ -112,28 +119,28 @@ plan_all(const struct ctf_node *n, struct plan *ret_plan)
 	return any;
 }
 
-/* False: rows that fit can be anywhere. */
+/* False: rows that fit can be anywhere.  nat: of a table of profile nat. */
 static bool
-plan_of(const struct ctf_node *n, struct plan *ret_plan)
+plan_of(const struct ctf_node *n, bool nat, struct plan *ret_plan)
 {
 	const uint32_t addrs = (1u << (CTF_S_NAT_DST + 1)) - 1;
 
 	switch (n->type) {
 	case CTF_ALL:
-		return plan_all(n, ret_plan);
+		return plan_all(n, nat, ret_plan);
 	case CTF_ANY:
-		return plan_any(n, ret_plan);
+		return plan_any(n, nat, ret_plan);
 	case CTF_NOT:
 		if (n->child->type != CTF_NOT)
 			return false;
-		return plan_of(n->child->child, ret_plan);
+		return plan_of(n->child->child, nat, ret_plan);
 	case CTF_TEST:
 		if (n->of & ~addrs)
 			return false;
 		*ret_plan = (struct plan){ .n = 1, .weight = weight_of(n->set) };
-		ret_plan->leg[0].indexes = indexes_of(n->of);
+		ret_plan->leg[0].indexes = nat ? nat_indexes_of(n->of) : indexes_of(n->of);
 		ret_plan->leg[0].set = n->set;
-		return true;
+		return ret_plan->leg[0].indexes != 0;
 	}
 	return false;
 }
@@ -353,22 +360,50 @@ spans_make(struct finding *f, struct spans *ret_spans)
 	return 1;
 }
 
+/* profile=nat has one index; 0, 1 if an earlier version made this run, or -errno. */
+static int
+nat_look(struct finding *f)
+{
+	sqlite3_stmt *st = NULL;
+	int rc, r = q_db_prepare(f->s->db,
+				 sqlite3_mprintf("SELECT 1 FROM \"%w_nat\" WHERE run = %lld"
+						 " AND addr = ''",
+						 f->s->part.base, (long long)f->s->part.run),
+				 &st, f->err);
+
+	if (r < 0)
+		return r;
+	rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		r = q_sql_failed(f->s->db, f->err);
+	sqlite3_finalize(st);
+	return r < 0 ? r : rc != SQLITE_ROW;
+}
+
+/* 0; 1: no index helps, or -errno. */
+static int
+look(struct finding *f)
+{
+	const struct q_ask *ask = f->s->ask;
+	bool nat = f->s->part.nat;
+	struct plan plan;
+	int r = 0;
+
+	if (ask->addr.family)
+		return nat ? 1 : endpoint_look(f);
+	if (!ask->expr || !plan_of(ctf_expr_root(ask->expr), nat, &plan))
+		return 1;
+	if (nat)
+		r = nat_look(f);
+	return r ? r : legs_look(f, &plan);
+}
+
 int
 index_spans(struct stream *s, struct spans *ret_spans, struct ctf_err *err)
 {
 	struct finding f = { .s = s, .err = err, .most = (size_t)(s->part.rows / SHARE) + 64 };
-	const struct q_ask *ask = s->ask;
-	struct plan plan;
-	int r = 0;
+	int r = look(&f);
 
-	if (s->part.nat) /* it has one of the three only */
-		return 0;
-	if (ask->addr.family)
-		r = endpoint_look(&f);
-	else if (ask->expr && plan_of(ctf_expr_root(ask->expr), &plan))
-		r = legs_look(&f, &plan);
-	else
-		return 0;
 	if (r == 0)
 		r = spans_make(&f, ret_spans);
 	else if (r > 0)
