@@ -38,7 +38,10 @@ as_of(const char *type)
 		return SQ_AS_INT;
 	if (strcasestr(type, "CHAR") || strcasestr(type, "CLOB") || strcasestr(type, "TEXT"))
 		return SQ_AS_TEXT;
-	return strcasestr(type, "BLOB") ? SQ_AS_BLOB : SQ_AS_INT;
+	/* MySQL's BINARY(16) is bytes, whatever SQLite makes of it. */
+	if (strcasestr(type, "BLOB") || strcasestr(type, "BINARY"))
+		return SQ_AS_BLOB;
+	return SQ_AS_INT;
 }
 
 /* The first column of the first row: SQLITE_ROW with *ret_text, or a code. */

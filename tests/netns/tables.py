@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The tables people already have from ulogd2, and their rows."""
+import ipaddress
 import socket
 import sqlite3
 
@@ -28,6 +29,31 @@ TABLES = {
  icmp_code SMALLINT, icmp_type SMALLINT, ct_mark BIGINT,
  flow_start_sec BIGINT, flow_start_usec BIGINT, flow_end_sec BIGINT, flow_end_usec BIGINT,
  ct_event SMALLINT)""",
+    # For MySQL: the view is what the configuration names.
+    "conntrack": """CREATE TABLE ulog2_conntrack (
+ _ct_id INTEGER PRIMARY KEY, oob_family TINYINT UNSIGNED,
+ orig_ip_saddr BINARY(16), orig_ip_daddr BINARY(16), orig_ip_protocol TINYINT UNSIGNED,
+ orig_l4_sport INTEGER UNSIGNED, orig_l4_dport INTEGER UNSIGNED,
+ orig_bytes BIGINT, orig_packets BIGINT,
+ reply_ip_saddr BINARY(16), reply_ip_daddr BINARY(16), reply_ip_protocol TINYINT UNSIGNED,
+ reply_l4_sport INTEGER UNSIGNED, reply_l4_dport INTEGER UNSIGNED,
+ reply_bytes BIGINT, reply_packets BIGINT, icmp_code TINYINT, icmp_type TINYINT,
+ ct_mark BIGINT, flow_start_sec INTEGER UNSIGNED, flow_start_usec INTEGER UNSIGNED,
+ flow_end_sec INTEGER UNSIGNED, flow_end_usec INTEGER UNSIGNED);
+CREATE VIEW conntrack AS SELECT _ct_id, oob_family, orig_ip_saddr AS orig_ip_saddr_bin,
+ orig_ip_daddr AS orig_ip_daddr_bin, orig_ip_protocol, orig_l4_sport, orig_l4_dport,
+ orig_bytes AS orig_raw_pktlen, orig_packets AS orig_raw_pktcount,
+ reply_ip_saddr AS reply_ip_saddr_bin, reply_ip_daddr AS reply_ip_daddr_bin,
+ reply_ip_protocol, reply_l4_sport, reply_l4_dport, reply_bytes AS reply_raw_pktlen,
+ reply_packets AS reply_raw_pktcount, icmp_code, icmp_type, ct_mark,
+ flow_start_sec, flow_start_usec, flow_end_sec, flow_end_usec FROM ulog2_conntrack;
+CREATE TRIGGER conntrack_insert INSTEAD OF INSERT ON conntrack BEGIN
+ INSERT INTO ulog2_conntrack VALUES(NULL, new.oob_family, new.orig_ip_saddr_bin,
+ new.orig_ip_daddr_bin, new.orig_ip_protocol, new.orig_l4_sport, new.orig_l4_dport,
+ new.orig_raw_pktlen, new.orig_raw_pktcount, new.reply_ip_saddr_bin,
+ new.reply_ip_daddr_bin, new.reply_ip_protocol, new.reply_l4_sport, new.reply_l4_dport,
+ new.reply_raw_pktlen, new.reply_raw_pktcount, new.icmp_code, new.icmp_type, new.ct_mark,
+ new.flow_start_sec, new.flow_start_usec, new.flow_end_sec, new.flow_end_usec); END""",
     # One that people made for it, with IPv6.
     "flows": """CREATE TABLE flows (
  flow_start_sec INTEGER, flow_start_usec INTEGER, flow_end_sec INTEGER, flow_end_usec INTEGER,
@@ -52,10 +78,11 @@ def make(path):
 
 
 def _keys(row):
-    """ulogd2's keys of the values there are: whole numbers, never negative, or text."""
+    """ulogd2's keys of the values there are: whole numbers, none negative, text or bytes."""
     keys = {c.replace("_", "."): row[c] for c in row.keys() if row[c] is not None}
     for key, value in keys.items():
         good = isinstance(value, str) if key.endswith(".str") else \
+            isinstance(value, bytes) and len(value) == 16 if key.endswith(".bin") else \
             isinstance(value, int) and value >= 0
         if not good:
             raise ValueError(f"{key} is stored as {value!r}")
@@ -64,15 +91,18 @@ def _keys(row):
 
 def _address(keys, name):
     """A number is the four network bytes read as a little-endian one."""
-    number = keys.get(name)
-    return keys.get(name + ".str") if number is None else \
-        socket.inet_ntoa(number.to_bytes(4, "little"))
+    if name in keys:
+        return socket.inet_ntoa(keys[name].to_bytes(4, "little"))
+    if name + ".bin" not in keys:
+        return keys.get(name + ".str")
+    ip = ipaddress.IPv6Address(keys[name + ".bin"])
+    return str(ip.ipv4_mapped or ip)
 
 
 def rows(path, table):
     with sqlite3.connect(path) as db:
         db.row_factory = sqlite3.Row
-        stored = db.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()
+        stored = db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
     for n, row in enumerate(stored, 1):
         keys = _keys(row)
         if keys.pop(".ct.id", n) != n:
@@ -88,7 +118,7 @@ def expected(table):
 
     def adapt(flow, row):
         missing = {}
-        if "_str" not in columns and flow.family != socket.AF_INET:
+        if "_str" not in columns and "_bin" not in columns and flow.family != socket.AF_INET:
             missing.update(src=None, dst=None)  # a number of 32 bits has no room
         if "reply_ip" not in columns:
             missing.update(rsrc=None, rdst=None, rsport=None, rdport=None)

@@ -30,7 +30,7 @@ STACKS = [
     "ct1:NFCT,table1:SQLITE3",
     "ct1:NFCT,tcp1:IPFIX",
     "ct1:NFCT,udp1:IPFIX",
-    *(f"ct1:NFCT,ip1:IP2STR,db-{table}:SQLITE3" for table in tables.TABLES),
+    *(f"ct1:NFCT,ip1:IP2STR,bin1:IP2BIN,db-{table}:SQLITE3" for table in tables.TABLES),
 ]
 
 
