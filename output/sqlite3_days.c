@@ -39,7 +39,7 @@ static const char day_sql[] =
 	"SELECT from_ns, to_ns, base, profile = 'nat' FROM days WHERE view = ?1"
 	" AND from_ns <= ?2 AND to_ns > ?2 ORDER BY from_ns DESC LIMIT 1";
 static const char part_sql[] =
-	"SELECT from_ns, to_ns, ifnull(run, 0), ifnull(shift, 0), state, rows, start_ns, "
+	"SELECT from_ns, to_ns, ifnull(run, -1), ifnull(shift, 0), state, rows, start_ns, "
 	"nostart,"
 	" end_ns, last_ns FROM partitions WHERE view = ?1 AND from_ns <= ?2 AND to_ns > ?2"
 	" ORDER BY from_ns DESC LIMIT 1";

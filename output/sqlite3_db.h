@@ -119,7 +119,7 @@ extern const char *const sq_state_name[];
 struct sq_part { /* a range of at_ns of a day */
 	bool known;
 	int64_t from, to;
-	int64_t run; /* its prefix in the index tables; 0: none */
+	int64_t run; /* its prefix in the index tables; -1: none */
 	int shift;
 	enum sq_state state;
 	struct sq_span span;

@@ -76,7 +76,7 @@ sq_index_late(struct sq_sink *s)
 	const struct sq_part *p = &s->part;
 	int rc = SQLITE_OK;
 
-	if (p->run)
+	if (p->run >= 0)
 		rc = entries_store(s, p->run, p->from, p->shift);
 	if (rc != SQLITE_OK || !j || !j->on || !j->joins || p->from < j->from || p->to > j->to)
 		return rc;

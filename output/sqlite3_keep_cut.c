@@ -26,8 +26,47 @@ some_adapt(struct sq_keep *k, uint64_t since_ms)
 }
 
 /*
- * Deletes rows from the first one on, in the order of the key, of which the
- * first column is below `below`: about k->some.  *ret_upto: those before that
+ * A row of that query, or NULL: how far a cut goes.  Were it a part of DELETE,
+ * SQLite would gather the rows before it deletes the first.
+ */
+static int
+end_find(struct sq_sink *s, char *sql, sqlite3_stmt **ret_end)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sql ? sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) : SQLITE_NOMEM;
+
+	sqlite3_free(sql);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc != SQLITE_ROW) {
+		sqlite3_finalize(st);
+		st = NULL;
+	}
+	*ret_end = st;
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+/* Deletes what key <= `end`, that statement ends with; both are freed. */
+static int
+upto_cut(struct sq_sink *s, char *sql, sqlite3_stmt *end)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sql ? sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) : SQLITE_NOMEM;
+	int n = sqlite3_column_count(end);
+
+	sqlite3_free(sql);
+	for (int i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = sqlite3_bind_value(st, i + 1, sqlite3_column_value(end, i));
+	sqlite3_finalize(end); /* nothing reads what is deleted */
+	if (rc == SQLITE_OK)
+		rc = sq_run(st);
+	sqlite3_finalize(st);
+	return rc;
+}
+
+/*
+ * Deletes rows from the first one on, in the order of the key of four columns, of
+ * which the first is below `below`: about k->some.  *ret_upto: those before that
  * are not all there any more; `below` if none of them is.
  */
 static int
@@ -35,25 +74,29 @@ front_cut(struct sq_sink *s, struct sq_keep *k, const char *table, const char *k
 	  int64_t below, int64_t *ret_rows, int64_t *ret_upto)
 {
 	int first = (int)strcspn(key, ",");
-	long long end = below;
-	int64_t last;
-	char *sql;
-	int rc = sq_number(s->db,
-			   sqlite3_mprintf("SELECT %.*s FROM \"%w\" WHERE %.*s < %lld"
-					   " ORDER BY %s LIMIT 1 OFFSET %d",
-					   first, key, table, first, key, end, key, k->some),
-			   below - 1, &last);
+	sqlite3_stmt *end;
+	int64_t last = below - 1;
+	int rc = end_find(s,
+			  sqlite3_mprintf("SELECT %s FROM \"%w\" WHERE %.*s < %lld"
+					  " ORDER BY %s LIMIT 1 OFFSET %d",
+					  key, table, first, key, (long long)below, key,
+					  k->some),
+			  &end);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	if (last + 1 < below)
-		sql = sqlite3_mprintf("DELETE FROM \"%w\" WHERE (%s) <= (SELECT %s FROM \"%w\""
-				      " ORDER BY %s LIMIT 1 OFFSET %d)",
-				      table, key, key, table, key, k->some);
-	else
-		sql = sqlite3_mprintf("DELETE FROM \"%w\" WHERE %.*s < %lld", table, first, key,
-				      end);
-	rc = sq_exec(s->db, sql);
+	if (end)
+		last = sqlite3_column_int64(end, 0);
+	if (end && last + 1 < below) {
+		rc = upto_cut(s,
+			      sqlite3_mprintf("DELETE FROM \"%w\" WHERE (%s) <= (?, ?, ?, ?)",
+					      table, key),
+			      end);
+	} else {
+		sqlite3_finalize(end);
+		rc = sq_exec(s->db, sqlite3_mprintf("DELETE FROM \"%w\" WHERE %.*s < %lld",
+						    table, first, key, (long long)below));
+	}
 	if (rc != SQLITE_OK)
 		return rc;
 	*ret_rows = sqlite3_changes(s->db);
@@ -76,7 +119,7 @@ struct oldest {
 };
 
 static const char oldest_sql[] =
-	"SELECT d.base, d.from_ns, d.to_ns, p.from_ns, p.to_ns, ifnull(p.run, 0),"
+	"SELECT d.base, d.from_ns, d.to_ns, p.from_ns, p.to_ns, ifnull(p.run, -1),"
 	" p.state = 'open' AND p.to_ns >= (SELECT max(to_ns) FROM days WHERE view = ?1)"
 	" FROM days AS d LEFT JOIN partitions AS p ON p.view = d.view"
 	" AND p.base = d.base AND p.state <> 'dropped' WHERE d.view = ?1"
@@ -217,10 +260,10 @@ struct dropped {
 
 /* One that has entries, or is behind another one, or is all of its day. */
 static const char dropped_sql[] =
-	"SELECT p.base, p.from_ns, p.to_ns, ifnull(p.run, 0), d.to_ns FROM partitions AS p"
+	"SELECT p.base, p.from_ns, p.to_ns, ifnull(p.run, -1), d.to_ns FROM partitions AS p"
 	" JOIN days AS d ON d.view = p.view AND d.base = p.base"
 	" WHERE p.view = ?1 AND p.state = 'dropped'"
-	" AND (p.run > 0 OR p.from_ns > d.from_ns OR p.to_ns = d.to_ns)"
+	" AND (p.run >= 0 OR p.from_ns > d.from_ns OR p.to_ns = d.to_ns)"
 	" ORDER BY p.from_ns LIMIT 1";
 
 static int
@@ -266,27 +309,26 @@ static int
 entries_cut(struct sq_sink *s, struct sq_keep *k, const struct dropped *p,
 	    const struct sq_index *x, int64_t *ret_rows)
 {
+	const char *marks = strchr(x->cols, ',') == strrchr(x->cols, ',') ? "?, ?" : "?, ?, ?";
 	long long run = p->run;
-	int64_t more = 0;
-	char *sql;
-	int rc = sq_number(s->db,
-			   sqlite3_mprintf("SELECT 1 FROM \"%w_%s\" WHERE run = %lld"
-					   " ORDER BY %s LIMIT 1 OFFSET %d",
-					   p->base, x->name, run, x->cols, k->some),
-			   0, &more);
+	sqlite3_stmt *end;
+	int rc = end_find(s,
+			  sqlite3_mprintf("SELECT %s FROM \"%w_%s\" WHERE run = %lld"
+					  " ORDER BY %s LIMIT 1 OFFSET %d",
+					  x->cols, p->base, x->name, run, x->cols, k->some),
+			  &end);
 
 	if (rc != SQLITE_OK)
 		return rc;
-	if (more)
-		sql = sqlite3_mprintf("DELETE FROM \"%w_%s\" WHERE run = %lld AND (%s) <="
-				      " (SELECT %s FROM \"%w_%s\" WHERE run = %lld"
-				      " ORDER BY %s LIMIT 1 OFFSET %d)",
-				      p->base, x->name, run, x->cols, x->cols, p->base, x->name,
-				      run, x->cols, k->some);
+	if (end)
+		rc = upto_cut(s,
+			      sqlite3_mprintf("DELETE FROM \"%w_%s\" WHERE run = %lld AND (%s)"
+					      " <= (%s)",
+					      p->base, x->name, run, x->cols, marks),
+			      end);
 	else
-		sql = sqlite3_mprintf("DELETE FROM \"%w_%s\" WHERE run = %lld", p->base,
-				      x->name, run);
-	rc = sq_exec(s->db, sql);
+		rc = sq_exec(s->db, sqlite3_mprintf("DELETE FROM \"%w_%s\" WHERE run = %lld",
+						    p->base, x->name, run));
 	*ret_rows = rc == SQLITE_OK ? sqlite3_changes(s->db) : 0;
 	return rc;
 }
@@ -358,7 +400,7 @@ empty_cut(struct sq_sink *s, struct sq_keep *k, bool *ret_more)
 	*ret_more = some;
 	if (rc != SQLITE_OK || !some)
 		return rc;
-	if (p.run)
+	if (p.run >= 0)
 		return run_cut(s, k, &p);
 	rc = sq_number(s->db,
 		       sqlite3_mprintf("SELECT 1 FROM days WHERE view = %Q AND from_ns = %lld",

@@ -15,6 +15,7 @@
 #define AT_BITS 23 /* then SQLite stores it in three bytes */
 #define READ 512u  /* rows between two looks at the clock */
 #define CHUNK_MIN 500u
+#define CHUNK_FIRST 5000u /* fewer leave more room between them */
 #define CHUNK_MAX 10000u
 
 static struct sq_job *
@@ -57,14 +58,17 @@ shift_for(int64_t from, int64_t to)
 	return shift;
 }
 
-/* A number no run of the day has, be it one that was given up. */
+/*
+ * A number no run of the day has, be it one that was given up.  In the entries of
+ * the first two it takes no byte.
+ */
 static int
 run_number(struct sq_sink *s, const struct sq_day *d, int64_t *ret_run)
 {
-	int64_t most = 0, n = 0;
+	int64_t most = -1, n = -1;
 	int rc = sq_number(
 		s->db,
-		sqlite3_mprintf("SELECT max(run) FROM partitions WHERE base = %Q", d->base), 0,
+		sqlite3_mprintf("SELECT max(run) FROM partitions WHERE base = %Q", d->base), -1,
 		&most);
 
 	for (unsigned i = 0; i < SQ_INDEXES && rc == SQLITE_OK; i++) {
@@ -73,7 +77,7 @@ run_number(struct sq_sink *s, const struct sq_day *d, int64_t *ret_run)
 		rc = sq_number(s->db,
 			       sqlite3_mprintf("SELECT max(run) FROM \"%w_%s\"", d->base,
 					       sq_indexes[i].name),
-			       0, &n);
+			       -1, &n);
 		most = n > most ? n : most;
 	}
 	*ret_run = most + 1;
@@ -99,7 +103,7 @@ sq_run_begin(struct sq_sink *s, const struct sq_day *d, int64_t from, int64_t to
 	j->rows = rows;
 	j->which = 0;
 	keys_drop(j);
-	j->chunk = CHUNK_MIN * 4;
+	j->chunk = CHUNK_FIRST;
 	j->on = true;
 	return rc;
 }
@@ -109,7 +113,8 @@ static int
 closed_begin(struct sq_sink *s)
 {
 	static const char sql[] =
-		"SELECT p.from_ns, p.to_ns, p.base, d.profile = 'nat', p.run, p.shift,"
+		"SELECT p.from_ns, p.to_ns, p.base, d.profile = 'nat', ifnull(p.run, -1), "
+		"p.shift,"
 		" d.from_ns"
 		" FROM partitions AS p JOIN days AS d ON d.view = p.view AND d.base = p.base"
 		" WHERE p.view = ?1 AND p.state = 'closed' ORDER BY p.from_ns LIMIT 1";
@@ -136,7 +141,7 @@ closed_begin(struct sq_sink *s)
 	d.from = sqlite3_column_int64(st, 6);
 	sqlite3_finalize(st);
 	rc = sq_run_begin(s, &d, from, to, false, 0);
-	if (rc != SQLITE_OK || run == 0)
+	if (rc != SQLITE_OK || run < 0)
 		goto enter;
 	j->run = run; /* it was being written: go on with that one */
 	j->shift = shift;
@@ -292,11 +297,12 @@ write_some(struct sq_sink *s)
 	if (rc == SQLITE_OK && j->slice)
 		rc = sq_run(j->st);
 	if (rc == SQLITE_OK)
-		rc = sq_spare_commit(s);
+		rc = sq_run(s->st[SQ_ST_COMMIT]);
 	if (rc != SQLITE_OK)
 		return rc;
 	j->written += j->slice;
 	took = ctf_mono_ms() - begin;
+	sq_checkpoint(s); /* nobody waits for it */
 	if (took < SQ_SLICE_MS / 2 && j->chunk < CHUNK_MAX)
 		j->chunk += j->chunk / 2;
 	else if (took > SQ_SLICE_MS && j->chunk > CHUNK_MIN)

@@ -150,7 +150,8 @@ catalog_prepare(struct stream *s, struct ctf_err *err)
 	bool down = s->ask->newest;
 	char *sql = sqlite3_mprintf(
 		"SELECT p.from_ns, p.to_ns, ifnull(p.run, 0), ifnull(p.shift, 0),"
-		" ifnull(p.rows, 0), p.state = 'indexed', d.profile = 'nat', p.base"
+		" ifnull(p.rows, 0), p.state = 'indexed' AND p.run IS NOT NULL, d.profile = "
+		"'nat', p.base"
 		" FROM partitions AS p JOIN days AS d ON d.view = p.view AND d.base = p.base"
 		" WHERE p.view = ?1 AND %s"
 		" AND ifnull(p.last_ns, 0x7fffffffffffffff) >= ?3 AND ifnull(p.end_ns, ?4) <= "

@@ -148,11 +148,11 @@ START_TEST(run_given_up)
 	for (unsigned i = 0; i < 2; i++)
 		ck_assert_int_eq(plug_spare(p), 0);
 	plug_close(p);
-	ck_query("SELECT state, run FROM partitions LIMIT 1", "closed|1");
+	ck_query("SELECT state, run FROM partitions LIMIT 1", "closed|0");
 	nats_put(p, 50000, 50100, T0 - 50000 * SEC, SEC);
 	deliver_ok(p);
 	spare_all(p);
-	ck_query("SELECT state, run FROM partitions LIMIT 1", "indexed|1");
+	ck_query("SELECT state, run FROM partitions LIMIT 1", "indexed|0");
 	index_check("flows_20261121", true);
 	plug_free(p);
 }
