@@ -4,11 +4,15 @@
  *
  *   make tests/bench/bench_keep && tests/bench/bench_keep DB FLOWS [option=value]...
  *
- * Prints a line for each tenth of the flows: how many were stored a second by
- * the sink's thread, the longest delivery and the longest call of spare(), in
- * milliseconds, and the megabytes of the file.
+ * Prints a line for each tenth of the flows: how many were stored a second, the
+ * CPU time a flow took and its upkeep (indexes, sums, retention), the longest
+ * delivery, which is a transaction, and the longest call of spare(), in
+ * milliseconds, and the megabytes of the file.  Marks: the last tenth is stored
+ * as fast as the first one, within a fifth, by its CPU time too, and nothing
+ * takes longer than 100 ms.
  */
 #include <check.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -22,21 +26,47 @@ extern const struct ctf_plugin ctf_plugin_sqlite3;
 #define ROWS 16000u /* of a delivery */
 #define GAP 4000u   /* ns between two ends */
 #define SPARE_MS 100u
+#define MARK_MS 100.0
+#define MARK_SLOWER 1.2
 
 struct run {
 	struct plug *p;
 	const char *db;
 	uint64_t begin, made, spare_at_ms;
-	double deliver, spare; /* longest, ms */
+};
+
+struct cost { /* in ms */
+	double wall, cpu;
+};
+
+struct tenth {
+	struct cost deliver, spare; /* in all */
+	double deliver_most, spare_most;
 };
 
 static double
-now_ms(void)
+clock_ms(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Since a moment that was begun with zeros. */
+static struct cost
+cost_since(struct cost begin)
+{
+	return (struct cost){ clock_ms(CLOCK_MONOTONIC) - begin.wall,
+			      clock_ms(CLOCK_THREAD_CPUTIME_ID) - begin.cpu };
+}
+
+static void
+cost_add(struct cost *sum, double *most, struct cost c)
+{
+	sum->wall += c.wall;
+	sum->cpu += c.cpu;
+	*most = c.wall > *most ? c.wall : *most;
 }
 
 static void
@@ -71,42 +101,61 @@ flow_put(struct plug *p, uint64_t begin, uint64_t n)
 		abort();
 }
 
-static double
-spare_call(struct run *r)
+static void
+spare_call(struct run *r, struct tenth *t)
 {
-	double begin = now_ms(), took;
+	struct cost begin = cost_since((struct cost){ 0, 0 });
 	int ms = ctf_plugin_sqlite3.spare(plug_sink(r->p));
 
-	took = now_ms() - begin;
-	if (took > r->spare)
-		r->spare = took;
+	cost_add(&t->spare, &t->spare_most, cost_since(begin));
 	r->spare_at_ms = ms < 0 ? 0 : ctf_mono_ms() + (uint64_t)(ms > 0 ? ms : (int)SPARE_MS);
-	return took;
 }
 
-static double
+static struct tenth
 tenth(struct run *r, uint64_t flows)
 {
-	double sum = 0, begin, took;
+	struct tenth t = { 0 };
 	struct ctf_err err;
+	struct cost begin;
 
-	r->deliver = r->spare = 0;
 	for (uint64_t n = 0; n < flows; n += ROWS) {
 		for (unsigned i = 0; i < ROWS; i++)
 			flow_put(r->p, r->begin, r->made++);
 		plug_seal(r->p);
-		begin = now_ms();
+		begin = cost_since((struct cost){ 0, 0 });
 		if (plug_deliver(r->p, &err) != CTF_SENT)
 			abort();
-		took = now_ms() - begin;
-		if (took > r->deliver)
-			r->deliver = took;
-		sum += took;
+		cost_add(&t.deliver, &t.deliver_most, cost_since(begin));
 		plug_forget(r->p);
 		if (ctf_mono_ms() >= r->spare_at_ms)
-			sum += spare_call(r);
+			spare_call(r, &t);
 	}
-	return sum;
+	return t;
+}
+
+static void
+tenth_print(const struct run *r, const struct tenth *t, uint64_t flows)
+{
+	double n = (double)flows;
+	struct stat st;
+
+	stat(r->db, &st);
+	printf("%12.0f %10.2f %10.2f %10.1f %10.1f %10.1f\n", n * 1e3 / t->deliver.wall,
+	       t->deliver.cpu * 1e3 / n, t->spare.cpu * 1e3 / n, t->deliver_most, t->spare_most,
+	       (double)st.st_size / 1e6);
+	fflush(stdout);
+}
+
+static void
+verdict(const struct tenth *first, const struct tenth *last, double most)
+{
+	double wall = last->deliver.wall / first->deliver.wall,
+	       cpu = last->deliver.cpu / first->deliver.cpu;
+	bool good = wall <= MARK_SLOWER && cpu <= MARK_SLOWER && most <= MARK_MS;
+
+	printf("the last tenth takes %.2f times as long as the first, %.2f of its CPU, mark"
+	       " %.1f; the longest step %.1f ms, mark %.0f: %s\n",
+	       wall, cpu, MARK_SLOWER, most, MARK_MS, good ? "pass" : "FAIL");
 }
 
 static struct {
@@ -117,24 +166,24 @@ static struct {
 START_TEST(bench)
 {
 	struct run r = { .db = args.argv[1], .begin = ctf_now() };
-	uint64_t flows = strtoull(args.argv[2], NULL, 10) / 10;
+	uint64_t flows = strtoull(args.argv[2], NULL, 10) / 10 / ROWS * ROWS;
 	char options[1000];
-	struct stat st;
-	double ms;
+	struct tenth t[10];
+	double most = 0;
 	int n;
 
 	n = snprintf(options, sizeof(options), "db=\"%s\"\ntable=flows\n", r.db);
 	for (int i = 3; i < args.argc && n < (int)sizeof(options); i++)
 		n += snprintf(options + n, sizeof(options) - (size_t)n, "%s\n", args.argv[i]);
 	r.p = plug_new(&ctf_plugin_sqlite3, options);
-	printf("%12s %10s %10s %10s\n", "flows/s", "deliver", "spare", "MB");
+	printf("%12s %10s %10s %10s %10s %10s\n", "flows/s", "us CPU", "upkeep", "deliver ms",
+	       "spare ms", "MB");
 	for (int i = 0; i < 10; i++) {
-		ms = tenth(&r, flows);
-		stat(r.db, &st);
-		printf("%12.0f %10.1f %10.1f %10.1f\n", (double)flows * 1e3 / ms, r.deliver,
-		       r.spare, (double)st.st_size / 1e6);
-		fflush(stdout);
+		t[i] = tenth(&r, flows);
+		tenth_print(&r, &t[i], flows);
+		most = fmax(most, fmax(t[i].deliver_most, t[i].spare_most));
 	}
+	verdict(&t[0], &t[9], most);
 	plug_free(r.p);
 }
 END_TEST
