@@ -21,7 +21,12 @@ if SHARED_SQLITE3
 EXTRA_PROGRAMS += $(SQLITE3_BENCHES)
 endif
 endif
-tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS)
+tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS) -lm
+tests_bench_gateway_pcap_SOURCES = tests/bench/gateway_pcap.c
+tests_bench_gateway_pcap_LDADD = $(WHOLE_LIBS) -lm
+tests_bench_insertloop_SOURCES = tests/bench/insertloop.c
+tests_bench_insertloop_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_bench_insertloop_LDADD = $(SQLITE3_LIBS)
 # The flows of tests/query/history as IPFIX, for others to be asked the same.
 if HAVE_CHECK
 EXTRA_PROGRAMS += tests/bench/history_ipfix
@@ -30,9 +35,3 @@ tests_bench_history_ipfix_SOURCES = $(tests_query_history_SOURCES)
 tests_bench_history_ipfix_CPPFLAGS = $(AM_CPPFLAGS) -DHISTORY_PLUGIN=ctf_plugin_ipfix \
 	-DHISTORY_FILE='"file"' -DHISTORY_DEFAULT='"oid=1\nproto=file\n"' -DHISTORY_OPTION='"--proto"'
 tests_bench_history_ipfix_LDADD = $(LDADD) $(IPFIX_LIBS)
-tests_bench_bench_keep_LDADD = $(LDADD) $(SQLITE3_LIBS) -lm
-tests_bench_gateway_pcap_SOURCES = tests/bench/gateway_pcap.c
-tests_bench_gateway_pcap_LDADD = $(WHOLE_LIBS) -lm
-tests_bench_insertloop_SOURCES = tests/bench/insertloop.c
-tests_bench_insertloop_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
-tests_bench_insertloop_LDADD = $(SQLITE3_LIBS)
