@@ -116,14 +116,13 @@ my_look(struct sqldb *s, struct sqldb_table *ret_table, struct ctf_err *err)
 
 /* ---- our own table --------------------------------------------------------------- */
 
-/* The statement's end is the name of our row. */
 static int
-progress_exec(struct my *m, const char *before, const char *after, MYSQL_RES **ret_res,
-	      struct ctf_err *err)
+progress_exec(struct my *m, const char *before, const char *spool, const char *after,
+	      MYSQL_RES **ret_res, struct ctf_err *err)
 {
 	m->sql.len = 0;
 	sqldb_puts(&m->sql, before);
-	my_put_text(m, m->db.spool, strlen(m->db.spool));
+	my_put_text(m, spool, strlen(spool));
 	sqldb_puts(&m->sql, after);
 	sqldb_put(&m->sql, "", 1);
 	if (m->sql.failed)
@@ -140,23 +139,24 @@ progress_begin(struct my *m, struct ctf_err *err)
 
 	if (r < 0)
 		return r;
-	r = progress_exec(m, "DELETE FROM " SQLDB_PROGRESS " WHERE spool <> ",
+	r = progress_exec(m, "DELETE FROM " SQLDB_PROGRESS " WHERE spool <> ", m->db.spool,
 			  " AND at < now() - interval 30 day", NULL, err);
 	return r == -EACCES ? 0 : r;
 }
 
 static int
-progress_done(struct my *m, struct ctf_err *err)
+my_stored(struct sqldb *s, const char *spool, uint64_t *ret_frame, struct ctf_err *err)
 {
+	struct my *m = (struct my *)s;
 	MYSQL_RES *res = NULL;
 	MYSQL_ROW row;
-	int r = progress_exec(m, "SELECT frame FROM " SQLDB_PROGRESS " WHERE spool = ", "",
-			      &res, err);
+	int r = progress_exec(m, "SELECT frame FROM " SQLDB_PROGRESS " WHERE spool = ", spool,
+			      "", &res, err);
 
 	if (r < 0)
 		return r;
 	row = res ? mysql_fetch_row(res) : NULL;
-	m->db.done = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
+	*ret_frame = row && row[0] ? strtoull(row[0], NULL, 10) : 0;
 	mysql_free_result(res);
 	return 0;
 }
@@ -177,7 +177,7 @@ my_progress(struct sqldb *s, struct ctf_err *err)
 		if (r == 0)
 			r = progress_begin(m, err);
 	}
-	return r < 0 ? r : progress_done(m, err);
+	return r;
 }
 
 /* ---- the plugin ------------------------------------------------------------------ */
@@ -187,6 +187,7 @@ static const struct sqldb_way way = {
 	.connect = my_connect,
 	.look = my_look,
 	.progress = my_progress,
+	.stored = my_stored,
 	.begin = my_begin,
 	.rows = my_rows,
 	.rollback = my_rollback,

@@ -169,9 +169,10 @@ progress_make(struct pg *p, struct ctf_err *err)
 }
 
 static int
-progress_done(struct pg *p, struct ctf_err *err)
+pg_stored(struct sqldb *s, const char *spool, uint64_t *ret_frame, struct ctf_err *err)
 {
-	const char *values[1] = { p->db.spool };
+	struct pg *p = (struct pg *)s;
+	const char *values[1] = { spool };
 	PGresult *res = NULL;
 	struct pg_answer a;
 	char sql[400];
@@ -181,7 +182,7 @@ progress_done(struct pg *p, struct ctf_err *err)
 	r = pg_exec(p, sql, 1, values, &res, &a, err);
 	if (r < 0)
 		return r;
-	p->db.done = PQntuples(res) == 1 ? strtoull(PQgetvalue(res, 0, 0), NULL, 10) : 0;
+	*ret_frame = PQntuples(res) == 1 ? strtoull(PQgetvalue(res, 0, 0), NULL, 10) : 0;
 	PQclear(res);
 	return 0;
 }
@@ -200,7 +201,7 @@ pg_progress(struct sqldb *s, struct ctf_err *err)
 		if (r == 0)
 			r = progress_begin(p, &a, err);
 	}
-	return r < 0 ? r : progress_done(p, err);
+	return r;
 }
 
 /* ---- the plugin ------------------------------------------------------------------ */
@@ -209,6 +210,7 @@ static const struct sqldb_way way = {
 	.connect = pg_connect,
 	.look = pg_look,
 	.progress = pg_progress,
+	.stored = pg_stored,
 	.begin = pg_begin,
 	.rows = pg_rows,
 	.rollback = pg_rollback,

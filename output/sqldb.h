@@ -11,6 +11,7 @@
 #ifndef CTF_OUTPUT_SQLDB_H
 #define CTF_OUTPUT_SQLDB_H
 
+#include "past.h"
 #include "sqcolumn.h"
 
 #define SQLDB_PROGRESS "ctflowd_progress"
@@ -79,8 +80,10 @@ struct sqldb_way {
 	int (*connect)(struct sqldb *, struct ctf_err *);
 	/* The columns to be filled; -ENOENT: there is no such table. */
 	int (*look)(struct sqldb *, struct sqldb_table *ret_table, struct ctf_err *);
-	/* Makes our table if need be, reads done; -EACCES: we may not. */
+	/* Makes our table and row if need be; -EACCES: we may not. */
 	int (*progress)(struct sqldb *, struct ctf_err *);
+	/* The last frame that was stored of that numbering, 0: it does not say. */
+	int (*stored)(struct sqldb *, const char *spool, uint64_t *ret_frame, struct ctf_err *);
 	/* Begins a transaction; *ret_fresh: the frame is not there yet. */
 	int (*begin)(struct sqldb *, uint64_t frame, bool *ret_fresh, struct ctf_err *);
 	/*
@@ -114,6 +117,7 @@ struct sqldb { /* a sink begins with it */
 	char spool[80];          /* our row of the progress table, */
 	bool progress;           /* which there is: */
 	uint64_t done;           /* the last frame committed */
+	struct past *past;
 	bool said_progress;
 	bool immediate; /* constraints are to be checked row by row */
 	struct sqldb_row *rows;

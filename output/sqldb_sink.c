@@ -14,6 +14,29 @@
 
 /* ---- session ---------------------------------------------------------------- */
 
+static uint64_t
+stored(void *sink, const char *spool)
+{
+	struct sqldb *s = sink;
+	uint64_t frame = 0;
+
+	s->way->stored(s, spool, &frame, NULL);
+	return frame;
+}
+
+/* What of this run is stored, and what of an earlier one was. */
+static int
+past_ready(struct sqldb *s, struct ctf_err *err)
+{
+	int r = s->way->progress(s, err);
+
+	if (r == 0)
+		r = s->way->stored(s, s->spool, &s->done, err);
+	if (r == 0)
+		past_open(s->obj.ctx, &s->past, s->spool, stored, s);
+	return r;
+}
+
 static int
 session_ready(struct sqldb *s, struct ctf_err *err)
 {
@@ -30,7 +53,7 @@ session_ready(struct sqldb *s, struct ctf_err *err)
 	if (r < 0)
 		return r;
 	s->progress = true;
-	r = s->way->progress(s, err);
+	r = past_ready(s, err);
 	if (r != -EACCES)
 		return r;
 	s->progress = false;
@@ -241,12 +264,16 @@ frame_store(struct sqldb *s, const struct ctf_frame *f, struct ctf_err *err)
 	r = s->way->begin(s, f->number, &fresh, err);
 	if (r < 0)
 		return r;
+	past_begin(s->past, f);
 	if (fresh) {
 		r = rows_store(s, err);
-		if (r == 0)
+		if (r == 0) {
+			past_end(s->past, true);
 			frame_account(s, f);
-		return r;
+		}
+		return r; /* if not: who knows whether it was committed */
 	}
+	past_end(s->past, true);
 	ctf_log(s->obj.ctx, CTF_NOTICE, "frame %llu with %u flows was stored already",
 		(unsigned long long)f->number, s->n);
 	ctf_count(s->repeats, s->n);

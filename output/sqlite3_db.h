@@ -5,6 +5,7 @@
 
 #include <sqlite3.h>
 
+#include "past.h"
 #include "sqcolumn.h"
 #include "sqlite3_flow.h"
 #include "sqlite3_names.h"
@@ -133,7 +134,7 @@ struct sq_sink {
 	sqlite3 *db;
 	sqlite3_stmt *st[SQ_ST_COUNT];
 	struct sq_table table;
-	struct sq_past *past; /* in the state page: the last group */
+	struct past *past; /* in the state page: the last group */
 	char spool[80];       /* this run's key of the progress table */
 	bool known;           /* done is */
 	uint64_t done;        /* the last frame committed */
@@ -299,8 +300,5 @@ void sq_foreign_say(struct sq_sink *, bool last);
  * Opened with the progress table there.
  */
 void sq_past_open(struct sq_sink *s);
-/* Around the commit of a group that ends with that frame. */
-void sq_past_begin(struct sq_sink *s, const struct ctf_frame *last);
-void sq_past_end(struct sq_sink *s, bool committed);
 
 #endif

@@ -185,9 +185,9 @@ group_store(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n)
 	if (rc == SQLITE_OK)
 		rc = progress_store(s, last);
 	if (rc == SQLITE_OK) {
-		sq_past_begin(s, f[n - 1]);
+		past_begin(s->past, f[n - 1]);
 		rc = sq_run(s->st[SQ_ST_COMMIT]);
-		sq_past_end(s, rc == SQLITE_OK);
+		past_end(s->past, rc == SQLITE_OK);
 	}
 	if (rc == SQLITE_OK) {
 		s->last_ms = ctf_mono_ms();

@@ -1,42 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * SQLITE3: the end of an earlier run.  The state page says which group was
- * being committed; `progress` in the database says whether it was.
- */
-#include <stdio.h>
-
+/* SQLITE3: what `progress` says of an earlier run (past.h). */
 #include "sqlite3_db.h"
 
-struct sq_past {
-	_Atomic uint64_t before; /* ctf_frame.upto of what is committed */
-	_Atomic uint64_t frame;  /* being committed up to that one; 0: no commit going on */
-	_Atomic uint64_t upto;   /* of that frame */
-	char spool[80];          /* its run's key of the progress table */
-};
-
-void
-sq_past_begin(struct sq_sink *s, const struct ctf_frame *last)
-{
-	if (!s->past)
-		return;
-	s->past->upto = last->upto;
-	s->past->frame = last->number;
-}
-
-void
-sq_past_end(struct sq_sink *s, bool committed)
-{
-	if (!s->past)
-		return;
-	if (committed)
-		s->past->before = s->past->upto;
-	s->past->frame = 0;
-}
-
-/* The last frame in the database of that run; 0: it does not say. */
 static uint64_t
-frame_of(struct sq_sink *s, const char *spool)
+stored(void *sink, const char *spool)
 {
+	struct sq_sink *s = sink;
 	sqlite3_stmt *st = NULL;
 	uint64_t frame = 0;
 
@@ -49,34 +18,8 @@ frame_of(struct sq_sink *s, const char *spool)
 	return frame;
 }
 
-static void
-look_back(struct sq_sink *s, const struct sq_past *p)
-{
-	char spool[sizeof(p->spool)];
-	uint64_t frame;
-
-	snprintf(spool, sizeof(spool), "%.*s", (int)sizeof(p->spool) - 1, p->spool);
-	if (!spool[0])
-		return;
-	frame = frame_of(s, spool);
-	if (p->frame && frame >= p->frame)
-		ctf_found(s->obj.ctx, p->upto, true);
-	else /* without a row it may be another file */
-		ctf_found(s->obj.ctx, p->before, frame > 0 || (!p->before && !p->frame));
-}
-
 void
 sq_past_open(struct sq_sink *s)
 {
-	bool kept = false;
-
-	if (s->past)
-		return;
-	s->past = ctf_state(s->obj.ctx, "past", sizeof(*s->past), &kept);
-	if (!s->past)
-		return;
-	if (kept)
-		look_back(s, s->past);
-	s->past->before = s->past->frame = 0;
-	snprintf(s->past->spool, sizeof(s->past->spool), "%s", s->spool);
+	past_open(s->obj.ctx, &s->past, s->spool, stored, s);
 }

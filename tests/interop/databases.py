@@ -6,6 +6,7 @@ import os
 import pwd
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -13,6 +14,7 @@ import threading
 import recording
 from daemon import Daemon, Failed, configuration, until
 
+KILLED = 20_000
 START = 1_790_000_000  # of the first flow of a recording, in seconds
 
 
@@ -169,6 +171,30 @@ def once(rows, flows, without=()):
         yield f"{len(rows)} rows of {len(want)} flows"
     if set(rows) != want:
         yield f"missing {list(want - set(rows))[:3]}, unknown {list(set(rows) - want)[:3]}"
+
+
+def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
+    """SIGKILL while a frame is being stored: the next start knows how many are missing."""
+    def during(daemon):
+        until("rows", lambda: server.count() > 500, step=0.02)
+        server.tell(signal.SIGSTOP)
+        until("all to be read", lambda: daemon.send(signal.SIGUSR1) or
+              f"records={KILLED}" in daemon.log(), step=0.3)
+        daemon.send(signal.SIGKILL)
+        daemon.wait()
+        server.tell(signal.SIGCONT)
+        server.idle()
+    name = f"killed-{output}"
+    replay(lab, tmp, name, output, options, KILLED, chain, during)
+    stored = server.count()
+
+    def again(daemon):
+        daemon.wait_log("the run before this one")
+        daemon.send(signal.SIGTERM)
+    daemon = replay(lab, tmp, name, output, options, 0, chain, again)
+    print(f"{stored} of {KILLED} flows were stored when it was killed")
+    if f"ended with {KILLED - stored} flows not delivered" not in daemon.log():
+        yield f"{stored} of {KILLED} flows are there: {daemon.words()}"
 
 
 def beside(lab, tmp, natlab, made, daemon, plugins, stack, sections):

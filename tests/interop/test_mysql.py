@@ -23,7 +23,7 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, Failed, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, once, replay  # noqa: E402
+from databases import Proxy, Server, beside, killed, once, replay  # noqa: E402
 
 FLOWS = 100_000
 SECRET = "s3cret-of-mysql"
@@ -75,6 +75,10 @@ class MariaDB(Server):
 
     def count(self, table="ulog2_ct"):
         return int(self.sql(f"SELECT count(*) FROM {table}"))
+
+    def idle(self):
+        until("the old session to end", lambda: self.sql(
+            "SELECT count(*) FROM information_schema.processlist WHERE user = 'flows'") == "0\n")
 
     def options(self, more="", user="flows", table="conntrack", procedure="INSERT_CT"):
         out = f'host="{self.path}"\ndb=nulog\nuser={user}\ntable={table}\n' \
@@ -207,8 +211,7 @@ def frozen(lab, tmp, my):
         my.tell(signal.SIGCONT)
     first = replay(lab, tmp, "frozen", "MYSQL", my.options(more), 20_000, CHAIN, during,
                    "stop_timeout=1\n")
-    until("the old session to end", lambda: my.sql(
-        "SELECT count(*) FROM information_schema.processlist WHERE user = 'flows'") == "0\n")
+    my.idle()
     before, all_of_them = my.count(), int(re.search("events=(\\d+)", first.log()).group(1))
 
     def again(daemon):
@@ -220,6 +223,11 @@ def frozen(lab, tmp, my):
     if daemon.code or before == len(rows) or len(rows) != all_of_them:
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(rows, len(rows))
+
+
+def died(lab, tmp, my):
+    fresh(my)
+    yield from killed(lab, tmp, my, "MYSQL", my.options(), CHAIN)
 
 
 def as_ulogd2(lab, tmp, my):
@@ -260,7 +268,7 @@ def test(lab, tmp):
     problems = []
     with MariaDB(tmp) as my:
         for part in (restarted, lost_answer, wrong_password, bad_rows, poor_user,
-                     away_at_first, frozen, as_ulogd2):
+                     away_at_first, frozen, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, my)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s")

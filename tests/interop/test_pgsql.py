@@ -21,7 +21,7 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, once, replay  # noqa: E402
+from databases import Proxy, Server, beside, killed, once, replay  # noqa: E402
 
 BIN = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
 FLOWS = 100_000
@@ -64,6 +64,10 @@ class Postgres(Server):
 
     def count(self, table="ulog2_ct"):
         return int(self.sql(f"SELECT count(*) FROM {table}"))
+
+    def idle(self):
+        until("the old session to end", lambda: self.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ctflowd'") == "0\n")
 
     def options(self, more="", user="root"):
         return f'host="{self.dir}"\ndb=nulog\nuser={user}\ntable=ulog2_ct\n' \
@@ -202,8 +206,7 @@ def frozen(lab, tmp, pg):
         pg.tell(signal.SIGCONT)
     first = replay(lab, tmp, "frozen", "PGSQL", pg.options(more), 20_000, during=during,
                    more="stop_timeout=1\n")
-    until("the old session to end", lambda: pg.sql(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ctflowd'") == "0\n")
+    pg.idle()
     before, all_of_them = pg.count(), int(re.search("events=(\\d+)", first.log()).group(1))
 
     def again(daemon):
@@ -215,6 +218,11 @@ def frozen(lab, tmp, pg):
     if daemon.code or before == len(rows) or len(rows) != all_of_them:
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(rows, len(rows))
+
+
+def died(lab, tmp, pg):
+    fresh(pg)
+    yield from killed(lab, tmp, pg, "PGSQL", pg.options())
 
 
 def as_ulogd2(lab, tmp, pg):
@@ -252,7 +260,7 @@ def test(lab, tmp):
     problems = []
     with Postgres(tmp) as pg:
         for part in (restarted, lost_answer, wrong_password, bad_rows, ends_only, no_table_of_ours,
-                     away_at_first, frozen, as_ulogd2):
+                     away_at_first, frozen, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, pg)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s")
