@@ -21,8 +21,9 @@ EXPECTED = {
     "bindir": ["ctflow"], "sbindir": ["ctflowd"], "pkgconfigdir": ["ctflowd.pc"],
     "mandir": ["man1/ctflow.1", "man5/ctflowd.conf.5", "man8/ctflowd.8"],
     "bashcompletiondir": ["ctflow", "ctflowd"],
-    "docdir": ["README.md", "ctflowd.conf", "ctflowd-namespaces.conf", "examples/Makefile",
-               "examples/datagram.c", "examples/minbytes.c"],
+    "docdir": ["README.md", "compatibility.md", "mysql.sql", "pgsql.sql", "ctflowd.conf",
+               "ctflowd-namespaces.conf", "examples/Makefile", "examples/datagram.c",
+               "examples/minbytes.c"],
     "sysconfdir": ["ctflowd.conf", "logrotate.d/ctflowd"],
     "ctflowincludedir": os.listdir(f"{TREE}/core/include/ctflow"),
 }
