@@ -53,3 +53,4 @@ endif
 endif
 dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
 EXTRA_DIST += tests/interop/databases.py
+EXTRA_DIST += tests/interop/ulogd2.py tests/interop/ulogd2_texts.py tests/interop/confs
