@@ -31,7 +31,7 @@ NETNS_TESTS += tests/netns/test_faults.py
 NETNS_TESTS += tests/netns/test_frozen.py
 NETNS_TESTS += tests/netns/test_metrics.py
 NETNS_TESTS += tests/netns/test_status.py tests/netns/test_doctor.py
-NETNS_TESTS += tests/netns/test_names.py
+NETNS_TESTS += tests/netns/test_names.py tests/netns/test_texts.py
 NETNS_TESTS += tests/netns/test_who.py
 # Looks at the table, and times.
 NETNS_TESTS += tests/netns/test_sweep.py tests/netns/test_times.py
