@@ -348,7 +348,7 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 	    put_gap(f, keys, "count", count) &&
 	    put_gap_text(f, keys, "count_is", is[g->count_is]) &&
 	    put_gap_text(f, keys, "instance", g->instance) &&
-	    ctf_frame_put(f, "}}\n" + (keys != KEYS_NESTED), keys == KEYS_NESTED ? 3 : 2))
+	    (keys != KEYS_NESTED || ctf_frame_put(f, "}", 1)) && ctf_frame_put(f, "}\n", 2))
 		return CTF_OK;
 	f->len = start;
 	return CTF_FULL;

@@ -174,6 +174,61 @@ START_TEST(frames)
 }
 END_TEST
 
+/* Whatever stands there is refused or written: no line break, no crash. */
+START_TEST(random_formats)
+{
+	static const char *const parts[] = { "%{",
+					     "}",
+					     "|",
+					     ":",
+					     "%",
+					     "%%",
+					     " ",
+					     "time",
+					     "orig.ip.saddr",
+					     "print",
+					     "event",
+					     "local",
+					     "utc",
+					     "iso",
+					     "ns",
+					     "json",
+					     "hex",
+					     "%3N",
+					     "%N",
+					     "%H",
+					     "%z",
+					     "\\t",
+					     "\\",
+					     "x",
+					     "%{time:%H.%3N}",
+					     "%{ct.mark:hex}",
+					     "%{icmp.type|",
+					     "host",
+					     "%9N%6N",
+					     "." };
+	unsigned seed = 1, good_ones = 0;
+	char text[400], all[600];
+
+	for (unsigned i = 0; i < 1000; i++) {
+		unsigned n = 1 + (unsigned)rand_r(&seed) % 8;
+
+		for (*text = '\0'; n--;)
+			strcat(text, parts[(unsigned)rand_r(&seed) % COUNT(parts)]);
+		snprintf(all, sizeof(all), "format=\"%s\"\n", text);
+		if (plug_try(&ctf_plugin_logemu, all, &err) < 0)
+			continue;
+		struct plug *p = plug_new(&ctf_plugin_logemu, all);
+
+		feed(p);
+		ck_assert_ptr_null(strchr(sample_line(p), '\n'));
+		plug_free(p);
+		good_ones++;
+	}
+	ck_assert_uint_gt(good_ones, 100);
+}
+END_TEST
+
 /* ---- CSV ---- */
 
 START_TEST(quoting)
@@ -312,6 +367,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, control_characters);
 	tcase_add_test(t, syslog_text);
 	tcase_add_test(t, frames);
+	tcase_add_test(t, random_formats);
 	tcase_add_test(t, quoting);
 	tcase_add_test(t, default_columns);
 	tcase_add_test(t, header);
