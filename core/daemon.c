@@ -204,7 +204,7 @@ done(void *arg, const struct setup *is, const char *why)
 	struct daemon *d = arg;
 
 	if (why)
-		log_errorx("%s is not used, %s: all goes on as before", d->conf, why);
+		log_errorx("%s is not used, all goes on as before: %s", d->conf, why);
 	d->run.graph = &setup(d)->graph;
 	pulse_renew(d->pulse);
 	if (d->metrics_due && metrics_change(&d->metrics, &d->run, is->global.metrics_file,

@@ -124,6 +124,25 @@ ctf_inherit_fd(struct ctf_ctx *ctx, const char *name, int *ret_fd)
 	return 0;
 }
 
+/* For its successor in this very process. */
+static int
+keep_here(struct handover *h, const char *full, int fd)
+{
+	int ret;
+
+	if (fd < 0)
+		return 0;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	pthread_mutex_lock(&h->lock);
+	ret = notify_fds_add(&h->fds, full, fd);
+	pthread_mutex_unlock(&h->lock);
+	if (ret)
+		close(fd);
+	return ret;
+}
+
 int
 ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
 {
@@ -131,6 +150,8 @@ ctf_keep_fd(struct ctf_ctx *ctx, const char *name, int fd)
 	char full[NOTIFY_NAME];
 	int ret;
 
+	if (h && ctx->sink && ctx->sink->heir)
+		return name_of(ctx, name, full) ? keep_here(h, full, fd) : -ENAMETOOLONG;
 	if (!h || h->notify.fd < 0)
 		return -ENOTCONN;
 	if (h->frozen)
@@ -193,12 +214,17 @@ int
 ctf_inherit_bytes(struct ctf_ctx *ctx, const char *name, const void **ret_p, size_t *ret_n)
 {
 	struct handover *h = handover_of(ctx);
-	const struct old_object *o =
-		h ? heritage_find(h, ctx->inst, ctx->inst->plugin->role == CTF_OUTPUT) : NULL;
-	const struct old_blob *b = o ? o->blobs : NULL;
+	const struct old_object *o;
+	const struct old_blob *b;
 
+	if (!h)
+		return -ENOENT;
+	pthread_mutex_lock(&h->lock);
+	o = heritage_find(h, ctx->inst, ctx->inst->plugin->role == CTF_OUTPUT);
+	b = o ? o->blobs : NULL;
 	while (b && strcmp(b->name, name) != 0)
 		b = b->next;
+	pthread_mutex_unlock(&h->lock);
 	if (!b)
 		return -ENOENT;
 	*ret_p = b->p;
@@ -347,8 +373,11 @@ handover_forget(struct handover *h, const struct inst *inst)
 {
 	struct old_object *o = h ? heritage_find(h, inst, true) : NULL;
 
-	if (o)
-		heritage_drop_blobs(o);
+	if (!o)
+		return;
+	pthread_mutex_lock(&h->lock);
+	heritage_drop_blobs(o);
+	pthread_mutex_unlock(&h->lock);
 }
 
 void

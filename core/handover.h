@@ -97,6 +97,11 @@ bool handover_is_due(const struct handover *);
 void handover_load(struct handover *);
 /* What was left for a sink of that name is not for the one that opens next. */
 void handover_forget(struct handover *, const struct inst *);
+/*
+ * What that sink, whose thread is gone, left is for the next one of its name in
+ * this process (reload).
+ */
+void handover_pass(struct handover *, const struct ctf_ctx *);
 /* Before the sink's thread is made: the frames left for it go first. */
 void handover_feed(struct handover *, struct sink *);
 /*

@@ -68,6 +68,66 @@ handover_leave(struct handover *h, struct ctf_ctx *ctx)
 	return ret;
 }
 
+/* A copy of what was left, as if it had come from a process before. */
+static struct old_blob *
+to_blob(const struct left *l)
+{
+	size_t name = strlen(l->name + 1) + 1;
+	struct old_blob *b = malloc(sizeof(*b) + l->len + name);
+
+	if (!b)
+		return NULL;
+	memcpy(b->own, l->p, l->len);
+	memcpy(b->own + l->len, l->name + 1, name);
+	*b = (struct old_blob){ NULL, (const char *)b->own + l->len, b->own, l->len };
+	return b;
+}
+
+static struct old_object *
+to_object(struct handover *h, const struct inst *inst)
+{
+	struct old_object *o = heritage_find(h, inst, true);
+
+	if (o)
+		return o;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return NULL;
+	o->id = strdup(inst->id);
+	o->plugin = strdup(inst->plugin->name);
+	o->is_sink = o->claimed = true;
+	o->next = h->objects;
+	h->objects = o;
+	if (o->id && o->plugin)
+		return o;
+	h->objects = o->next;
+	free(o->id);
+	free(o->plugin);
+	free(o);
+	return NULL;
+}
+
+void
+handover_pass(struct handover *h, const struct ctf_ctx *ctx)
+{
+	struct old_object *o;
+
+	if (!h)
+		return;
+	pthread_mutex_lock(&h->lock);
+	o = to_object(h, ctx->inst);
+	for (const struct left *l = o ? h->left : NULL; l; l = l->next) {
+		struct old_blob *b = l->ctx == ctx ? to_blob(l) : NULL;
+
+		if (b) {
+			b->next = o->blobs;
+			o->blobs = b;
+		}
+	}
+	forget_left(h, ctx);
+	pthread_mutex_unlock(&h->lock);
+}
+
 uint64_t
 ctf_spool_id(const struct ctf_ctx *ctx)
 {

@@ -252,6 +252,19 @@ notify_inherit(struct notify_fds *ret_fds)
 	return ret;
 }
 
+int
+notify_fds_add(struct notify_fds *fds, const char *name, int fd)
+{
+	struct notify_fd *v = realloc(fds->v, (fds->n + 1) * sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	fds->v = v;
+	v[fds->n].fd = fd;
+	snprintf(v[fds->n++].name, sizeof(v->name), "%s", name);
+	return 0;
+}
+
 void
 notify_fds_free(struct notify_fds *f)
 {

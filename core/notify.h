@@ -48,6 +48,8 @@ struct notify_fds {
  * whatever descriptors there were stay open and unknown.
  */
 int notify_inherit(struct notify_fds *ret_fds);
+/* Adds one; it is closed with the others.  -ENOMEM */
+int notify_fds_add(struct notify_fds *, const char *name, int fd);
 void notify_fds_free(struct notify_fds *);
 
 /*

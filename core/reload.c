@@ -2,6 +2,7 @@
 #include "reload.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "handover.h"
@@ -67,11 +68,8 @@ refuse(struct reload *rl, const char *why)
 	/* opening may block where nothing can interrupt it */
 	g->next = rl->old;
 	rl->old = g;
-	for (struct sink *s = g->setup.graph.sinks; s; s = s->next) {
+	for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
 		s->moved_ms = s->running ? ctf_mono_ms() : 0;
-		s->before = NULL;
-		s->held = false;
-	}
 	finish(rl, why);
 }
 
@@ -81,13 +79,15 @@ open_sinks(struct reload *rl)
 	int ret = 0;
 
 	for (struct sink *s = rl->next->setup.graph.sinks; s && !ret; s = s->next) {
-		if (!s->fresh)
+		if (!s->fresh && !s->held)
 			continue;
-		handover_forget(rl->run->handover, s->inst);
-		ret = kept_sink_start(s);
-		if (!ret)
+		if (s->fresh) {
+			handover_forget(rl->run->handover, s->inst);
+			ret = kept_sink_start(s);
+		}
+		if (!ret && s->fresh)
 			ret = spool_open(s, rl->run->priv, &s->why);
-		if (!ret)
+		if (!ret && s->fresh)
 			ret = spool_start(s);
 		if (!ret)
 			ret = sink_start(s);
@@ -95,18 +95,31 @@ open_sinks(struct reload *rl)
 	return ret;
 }
 
+/* The first error is likely to be the cause of the others. */
+static const char *
+first_error(struct reload *rl, const struct diag *diag)
+{
+	snprintf(rl->why, sizeof(rl->why), "not even a single working plugin stack");
+	for (size_t i = 0; i < diag->n; i++) {
+		char *text =
+			diag->item[i].level == CTF_ERROR ? diag_text(&diag->item[i]) : NULL;
+
+		if (!text)
+			continue;
+		snprintf(rl->why, sizeof(rl->why), "%.*s", (int)strcspn(text, "\n"), text);
+		free(text);
+		break;
+	}
+	return rl->why;
+}
+
 /* All that can be found out without a change; NULL: it is good so far. */
 static const char *
-judge(struct reload *rl, struct gen *g, int code)
+judge(struct reload *rl, struct gen *g, int code, const struct diag *diag)
 {
-	const struct stack *bad;
-
-	if (code)
-		return "it has errors";
-	if (g->setup.no_stack)
-		return "not even a single working plugin stack";
-	bad = reload_refuses(&rl->gen->setup, &g->setup);
-	return bad ? "a stack is refused" : NULL;
+	if (code || g->setup.no_stack || reload_refuses(&rl->gen->setup, &g->setup))
+		return first_error(rl, diag);
+	return NULL;
 }
 
 static void
@@ -120,7 +133,7 @@ begin(struct reload *rl)
 	if (g) {
 		int code = rl->read(rl->arg, &g->setup, &diag);
 
-		why = judge(rl, g, code);
+		why = judge(rl, g, code, &diag);
 		same = !why && reload_is_same(&rl->gen->setup, &g->setup);
 	}
 	if (!same)
@@ -149,7 +162,7 @@ opened(struct reload *rl)
 	int all = 1;
 
 	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next) {
-		if (!s->fresh)
+		if (!s->fresh && !s->held)
 			continue;
 		pthread_mutex_lock(&s->lock);
 		if (s->refused)
@@ -158,7 +171,7 @@ opened(struct reload *rl)
 			all = 0;
 		pthread_mutex_unlock(&s->lock);
 		if (all < 0) {
-			ctf_log(&s->ctx, CTF_ERROR, "%s", s->why.msg);
+			reload_blame(rl, s->inst, &s->why);
 			return all;
 		}
 	}
@@ -173,8 +186,9 @@ take_over(struct reload *rl)
 	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next)
 		if (s->fresh)
 			sink_await_open(s, 0); /* from now on nothing is a mistake */
+	snprintf(rl->why, sizeof(rl->why), "the log cannot be opened");
 	if (reload_commit(rl)) {
-		refuse(rl, "an input cannot be started, or the log not be opened");
+		refuse(rl, rl->why);
 		return;
 	}
 	rl->gen = rl->next;
@@ -191,7 +205,7 @@ go_on(struct reload *rl)
 	int is = opened(rl);
 
 	if (is < 0)
-		refuse(rl, "an output cannot be opened");
+		refuse(rl, rl->why);
 	else if (is > 0)
 		take_over(rl);
 }

@@ -31,8 +31,9 @@ struct reload {
 	uint64_t open_ms;
 	struct gen *old; /* what is left of earlier ones */
 	struct loop_fd *timer;
-	bool wanted; /* and not begun */
-	bool hung;   /* at the end: something must not be freed */
+	char why[512]; /* it was refused last */
+	bool wanted;   /* and not begun */
+	bool hung;     /* at the end: something must not be freed */
 
 	/* Reads and wires; what setup_load() returns.  What is wrong goes to diag. */
 	int (*read)(void *arg, struct setup *, struct diag *);
@@ -67,6 +68,9 @@ bool reload_is_same(const struct setup *a, const struct setup *b);
 const struct stack *reload_refuses(const struct setup *was, const struct setup *is);
 
 /* ---- reload_move.c ---- */
+
+/* That instance is why it is refused: says so, and remembers it. */
+void reload_blame(struct reload *, const struct inst *, const struct ctf_err *);
 
 /* Who in the old graph is to go on as, or to be succeeded by, that one; or NULL. */
 struct sink *reload_sink_before(struct reload *, const struct inst *);

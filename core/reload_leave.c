@@ -21,16 +21,16 @@ static void
 start_heir(struct reload *rl, struct input *in)
 {
 	struct input *heir = in->heir;
+	struct ctf_err err = { 0 };
 
 	in->heir = NULL;
 	if (!heir)
 		return;
 	ctx_pass_on(&heir->ctx, &in->ctx);
-	if (run_start_input(rl->run, heir) == 0)
+	if (run_start_input(rl->run, heir, &err) == 0)
 		return;
-	log_errorx("input %s does not work with its new options: nothing is read until the "
-		   "next SIGHUP",
-		   heir->inst->id);
+	ctf_log(&heir->ctx, CTF_ERROR, "%s; nothing is read here until the next SIGHUP",
+		err.msg);
 	/* Others work, or will; the configuration can still be mended. */
 	heir->ended = false;
 	for (unsigned i = 0; i < heir->nstacks; i++)
@@ -62,20 +62,17 @@ succeed(struct reload *rl, struct sink *s)
 	int ret;
 
 	s->heir = NULL;
-	heir->before = NULL;
 	for (struct encoder *e = heir->encoders; e; e = e->next)
 		pump_seal(e->stack->input);
 	ctx_pass_on(&heir->ctx, &s->ctx);
 	if (s->left.opened)
 		handover_forget(rl->run->handover, heir->inst);
+	handover_pass(rl->run->handover, &s->ctx);
 	if (s->queue.frames)
 		ctf_log(&s->ctx, CTF_NOTICE, "%llu flows go to its successor",
 			(unsigned long long)s->queue.recs);
 	sink_inherit(heir, s);
-	heir->late = true;
 	ret = spool_start(heir);
-	if (!ret)
-		ret = sink_start(heir);
 	if (ret)
 		ctf_log(&heir->ctx, CTF_ERROR, "no thread: %s", strerror(-ret));
 	sink_go(heir);
@@ -115,8 +112,11 @@ sink_leaves(struct reload *rl, struct sink *s)
 	}
 	sink_kick(s);
 	if (s->running && !sink_join(s, 0)) {
-		if (!s->aborted && is_late(rl, s))
+		if (!s->aborted && is_late(rl, s)) {
+			if (s->heir && rl->run->handover)
+				sink_hand_over(s); /* what it has begun */
 			sink_abort(s);
+		}
 		return false;
 	}
 	spool_stop(s);

@@ -1,12 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What goes on in the new graph, and the moment at which that takes over. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "handover.h"
+#include "log.h"
 #include "pump.h"
 #include "reload.h"
 #include "sink.h"
+
+void
+reload_blame(struct reload *rl, const struct inst *inst, const struct ctf_err *err)
+{
+	unsigned line = err->file ? err->line : inst->sec ? inst->sec->line : 0;
+
+	snprintf(rl->why, sizeof(rl->why), "%s:%u: %s:%s: %.300s", inst->file, line, inst->id,
+		 inst->plugin->name, err->msg);
+	log_errorx("%s", rl->why);
+}
 
 static bool
 same_id(const struct inst *a, const struct inst *b)
@@ -178,7 +190,7 @@ swap(struct ctf_ctx *a, struct ctf_ctx *b)
 
 /* 0: the object can do what the other one would; -EOPNOTSUPP: it cannot. */
 static int
-absorbs(struct ctf_ctx *self, struct ctf_ctx *other)
+absorbs(struct ctf_ctx *self, struct ctf_ctx *other, struct ctf_err *err)
 {
 	const struct ctf_plugin *pl = self->inst->plugin;
 	int ret;
@@ -186,7 +198,7 @@ absorbs(struct ctf_ctx *self, struct ctf_ctx *other)
 	if (!pl->reload)
 		return -EOPNOTSUPP;
 	swap(self, other);
-	ret = pl->reload(self->obj, other->obj);
+	ret = pl->reload(self->obj, other->obj, err);
 	if (ret)
 		swap(self, other);
 	return ret;
@@ -225,7 +237,7 @@ move_filter(struct reload *rl, struct filter **at, struct filter **from)
 	struct filter *fresh = *at, *f = *from;
 
 	if (!f->ready || !fresh->ready || reload_differs(f->inst, fresh->inst) ||
-	    absorbs(&f->ctx, &fresh->ctx))
+	    absorbs(&f->ctx, &fresh->ctx, NULL))
 		return false;
 	*from = f->next;
 	f->input = fresh->input;
@@ -290,9 +302,9 @@ same_input(struct input *a, struct input *b)
 
 /* The one that works learns what the new one was told, or each has its own back. */
 static int
-absorb(struct input *in, struct input *fresh)
+absorb(struct input *in, struct input *fresh, struct ctf_err *err)
 {
-	int ret = absorbs(&in->ctx, &fresh->ctx);
+	int ret = absorbs(&in->ctx, &fresh->ctx, err);
 
 	if (!ret)
 		fresh->absorbed = !fresh->absorbed;
@@ -373,22 +385,30 @@ move_inputs(struct reload *rl)
 
 /* ---- the moment ---------------------------------------------------------------- */
 
+/* One input of the new graph: starts it, or lets the one before learn from it. */
+static int
+try_input(struct reload *rl, struct input *in, struct ctf_err *err)
+{
+	struct input *before = input_before(rl, in->inst);
+
+	if (!before)
+		return run_start_input(rl->run, in, err);
+	if (batch_init(&in->batch, in->nslots))
+		return ctf_fail(err, ENOMEM, "out of memory");
+	return absorb(before, in, err);
+}
+
 /* All of this can be undone: it is the last that may go wrong. */
 static int
 try_inputs(struct reload *rl)
 {
+	struct ctf_err err = { 0 };
 	int ret = 0;
 
 	for (struct input *in = rl->next->setup.graph.inputs; in && !ret; in = in->next) {
-		struct input *before = input_before(rl, in->inst);
-
-		if (!before) {
-			ret = run_start_input(rl->run, in);
-			continue;
-		}
-		ret = batch_init(&in->batch, in->nslots);
-		if (!ret)
-			ret = absorb(before, in);
+		ret = try_input(rl, in, &err);
+		if (ret)
+			reload_blame(rl, in->inst, &err);
 	}
 	return ret;
 }
@@ -398,7 +418,7 @@ undo_inputs(struct reload *rl)
 {
 	for (struct input *in = rl->next->setup.graph.inputs; in; in = in->next)
 		if (in->absorbed)
-			(void)absorb(input_before(rl, in->inst), in);
+			(void)absorb(input_before(rl, in->inst), in, NULL);
 		else if (in->started)
 			run_stop_input(in);
 }

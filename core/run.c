@@ -282,43 +282,48 @@ run_stop_input(struct input *in)
 	in->started = false;
 }
 
-static void
-start_input(struct run *r, struct input *in)
+static int
+try_start(struct run *r, struct input *in, struct ctf_err *err)
 {
-	struct ctf_err err = { 0 };
 	int ret = batch_init(&in->batch, in->nslots);
 
 	if (!ret) {
 		kept_tell_coverage(in);
-		ret = plugin(in)->start(in->ctx.obj, &err);
+		ret = plugin(in)->start(in->ctx.obj, err);
 	} else
-		ctf_fail(&err, ENOMEM, "out of memory");
+		ctf_fail(err, ENOMEM, "out of memory");
 	if (!ret) {
 		in->started = true;
 		ret = loop_add(r->loop, plugin(in)->fd(in->ctx.obj), on_input, in, &in->watch);
 		if (ret)
-			ctf_fail(&err, -ret, "cannot poll: %s", strerror(-ret));
+			ctf_fail(err, -ret, "cannot poll: %s", strerror(-ret));
 	}
 	if (ret) {
-		ctf_log(&in->ctx, CTF_ERROR, "%s", err.msg);
 		run_stop_input(in);
 		kept_input_end(in, in->earlier.ended);
 		for (unsigned i = 0; i < in->nstacks; i++)
 			in->stacks[i]->dead = true;
 	}
+	return ret;
+}
+
+static void
+start_input(struct run *r, struct input *in)
+{
+	struct ctf_err err = { 0 };
+
+	if (try_start(r, in, &err))
+		ctf_log(&in->ctx, CTF_ERROR, "%s", err.msg);
 }
 
 int
-run_start_input(struct run *r, struct input *in)
+run_start_input(struct run *r, struct input *in, struct ctf_err *err)
 {
-	if (kept_input_start(in)) {
-		ctf_log(&in->ctx, CTF_ERROR, "out of memory");
-		return -ENOMEM;
-	}
+	if (kept_input_start(in))
+		return ctf_fail(err, ENOMEM, "out of memory");
 	in->keep->reading = 0;
 	in->was_reading = false;
-	start_input(r, in);
-	return in->started ? 0 : -EIO;
+	return try_start(r, in, err);
 }
 
 /* ---- start ---- */

@@ -22,8 +22,8 @@ struct run {
 
 /* The run an object is part of, any thread; or NULL. */
 struct run *run_of(const struct ctf_ctx *);
-/* Reload: starts one that was not there; -errno: it cannot (said). */
-int run_start_input(struct run *, struct input *);
+/* Reload: starts one that was not there; -errno: it cannot. */
+int run_start_input(struct run *, struct input *, struct ctf_err *err);
 /* Reload: makes what the thread of a sink needs; then starts it. */
 int run_ready_sink(struct run *, struct sink *);
 /*

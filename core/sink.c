@@ -190,6 +190,7 @@ sink_inherit(struct sink *s, struct sink *from)
 	struct state_plain **plain = &s->ctx.plain;
 	struct qframe *f, *next;
 
+	pthread_mutex_lock(&s->lock);
 	while (*l)
 		l = &(*l)->next;
 	while (*t)
@@ -225,6 +226,7 @@ sink_inherit(struct sink *s, struct sink *from)
 		push(s, f);
 		f->since_ms = since;
 	}
+	pthread_mutex_unlock(&s->lock);
 	s->dirty = true;
 }
 

@@ -129,11 +129,19 @@ open_output(struct sink *s, struct ctf_err *err)
 	return 0;
 }
 
+/* It is to go on for another one, which has yet to close. */
+static int
+may_open(struct sink *s, struct ctf_err *err)
+{
+	return plugin(s)->usable ? -plugin(s)->usable(s->ctx.obj, err) : 0;
+}
+
 static void
 first_open(struct sink *s)
 {
 	struct ctf_err err = { 0 };
-	int failed = open_output(s, &err);
+	bool waits = s->before;
+	int failed = waits ? may_open(s, &err) : open_output(s, &err);
 
 	pthread_mutex_lock(&s->lock);
 	s->first_done = true;
@@ -145,7 +153,7 @@ first_open(struct sink *s)
 	while (!s->go && !s->aborted)
 		pthread_cond_wait(&s->cond, &s->lock);
 	pthread_mutex_unlock(&s->lock);
-	if (failed && !s->refused)
+	if (failed && !s->refused && !waits)
 		back_off(s, &err);
 }
 

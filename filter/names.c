@@ -116,7 +116,7 @@ release(void *self)
 
 /* It goes on with the names it knows: those of the past are in no file any more. */
 static int
-reload(void *self, void *other)
+reload(void *self, void *other, struct ctf_err *err)
 {
 	(void)other;
 	return ((struct names *)self)->watch ? 0 : -EOPNOTSUPP;

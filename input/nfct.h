@@ -141,7 +141,7 @@ int nfct_set_buffer(struct nfct *s);
 void nfct_choose_checks(struct nfct *s);
 
 /* nfct_reload.c */
-int nfct_reload(void *self, void *other);
+int nfct_reload(void *self, void *other, struct ctf_err *err);
 void nfct_reloaded(void *self);
 
 /* nfct_loss.c */

@@ -11,18 +11,16 @@
 
 /* -EOPNOTSUPP: it has to be started anew; -EPERM: that would fail. */
 static int
-other_namespace(struct nfct *s, const struct nfct *o)
+other_namespace(const struct nfct *o, struct ctf_err *err)
 {
 	int home, ret;
 
 	if (!o->ns.path[0])
 		return -EOPNOTSUPP;
 	if (nfct_netns_enter(o->ns.path, &home) < 0) {
-		ret = -errno;
-		ctf_log(nfct_ctx(s), CTF_ERROR, "cannot enter network namespace %s: %s%s",
-			o->ns.path, strerror(-ret),
-			ret == -EPERM ? "; it takes effect at the next start" : "");
-		return ret;
+		return ctf_fail(err, errno, "cannot enter network namespace %s: %s%s",
+				o->ns.path, strerror(errno),
+				errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
 	}
 	ret = nfct_netns_return(home);
 	return ret < 0 ? ret : -EOPNOTSUPP;
@@ -133,7 +131,7 @@ same_guard(const struct nfct_conf *a, const struct nfct_conf *b)
 }
 
 int
-nfct_reload(void *self, void *other)
+nfct_reload(void *self, void *other, struct ctf_err *err)
 {
 	struct nfct *s = self, *o = other;
 	const struct nfct_conf *was = nfct_conf(o), *is = nfct_conf(s);
@@ -141,7 +139,7 @@ nfct_reload(void *self, void *other)
 	unsigned mask = s->mask;
 
 	if (strcmp(s->ns.path, o->ns.path) != 0 || s->ns.all != o->ns.all)
-		return other_namespace(s, o);
+		return other_namespace(o, err);
 	conclude(s, was, is->reliable && o->mask & CTF_DESTROY);
 	exchange(s, o);
 	if (mask != s->mask || !same_selection(&s->select, &o->select))

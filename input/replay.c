@@ -130,7 +130,7 @@ replay_start(void *self, struct ctf_err *err)
 
 /* Other fields alone: another recording, or another way to read it, is begun anew. */
 static int
-replay_reload(void *self, void *other)
+replay_reload(void *self, void *other, struct ctf_err *err)
 {
 	struct replay *r = self, *o = other;
 	const struct conf *is = r->in.obj.conf, *was = o->in.obj.conf;

@@ -399,6 +399,7 @@ CTF_PLUGIN(ipfix) = {
 	.seal = seal,
 	.preamble = preamble,
 	.open = ipfix_open,
+	.usable = ipfix_usable,
 	.deliver = ipfix_deliver,
 	.settled = ipfix_settled,
 	.needed = ipfix_needed,

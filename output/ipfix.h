@@ -330,6 +330,7 @@ struct ipfix_sink {
 /* UDP, at the start of a session: how large a message may be. */
 void ipfix_udp_measure(struct ipfix_sink *);
 int ipfix_open(void *sink, int *ret_err, struct ctf_err *err);
+int ipfix_usable(void *sink, struct ctf_err *err);
 enum ctf_sent ipfix_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n,
 			    unsigned *ret_taken, struct ctf_err *err);
 uint64_t ipfix_settled(void *sink);

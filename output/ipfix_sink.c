@@ -141,6 +141,14 @@ open_file(struct ipfix_sink *s, int *ret_err, struct ctf_err *err)
 }
 
 int
+ipfix_usable(void *sink, struct ctf_err *err)
+{
+	const struct ipfix_conf *c = ((struct ipfix_sink *)sink)->o.conf;
+
+	return c->proto == IPFIX_FILE ? ctf_may_write(c->file_path, err) : 0;
+}
+
+int
 ipfix_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct ipfix_sink *s = sink;

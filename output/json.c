@@ -355,6 +355,14 @@ gap(void *enc, const struct ctf_gap *g, struct ctf_frame *f)
 }
 
 static int
+usable(void *self, struct ctf_err *err)
+{
+	const struct conf *c = ((struct sink *)self)->stream.obj.conf;
+
+	return c->mode == MODE_FILE ? stream_usable(self, err) : 0;
+}
+
+static int
 sink_open(void *self, int *ret_err, struct ctf_err *err)
 {
 	struct sink *s = self;
@@ -466,6 +474,7 @@ CTF_PLUGIN(json) = {
 	.encode = encode,
 	.gap = gap,
 	.open = sink_open,
+	.usable = usable,
 	.deliver = deliver,
 	.settled = settled,
 	.needed = needed,

@@ -154,6 +154,14 @@ stream_open(void *sink, int *ret_err, struct ctf_err *err)
 	return -1; /* nothing to watch */
 }
 
+int
+stream_usable(void *sink, struct ctf_err *err)
+{
+	const char *path = path_of(sink);
+
+	return std_of(path) ? 0 : ctf_may_write(path, err);
+}
+
 /* Opens before it closes: what cannot be opened again goes on as it is. */
 int
 stream_reopen(void *sink, struct ctf_err *err)

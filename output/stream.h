@@ -61,6 +61,7 @@ struct stream { /* begins the sink */
 
 /* These are callbacks of struct ctf_plugin. */
 int stream_open(void *sink, int *ret_err, struct ctf_err *);
+int stream_usable(void *sink, struct ctf_err *);
 enum ctf_sent stream_deliver(void *sink, const struct ctf_frame *const *, unsigned n,
 			     unsigned *ret_taken, struct ctf_err *);
 int stream_reopen(void *sink, struct ctf_err *);

@@ -317,7 +317,7 @@ START_TEST(an_output_that_cannot_be)
 	s.box.open_errno = EACCES;
 	s.box.fail_opens = 1;
 	reload(&s, HEAD K "stack=a:FEED,m:KEEP\n" IN "[k]\n%B\n[m]\n%B\n");
-	ck_assert_str_eq(s.why, "an output cannot be opened");
+	ck_assert_str_eq(s.why, "test.conf:8: m:KEEP: told to fail");
 	settle(&s);
 	feed(&s, 10);
 	reload(&s, HEAD K "stack=a:FEED,m:KEEP\n" IN "[k]\n%B\n[m]\n%B\n");

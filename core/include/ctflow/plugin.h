@@ -253,6 +253,8 @@ CTF_API int ctf_own(const struct ctf_ctx *, int fd);
  * or beside it.  At the start it is said if the daemon's user may not.
  */
 CTF_API void ctf_will_remake(struct ctf_ctx *, const char *path);
+/* For usable(): whether that file can be written, or made; -errno. */
+CTF_API int ctf_may_write(const char *path, struct ctf_err *);
 
 /*
  * Text: both write at p, where the caller has made room, and return the end;
@@ -402,10 +404,10 @@ struct ctf_plugin {
 	 * and the fields of its tables already, and other those self had; the
 	 * plugin exchanges the rest, so that called once more it undoes that.
 	 * 0: self goes on, other is released; -EOPNOTSUPP, or NULL: other has to
-	 * be started in its place; else: not possible while it runs (said).  A
+	 * be started in its place; else (err): not possible while it runs.  A
 	 * filter is only asked if its options are the same.
 	 */
-	int (*reload)(void *self, void *other);
+	int (*reload)(void *self, void *other, struct ctf_err *err);
 	/* Input: it does go on, in the new graph, for others that it feeds now. */
 	void (*reloaded)(void *self);
 
@@ -439,6 +441,12 @@ struct ctf_plugin {
 	 * peer that is merely not there yet is ECONNREFUSED or the like.
 	 */
 	int (*open)(void *sink, int *ret_err, struct ctf_err *err);
+	/*
+	 * Before open(), while the one of the configuration before may still have
+	 * what it would open: 0, or what open() would fail with as the start does
+	 * (err); nothing is changed.  NULL: that is seen when it is opened.
+	 */
+	int (*usable)(void *sink, struct ctf_err *err);
 	/* n >= 1 consecutive frames; ret_taken says how many were taken, 0..n. */
 	enum ctf_sent (*deliver)(void *sink, const struct ctf_frame *const *, unsigned n,
 				 unsigned *ret_taken, struct ctf_err *err);
