@@ -5,6 +5,8 @@ import glob
 import os
 import random
 import re
+import signal
+import sqlite3
 import sys
 import time
 
@@ -15,7 +17,8 @@ import lab as labs  # noqa: E402
 import scene  # noqa: E402
 from daemon import Daemon, configuration, lines, text, until  # noqa: E402
 from ipfix_wire import Reader, messages  # noqa: E402
-from numbered import (Flows, each_once, gaps_in, in_database, in_text,  # noqa: E402
+from fdstore import Manager, Service  # noqa: E402
+from numbered import (PORTS, Flows, each_once, gaps_in, in_database, in_text,  # noqa: E402
                       make_database)
 from sinks import TcpSink  # noqa: E402
 
@@ -25,7 +28,7 @@ RELOADS = int(os.environ.get("CTF_RELOADS", "100"))
 MOST = float(os.environ.get("CTF_SECONDS", "25"))  # for all of these
 SEED = int(os.environ.get("CTF_SEED", "1"))
 PORT = 4739
-HUP = 1
+HUP = signal.SIGHUP
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
 PASSED = "ct1:NFCT,{}:FILTER,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
 ENDS = ("the new configuration is in force", "all goes on as before",
@@ -38,18 +41,24 @@ HEARD = ("", "netlink_socket_buffer_size=4M\n", "select=\"src 10.66.0.1\"\n", "e
 class Reloaded:
     """A daemon, what it is told, and what it said."""
 
-    def __init__(self, lab, tmp, name, stacks, sections, args=()):
+    def __init__(self, lab, tmp, name, stacks, sections, args=(), manager=False, options=""):
         self.dir = os.path.join(tmp, name)
         os.mkdir(self.dir)
         os.chmod(self.dir, 0o777)
-        self.lab = lab
-        self.daemon = Daemon(lab, NS, self.dir, self.conf(stacks, sections))
-        self.daemon.start(*args)
+        self.lab, self.options = lab, options
+        conf = self.conf(stacks, sections)
+        if manager:
+            self.daemon = Service(lab, NS, self.dir, conf, Manager(self.dir), args)
+            self.daemon.start()
+        else:
+            self.daemon = Daemon(lab, NS, self.dir, conf)
+            self.daemon.start(*args)
         self.flows = Flows(lab, NS)
 
     def conf(self, stacks, sections):
-        return configuration(self.dir, stacks, {i: s.replace("%D", self.dir)
-                                                for i, s in sections.items()})
+        return configuration(self.dir, stacks, {
+            i: s.replace("%D", self.dir) for i, s in sections.items()}).replace(
+                "[global]\n", "[global]\n" + self.options)
 
     def write(self, words):
         with open(self.daemon.conf + ".new", "w", encoding="utf-8") as f:
@@ -212,12 +221,184 @@ def hundred(lab, tmp):
     return problems
 
 
+# ---- one by one --------------------------------------------------------------------
+
+
+def refused(lab, tmp):
+    """As an ordinary user, under a manager: the reason with file and line."""
+    stacks, good = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\nsync=1\n'}
+    s = Reloaded(lab, tmp, "refused", stacks, good, args=("-u", "nobody"), manager=True)
+    heard = s.daemon.manager.heard
+    problems = []
+    for number, (options, more, words) in enumerate((
+            ({"emu1": 'file="/root/emu"\n'}, [], "emu1:LOGEMU: cannot open /root/emu: Permission"),
+            ({"emu1": 'file="%D/none/emu"\n'}, [], "No such file or directory"),
+            ({"emu1": 'file="%D/emu"\nsync=maybe\n'}, [], "conf:15: sync=maybe"),
+            ({"ct1": "namespaces=/run/netns/none\n"}, [], "cannot enter network namespace"),
+            ({"ct1": "select=bytes > 5\n"}, [], "conf:8: select"),
+            ({"x": 'file="%D/no/x"\n'}, [TEXT.format("x")], "x:LOGEMU: cannot open"),
+            ({}, ["ct1:NFCT,x:NOSUCH"], "conf:6: can't find requested plugin NOSUCH"),
+            ({}, ["ct2:NFCT,x:NFCT"], "last plugin in stack has to be output plugin"))):
+        s.daemon.manager.forget_said()
+        s.must(1, stacks + more, good | options)
+        s.flows.make(10)
+        s.has("emu", 10 * (number + 1))
+        if words not in s.daemon.log():
+            problems.append(f"'{words}' is not in the log")
+        until("READY=1", lambda: heard("READY=1"))
+        if not heard("RELOADING=1") or not any(
+                w.startswith("MONOTONIC_USEC=") for w in s.daemon.manager.said) or not any(
+                w.startswith("STATUS=") and words in w for w in s.daemon.manager.said):
+            problems.append(f"the manager heard {s.daemon.manager.said}")
+    s.must(0, stacks, good | {"emu1": 'file="%D/other"\n'})
+    s.flows.make(10)
+    s.has("other", 10)
+    s.daemon.stop(signal.SIGINT)
+    return problems + each_once("refused", s.text("emu") + s.text("other"), s.flows.made)
+
+
+def inherited(lab, tmp):
+    """What the one before cannot deliver: a dead collector, and a FIFO nobody reads."""
+    fifo = f"{tmp}/fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON", TEXT.format("emu2")]
+    sections = {"emu1": 'file="%D/emu"\n', "emu2": f'file="{fifo}"\n',
+                "json1": "mode=tcp\nhost=127.0.0.1\nport=5555\nreconnect=1\n"}
+    s = Reloaded(lab, tmp, "inherited", stacks, sections, options="stop_timeout=300ms\n")
+    sink = TcpSink(lab, NS, 5556)
+    s.flows.make(2000)
+    s.has("emu", 2000)
+    s.must(0, stacks, sections | {"json1": sections["json1"].replace("5555", "5556"),
+                                  "emu2": sections["emu2"] + "queue=32M\n"})
+    s.flows.make(100)
+    s.has("emu", 2100)
+    until("the collector to have all",
+          lambda: sum(b.count(b"\n") for b in sink.sessions) >= 2100)
+    s.daemon.wait_log("emu2:LOGEMU: ")
+    until("it to go on", lambda: re.search(r"emu2:LOGEMU: \d+ flows go to its successor",
+                                           s.daemon.log()))
+    s.must(0, stacks, sections | {"json1": sections["json1"].replace("5555", "5556"),
+                                  "emu2": sections["emu2"] + "queue=16M\n"})
+    got, end = b"", time.monotonic() + 20
+    while got.count(b"\n") < 2100 and time.monotonic() < end:
+        try:
+            part = os.read(reader, 1 << 16)
+        except BlockingIOError:
+            part = b""
+        got += part
+        time.sleep(0 if part else 0.02)
+    s.daemon.stop()
+    with open(f"{s.dir}/piped", "wb") as f:
+        f.write(got)
+    sent = sum(b.count(b"\n") for b in sink.sessions)
+    sink.close()
+    problems = each_once("FIFO", s.text("piped"), 2100)
+    if sent != 2100:
+        problems.append(f"{sent} flows came to the collector")
+    if s.text("piped") != s.text("emu"):
+        problems.append("FIFO: not in the order of the output beside it")
+    return problems
+
+
+def judged(lab, tmp):
+    """What is queued when the selection changes; then NEW events as well."""
+    stacks, sections = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\nsync=1\n'}
+    s = Reloaded(lab, tmp, "judged", stacks, sections)
+    s.flows.make(20)
+    s.has("emu", 20)
+    s.daemon.send(signal.SIGSTOP)
+    until("it to stop", lambda: s.daemon.status("State").startswith("T"))
+    s.flows.make(20)
+    s.write(s.conf(stacks, sections | {"ct1": "accept_dst_filter=10.66.2.0/24\n"}))
+    s.daemon.send(HUP)
+    s.daemon.send(signal.SIGCONT)
+    s.daemon.wait_log(ENDS[0])
+    s.flows.make(20)
+    s.flows.made = PORTS
+    s.flows.make(20)
+    until("the selected ones", lambda: len([i for i in s.text("emu") if i >= PORTS]) == 20)
+    got = s.text("emu")
+    problems = []
+    if sorted(i for i in got if i < 20) != list(range(20)) or any(40 <= i < PORTS for i in got):
+        problems.append(f"selected: {sorted(got)}")
+    s.must(0, stacks, sections | {"ct1": "hash_enable=0\nevent_mask=5\n"})
+    s.flows.make(10)
+    until("NEW and DESTROY", lambda: text(f"{s.dir}/emu").count("[NEW]") == 10)
+    s.has("emu", len(got) + 20)
+    s.must(0, stacks, sections)
+    s.flows.make(10)
+    s.has("emu", len(got) + 30)
+    s.daemon.stop()
+    if text(f"{s.dir}/emu").count("[NEW]") != 10:
+        problems.append("NEW events came when they were not wanted any more")
+    return problems
+
+
+def elsewhere(lab, tmp):
+    """An input of another namespace comes and goes, and one moves there."""
+    two = TEXT.format("emu2").replace("ct1", "ct2")
+    path = lab.path("elsewhere")
+    stacks, sections = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\n',
+                                               "emu2": 'file="%D/two"\n'}
+    s = Reloaded(lab, tmp, "elsewhere", stacks, sections)
+    there = Flows(lab, "elsewhere")
+    s.flows.make(10)
+    s.must(0, stacks + [two], sections | {"ct2": f"namespaces={path}\n"})
+    there.make(10)
+    s.flows.make(10)
+    s.has("two", 10)
+    s.has("emu", 20)
+    s.must(0, stacks, sections)
+    s.flows.make(10)
+    s.has("emu", 30)
+    s.must(0, stacks, sections | {"ct1": f"namespaces={path}\n"})
+    until("the input to move", lambda: not any(
+        int(r[3], 16) & 4 for r in s.daemon.netlink()))
+    time.sleep(0.3)
+    there.made = 30
+    there.make(10)
+    s.has("emu", 40)
+    s.daemon.stop()
+    return each_once("moved", s.text("emu"), 40)
+
+
+def ended(lab, tmp):
+    """A stop, and a restart by the manager, right after the signal."""
+    stacks = [TEXT.format("emu1"), TEXT.format("var"), "ct1:NFCT,db1:SQLITE3"]
+    sections = {"emu1": 'file="%D/emu"\n', "db1": f'db="{tmp}/native.db"\ntable="f"\n',
+                "var": 'file="%D/var.0"\nspool_dir="%D"\n'}
+    s = Reloaded(lab, tmp, "ended", stacks, sections, manager=True)
+    s.flows.begin(2000)
+    for i in range(1, 7):
+        time.sleep(0.2)
+        s.write(s.conf(stacks, sections | {
+            "var": f'file="%D/var.{i}"\nspool_dir="%D"\n',
+            "db1": sections["db1"] + f"keep={i}d\n"}))
+        s.daemon.send(HUP)
+        if i % 2:
+            time.sleep(0.01 * i)
+            s.daemon.restart()
+    s.flows.end()
+    made = s.flows.made
+    s.has("emu", made)
+    s.daemon.send(HUP)
+    s.daemon.stop(signal.SIGINT)
+    with sqlite3.connect(f"{tmp}/native.db") as db:
+        (rows,), = db.execute("SELECT count(*) FROM f").fetchall()
+    problems = each_once("kept", s.text("emu"), made) + each_once("var", s.text("var.*"), made)
+    if rows != made:
+        problems.append(f"database: {rows} rows of {made} flows")
+    return problems
+
+
 def test(lab, tmp):
     labs.host_lock()
     labs.flood_ns(lab, NS)
+    labs.flood_ns(lab, "elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (hundred,):
+    for play in (hundred, refused, inherited, judged, elsewhere, ended):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
