@@ -28,6 +28,8 @@
 #include "setup.h"
 #include "split.h"
 
+#define HAND_MS 500u /* a hand-over: for outputs of an earlier configuration */
+
 struct daemon {
 	struct cli cli;
 	struct reload reload;
@@ -66,6 +68,7 @@ on_signal(void *arg)
 			log_notice("signal received, reopening files");
 			log_reopen();
 			run_reopen(&d->run);
+			reload_reopen(&d->reload);
 			reload_want(&d->reload);
 			break;
 		case SIGUSR1:
@@ -166,10 +169,13 @@ static int
 read_again(void *arg, struct setup *s, struct diag *diag)
 {
 	struct daemon *d = arg;
+	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (d->handover)
 		notify_send(&d->handover->notify, -1, "RELOADING=1\nMONOTONIC_USEC=%llu\n",
-			    (unsigned long long)ctf_mono_ms() * 1000);
+			    (unsigned long long)now.tv_sec * 1000000 +
+				    (unsigned long long)now.tv_nsec / 1000);
 	return setup_again(s, d->conf, diag);
 }
 
@@ -296,6 +302,19 @@ main_loop(struct daemon *d)
 	}
 }
 
+/* What an earlier configuration has left, then all else, in the time for both. */
+static bool
+stop_all(struct daemon *d)
+{
+	uint64_t ms = setup(d)->global.stop_timeout, begin = ctf_mono_ms(), took;
+
+	if (d->reload.timer)
+		reload_end(&d->reload, d->run.handing && ms > HAND_MS ? HAND_MS : ms,
+			   second_term, d);
+	took = ctf_mono_ms() - begin;
+	return run_stop(&d->run, ms > took ? ms - took : 0, second_term, d) && !d->reload.hung;
+}
+
 static void
 end(struct daemon *d, int code)
 {
@@ -305,10 +324,7 @@ end(struct daemon *d, int code)
 		notify_send(&d->handover->notify, -1, "STOPPING=1\n");
 	if (d->run.graph && d->run.graph->run) {
 		pulse_phase(d->pulse, PULSE_STOPPING);
-		if (d->reload.timer)
-			reload_end(&d->reload, setup(d)->global.stop_timeout);
-		clean = !d->reload.hung;
-		clean &= run_stop(&d->run, setup(d)->global.stop_timeout, second_term, d);
+		clean = stop_all(d);
 		run_log_counters(&d->run);
 		metrics_write(&d->metrics);
 		pulse_stop(d->pulse, d->run.handing ? PULSE_HANDED : PULSE_STOPPED);

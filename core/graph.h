@@ -46,7 +46,8 @@ struct inst {
 	const struct conf_section *sec; /* NULL: defaults only */
 	void *conf;                     /* plugin->conf_size bytes */
 	struct out_conf out;
-	bool bad; /* its options or its probe failed; said already */
+	struct gen *conf_gen; /* whose is conf, and what probe() made; NULL: ours */
+	bool bad;             /* its options or its probe failed; said already */
 	bool probed;
 };
 
@@ -156,6 +157,7 @@ struct graph {
 
 /* The instances and stacks of a configuration; problems go to diag. */
 struct plan {
+	struct gen *before; /* in force: an output with the same options is not probed again */
 	const struct conf *conf;
 	struct inst *insts;
 	struct stack *stacks;

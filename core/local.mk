@@ -19,8 +19,6 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/backlog.c core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/several.c core/remake.c
-libctflow_a_SOURCES += core/run_ask.c core/reload.c core/reload.h core/reload_leave.c core/reload_move.c core/reload_same.c
-libctflow_a_SOURCES += core/several.c
 libctflow_a_SOURCES += core/may_write.c core/run_ask.c core/reload.c core/reload.h core/reload_leave.c core/reload_move.c core/reload_same.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
 libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c

@@ -8,6 +8,7 @@
 
 #include "graph.h"
 #include "opt.h"
+#include "reload.h"
 #include "packets.h"
 
 #define ID_MAX 256u
@@ -50,7 +51,7 @@ inst_sets(struct inst *in, struct opt_set sets[2])
 {
 	unsigned n = 0;
 
-	if (in->plugin->opts)
+	if (in->plugin->opts && !in->conf_gen)
 		sets[n++] = (struct opt_set){ in->plugin->opts, in->conf, NULL,
 					      in->plugin->presets };
 	if (in->plugin->role == CTF_OUTPUT)
@@ -67,7 +68,9 @@ inst_free(struct inst *in)
 		in->plugin->unprobe(in->conf);
 	if (in->conf && !in->bad)
 		opt_free(sets, inst_sets(in, sets));
-	free(in->conf);
+	if (!in->conf_gen)
+		free(in->conf);
+	gen_unref(in->conf_gen);
 	free(in->id);
 	free(in);
 }
@@ -108,10 +111,45 @@ inst_probe(struct inst *in, struct diag *diag)
 	return ret;
 }
 
+static struct inst *
+inst_find(const struct plan *plan, const char *id, const struct ctf_plugin *pl)
+{
+	struct inst *in = plan->insts;
+
+	while (in && (in->plugin != pl || strcmp(in->id, id) != 0))
+		in = in->next;
+	return in;
+}
+
+/*
+ * An output of a reload is at work: with the same options it has what probe()
+ * would find, which may have to wait for a server, or for a lock of ours.
+ */
+static bool
+borrow(struct inst *in, const struct plan *plan)
+{
+	const struct inst *old;
+	struct opt_set sets[2];
+
+	if (!plan->before || in->plugin->role != CTF_OUTPUT || !in->plugin->probe)
+		return false;
+	old = inst_find(&plan->before->setup.plan, in->id, in->plugin);
+	if (!old || old->bad || reload_differs(old, in))
+		return false;
+	inst_sets(in, sets);
+	opt_free(sets, in->plugin->opts ? 1 : 0);
+	free(in->conf);
+	in->conf = old->conf;
+	in->conf_gen = old->conf_gen ? old->conf_gen : plan->before;
+	in->conf_gen->refs++;
+	return true;
+}
+
 /* Parses what the section says; what is wrong is said once per id. */
 static int
-inst_parse(struct inst *in, const struct conf *conf, struct diag *diag)
+inst_parse(struct inst *in, const struct plan *plan, struct diag *diag)
 {
+	const struct conf *conf = plan->conf;
 	const char *section = in->of ? in->of->id : in->id;
 	struct opt_set sets[2];
 	unsigned n = inst_sets(in, sets);
@@ -124,7 +162,7 @@ inst_parse(struct inst *in, const struct conf *conf, struct diag *diag)
 		in->bad = true;
 		return ret;
 	}
-	ret = inst_probe(in, diag);
+	ret = borrow(in, plan) ? 0 : inst_probe(in, diag);
 	if (ret) {
 		opt_free(sets, n);
 		in->bad = true;
@@ -153,19 +191,9 @@ inst_new(struct plan *plan, const char *id, const struct ctf_plugin *pl,
 	while (*end)
 		end = &(*end)->next;
 	*end = in;
-	inst_parse(in, plan->conf, diag);
+	inst_parse(in, plan, diag);
 	*ret_inst = in;
 	return 0;
-}
-
-static struct inst *
-inst_find(const struct plan *plan, const char *id, const struct ctf_plugin *pl)
-{
-	struct inst *in = plan->insts;
-
-	while (in && (in->plugin != pl || strcmp(in->id, id) != 0))
-		in = in->next;
-	return in;
 }
 
 /* The instance of that id and plugin; an id may serve two plugins (ulogd2). */
@@ -353,7 +381,7 @@ plan_make(const struct conf *conf, struct plugin_set *set, struct diag *diag,
 	const struct conf_entry *e = NULL;
 	struct stack **end = &ret_plan->stacks;
 
-	*ret_plan = (struct plan){ .conf = conf };
+	*ret_plan = (struct plan){ .before = ret_plan->before, .conf = conf };
 	while (global && (e = conf_next(global, "stack", e))) {
 		struct stack *st = calloc(1, sizeof(*st));
 

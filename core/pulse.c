@@ -177,8 +177,11 @@ new_block(struct pulse *p, const struct inst *inst, bool input)
 	o = state_block(p->run->state, name, sizeof(*o), &kept);
 	if (!o)
 		return NULL;
-	if (kept && get(&o->start_ns) == get(&p->d->start_ns))
-		return o; /* it was shown before a reload */
+	if (kept && get(&o->start_ns) == get(&p->d->start_ns)) {
+		/* it was shown before a reload; its numbers may be others */
+		memset(o->number, 0, sizeof(o->number));
+		return o;
+	}
 	memset(o, 0, sizeof(*o));
 	set(&o->input, input);
 	set(&o->start_ns, get(&p->d->start_ns));

@@ -62,6 +62,11 @@ refuse(struct reload *rl, const char *why)
 	struct gen *g = rl->next;
 
 	rl->next = NULL;
+	for (struct sink *s = g->setup.graph.sinks; s; s = s->next) {
+		if (s->held)
+			s->before->claimed = false;
+		s->held = false;
+	}
 	for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
 		if (s->running)
 			sink_abort(s);
@@ -85,8 +90,8 @@ open_sinks(struct reload *rl)
 			handover_forget(rl->run->handover, s->inst);
 			ret = kept_sink_start(s);
 		}
-		if (!ret && s->fresh)
-			ret = spool_open(s, rl->run->priv, &s->why);
+		if (!ret && s->fresh && (ret = spool_open(s, rl->run->priv, &s->why)) != 0)
+			reload_blame(rl, s->inst, &s->why);
 		if (!ret && s->fresh)
 			ret = spool_start(s);
 		if (!ret)
@@ -131,7 +136,10 @@ begin(struct reload *rl)
 	bool same = false;
 
 	if (g) {
-		int code = rl->read(rl->arg, &g->setup, &diag);
+		int code;
+
+		g->setup.plan.before = rl->gen;
+		code = rl->read(rl->arg, &g->setup, &diag);
 
 		why = judge(rl, g, code, &diag);
 		same = !why && reload_is_same(&rl->gen->setup, &g->setup);
@@ -149,8 +157,9 @@ begin(struct reload *rl)
 	rl->next = g;
 	g->setup.graph.run = rl->run;
 	rl->open_ms = ctf_mono_ms() + OPEN_MS;
+	snprintf(rl->why, sizeof(rl->why), "out of memory");
 	if (reload_match(rl) || open_sinks(rl))
-		refuse(rl, "out of memory");
+		refuse(rl, rl->why);
 }
 
 /* ---- the middle ---------------------------------------------------------------- */
@@ -183,9 +192,13 @@ take_over(struct reload *rl)
 {
 	struct gen *was = rl->gen;
 
+	/* from now on nothing is a mistake */
 	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next)
-		if (s->fresh)
-			sink_await_open(s, 0); /* from now on nothing is a mistake */
+		if ((s->fresh || s->held) && sink_await_open(s, 0)) {
+			reload_blame(rl, s->inst, &s->why);
+			refuse(rl, rl->why);
+			return;
+		}
 	snprintf(rl->why, sizeof(rl->why), "the log cannot be opened");
 	if (reload_commit(rl)) {
 		refuse(rl, rl->why);
@@ -269,19 +282,50 @@ reload_init(struct reload *rl)
 	return loop_timer(rl->run->loop, on_timer, rl, &rl->timer);
 }
 
-void
-reload_end(struct reload *rl, uint64_t stop_ms)
+/* Until all has left, at most until then. */
+static void
+await(struct reload *rl, uint64_t until, bool (*hurry)(void *), void *arg)
 {
-	uint64_t until = ctf_mono_ms() + stop_ms + ABORT_MS;
+	leave(rl);
+	while (rl->old && ctf_mono_ms() < until && !hurry(arg)) {
+		loop_once(rl->run->loop, STEP_MS);
+		leave(rl);
+	}
+}
 
+static void
+abort_rest(struct reload *rl)
+{
+	for (struct gen *g = rl->old; g; g = g->next)
+		for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
+			if (s->running && !s->aborted)
+				sink_abort(s);
+}
+
+static bool
+never(void *arg)
+{
+	return false;
+}
+
+void
+reload_end(struct reload *rl, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
+{
 	if (rl->next)
 		refuse(rl, "the daemon ends");
 	rl->wanted = true; /* no successor waits longer than it must */
-	while (rl->old && ctf_mono_ms() < until) {
-		leave(rl);
-		if (rl->old)
-			loop_once(rl->run->loop, STEP_MS);
-	}
+	await(rl, ctf_mono_ms() + stop_ms, hurry, arg);
+	abort_rest(rl);
+	await(rl, ctf_mono_ms() + ABORT_MS, never, NULL);
 	rl->wanted = false;
 	rl->hung = rl->old != NULL;
+}
+
+void
+reload_reopen(const struct reload *rl)
+{
+	for (struct gen *g = rl->old; g; g = g->next)
+		for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
+			if (s->running && !s->aborted)
+				sink_reopen(s);
 }

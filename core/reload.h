@@ -53,8 +53,10 @@ int reload_init(struct reload *);
 void reload_want(struct reload *);
 /* After each turn of the loop. */
 void reload_step(struct reload *);
-/* The end is near: nothing is under way any more when it returns. */
-void reload_end(struct reload *, uint64_t stop_ms);
+/* Files are to be opened anew, by those that leave as well. */
+void reload_reopen(const struct reload *);
+/* The end is near: nothing is under way any more when it returns; see run_stop(). */
+void reload_end(struct reload *, uint64_t stop_ms, bool (*hurry)(void *arg), void *arg);
 
 /* ---- reload_same.c ---- */
 

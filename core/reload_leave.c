@@ -8,6 +8,8 @@
 #include "spool.h"
 
 #define LEAVE_MS 2000u /* for an input to be read out */
+#define HURRY_MS 1000u /* without progress, when the next SIGHUP has come */
+#define ABORT_MS 2000u /* for what was told to end at once */
 
 static uint64_t
 stop_timeout(const struct reload *rl)
@@ -48,6 +50,9 @@ input_leaves(struct reload *rl, struct input *in)
 	if (!run_leave(rl->run, in, in->leave_ms))
 		return false;
 	run_kick(in->graph);
+	run_kick(rl->run->graph);
+	if (in->heir) /* nobody listens meanwhile: that is a gap */
+		kept_input_end(in, CTF_ENDED_DIED);
 	start_heir(rl, in);
 	return true;
 }
@@ -94,17 +99,32 @@ is_late(const struct reload *rl, struct sink *s)
 		s->seen = seen;
 		s->moved_ms = now;
 	}
-	if (s->heir && (down || rl->wanted))
+	if (s->heir && down)
 		return true;
-	return now - s->moved_ms >= stop_timeout(rl);
+	return now - s->moved_ms >= (s->heir && rl->wanted && HURRY_MS < stop_timeout(rl)
+					     ? HURRY_MS
+					     : stop_timeout(rl));
+}
+
+/* Its successor has to wait as long as it holds what both need. */
+static void
+say_hung(struct sink *s)
+{
+	if (!s->abort_ms || s->hung || ctf_mono_ms() - s->abort_ms < ABORT_MS)
+		return;
+	s->hung = true;
+	ctf_log(&s->ctx, CTF_ERROR,
+		"does not come to an end: with its new options it is not opened before that");
 }
 
 /* True: nothing of it is left but memory. */
 static bool
 sink_leaves(struct reload *rl, struct sink *s)
 {
-	if (s->over || (!s->running && !s->heir))
+	if (s->over || (!s->running && !s->heir && !s->spool && !s->claimed))
 		return true;
+	if (s->held) /* the one before it is not over yet */
+		return false;
 	if (!s->moved_ms) {
 		s->moved_ms = ctf_mono_ms();
 		sink_go(s);
@@ -116,11 +136,13 @@ sink_leaves(struct reload *rl, struct sink *s)
 			if (s->heir && rl->run->handover)
 				sink_hand_over(s); /* what it has begun */
 			sink_abort(s);
+			s->abort_ms = ctf_mono_ms();
 		}
+		say_hung(s);
 		return false;
 	}
 	spool_stop(s);
-	if (!spool_join(s, 0))
+	if (!spool_join(s, 0) || s->claimed)
 		return false;
 	s->over = true;
 	if (s->heir) {
@@ -128,6 +150,7 @@ sink_leaves(struct reload *rl, struct sink *s)
 	} else {
 		kept_sink_end(s);
 		run_say_lost(s);
+		spool_free(s); /* its folder is free */
 	}
 	return true;
 }
@@ -157,7 +180,7 @@ reload_awaited(const struct reload *rl)
 			if (in->started)
 				return true;
 		for (const struct sink *s = g->setup.graph.sinks; s; s = s->next)
-			if (s->heir)
+			if (s->heir && !s->hung)
 				return true;
 	}
 	return false;

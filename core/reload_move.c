@@ -53,21 +53,26 @@ reload_sink_before(struct reload *rl, const struct inst *inst)
 {
 	struct sink *s = sink_in(&rl->gen->setup.graph, inst);
 
-	if (s && s->running)
+	if (s && (s->running || s->spool))
 		return s;
 	for (struct gen *g = rl->old; g; g = g->next) {
 		s = sink_in(&g->setup.graph, inst);
-		if (s && s->running && !s->over && !s->heir)
+		if (s && (s->running || s->spool) && !s->over && !s->heir)
 			return s;
 	}
 	return NULL;
 }
 
 static bool
-goes_on(const struct reload *rl, const struct sink *before, const struct inst *inst)
+goes_on(const struct reload *rl, struct sink *before, const struct inst *inst)
 {
+	bool ends;
+
+	pthread_mutex_lock(&before->lock);
+	ends = !before->running || before->refused || before->aborted || before->done;
+	pthread_mutex_unlock(&before->lock);
 	/* one that is about to end cannot be called back */
-	return before->graph == &rl->gen->setup.graph &&
+	return !ends && before->graph == &rl->gen->setup.graph &&
 	       !reload_sink_differs(before->inst, inst);
 }
 
@@ -85,6 +90,8 @@ reload_match(struct reload *rl)
 		}
 		s->fresh = !s->before;
 		s->held = s->before;
+		if (s->before)
+			s->before->claimed = true;
 		ret = run_ready_sink(rl->run, s);
 	}
 	return ret;
@@ -96,6 +103,23 @@ pass_on_encoders(const struct sink *to, const struct sink *from)
 {
 	for (struct encoder *e = from->encoders; e; e = e->next)
 		ctx_pass_on(&to->encoders->ctx, &e->ctx);
+}
+
+/* What an input that has just been started had to say. */
+static void
+push_on(struct sink *s, struct sink *fresh)
+{
+	struct qframe *f, *next;
+
+	for (f = fresh->queue.head; f; f = next) {
+		next = f->next;
+		f->next = NULL;
+		f->f.layout = sink_layout(s, f->f.layout);
+		if (f->is_gap)
+			f->gap.instance = sink_text(s, f->gap.instance);
+		sink_push(s, f);
+	}
+	fresh->queue = (struct queue){ 0 };
 }
 
 /* It goes on, in the place of the new one that would be the same. */
@@ -129,6 +153,7 @@ move_sink(struct reload *rl, struct sink **at)
 	s->next = fresh->next;
 	*at = s;
 	fresh->encoders = NULL;
+	push_on(s, fresh);
 	sink_free(fresh);
 }
 
@@ -148,6 +173,7 @@ succeed(struct sink *s)
 	ctx_pass_on(&s->ctx, &before->ctx);
 	s->keep = before->keep;
 	before->heir = s;
+	before->claimed = false;
 }
 
 /* ---- filters ------------------------------------------------------------------- */
@@ -215,64 +241,6 @@ rename_ctx(struct input *in, const struct ctf_ctx *from, const struct ctf_ctx *t
 	}
 }
 
-static void
-put_filter(struct graph *g, struct filter *f, struct filter *fresh)
-{
-	for (struct filter *x = g->filters; x; x = x->next) {
-		x->prev = x->prev == fresh ? f : x->prev;
-		for (unsigned i = 0; i < x->nneeds; i++)
-			x->needs[i] = x->needs[i] == fresh ? f : x->needs[i];
-	}
-	for (struct stack *st = g->stacks; st; st = st->next)
-		for (unsigned i = 0; i < st->nchain; i++)
-			st->chain[i] = st->chain[i] == fresh ? f : st->chain[i];
-	rename_ctx(fresh->input, &fresh->ctx, &f->ctx);
-}
-
-/* The old one with what it knows in the place of the new one: true. */
-static bool
-move_filter(struct reload *rl, struct filter **at, struct filter **from)
-{
-	struct graph *b = &rl->next->setup.graph;
-	struct filter *fresh = *at, *f = *from;
-
-	if (!f->ready || !fresh->ready || reload_differs(f->inst, fresh->inst) ||
-	    absorbs(&f->ctx, &fresh->ctx, NULL))
-		return false;
-	*from = f->next;
-	f->input = fresh->input;
-	f->prev = fresh->prev;
-	f->nneeds = fresh->nneeds;
-	memcpy(f->needs, fresh->needs, sizeof(f->needs));
-	f->ctx.input = f->input;
-	put_filter(b, f, fresh);
-	swap_confs(&f->ctx,
-		   &fresh->ctx); /* they are the same, and it may borrow from its own */
-	keep_gen(&f->gen, rl->gen);
-	f->next = fresh->next;
-	*at = f;
-	filter_free(fresh);
-	return true;
-}
-
-static void
-move_filters(struct reload *rl)
-{
-	for (struct filter **at = &rl->next->setup.graph.filters; *at; at = &(*at)->next) {
-		struct filter **from = &rl->gen->setup.graph.filters;
-
-		while (*from && !same_id((*from)->inst, (*at)->inst))
-			from = &(*from)->next;
-		if (*from && move_filter(rl, at, from))
-			continue;
-		if (*from)
-			ctx_pass_on(&(*at)->ctx, &(*from)->ctx);
-		filter_start(*at);
-	}
-}
-
-/* ---- inputs -------------------------------------------------------------------- */
-
 static struct input *
 input_before(struct reload *rl, const struct inst *inst)
 {
@@ -299,6 +267,74 @@ same_input(struct input *a, struct input *b)
 	return !a->inst->plugin->reload && !reload_differs(a->inst, b->inst) &&
 	       same_refs(&a->ctx, &b->ctx, a->inst->plugin->writes);
 }
+
+static bool
+input_goes_on(struct reload *rl, struct input *in, struct input *fresh)
+{
+	return input_before(rl, fresh->inst) == in &&
+	       (fresh->absorbed || same_input(in, fresh));
+}
+
+static void
+put_filter(struct graph *g, struct filter *f, struct filter *fresh)
+{
+	for (struct filter *x = g->filters; x; x = x->next) {
+		x->prev = x->prev == fresh ? f : x->prev;
+		for (unsigned i = 0; i < x->nneeds; i++)
+			x->needs[i] = x->needs[i] == fresh ? f : x->needs[i];
+	}
+	for (struct stack *st = g->stacks; st; st = st->next)
+		for (unsigned i = 0; i < st->nchain; i++)
+			st->chain[i] = st->chain[i] == fresh ? f : st->chain[i];
+	rename_ctx(fresh->input, &fresh->ctx, &f->ctx);
+}
+
+/* The old one with what it knows in the place of the new one: true. */
+static bool
+move_filter(struct reload *rl, struct filter **at, struct filter **from)
+{
+	struct graph *b = &rl->next->setup.graph;
+	struct filter *fresh = *at, *f = *from;
+
+	if (!input_goes_on(rl, f->input, fresh->input))
+		return false; /* the one before is still fed by its input */
+	if (!f->ready || !fresh->ready || reload_differs(f->inst, fresh->inst) ||
+	    absorbs(&f->ctx, &fresh->ctx, NULL))
+		return false;
+	*from = f->next;
+	f->input = fresh->input;
+	f->prev = fresh->prev;
+	f->nneeds = fresh->nneeds;
+	memcpy(f->needs, fresh->needs, sizeof(f->needs));
+	f->ctx.input = f->input;
+	put_filter(b, f, fresh);
+	swap_confs(&f->ctx,
+		   &fresh->ctx); /* they are the same, and it may borrow from its own */
+	keep_gen(&f->gen, rl->gen);
+	f->next = fresh->next;
+	*at = f;
+	filter_free(fresh);
+	return true;
+}
+
+static void
+move_filters(struct reload *rl)
+{
+	for (struct filter **at = &rl->next->setup.graph.filters; *at; at = &(*at)->next) {
+		struct filter **from = &rl->gen->setup.graph.filters;
+
+		while (*from && (!same_id((*from)->inst, (*at)->inst) ||
+				 !same_id((*from)->input->inst, (*at)->input->inst)))
+			from = &(*from)->next;
+		if (*from && move_filter(rl, at, from))
+			continue;
+		if (*from)
+			ctx_pass_on(&(*at)->ctx, &(*from)->ctx);
+		filter_start(*at);
+	}
+}
+
+/* ---- inputs -------------------------------------------------------------------- */
 
 /* The one that works learns what the new one was told, or each has its own back. */
 static int
@@ -373,7 +409,7 @@ move_inputs(struct reload *rl)
 
 		if (!in)
 			continue; /* it was started already */
-		if (fresh->absorbed || same_input(in, fresh)) {
+		if (input_goes_on(rl, in, fresh)) {
 			move_input(rl, at, in, fresh->absorbed);
 		} else {
 			batch_free(&fresh->batch);

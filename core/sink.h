@@ -36,9 +36,12 @@ struct sink {
 	struct gen *gen;               /* as of an input */
 	struct sink *before;           /* what it goes on for (reload) */
 	bool fresh, held, over;        /* not opened yet; nor before that one is over */
+	bool claimed;                  /* somebody may become its heir: it has to wait */
 	struct sink *heir;             /* the other way round */
 	struct loop_fd *watch;         /* of poke */
 	uint64_t moved_ms, seen;       /* since when, and at which progress, it is awaited */
+	uint64_t abort_ms;             /* when it was told to end at once */
+	bool hung;                     /* and does not */
 	struct own_layout *layouts;    /* of all its frames were ever of; main thread */
 	struct own_text *texts;        /* the same of the instances in gaps */
 
@@ -178,6 +181,8 @@ void sink_count_backlog(struct sink *, const struct ctf_frame *const *, unsigned
 void sink_spare(struct sink *);
 void sink_spare_again(struct sink *);
 bool sink_spare_first(const struct sink *, int *timeout_ms);
+/* The same: instead of opening, while the one before it is still at work; an errno. */
+int sink_may_open(struct sink *, struct ctf_err *err);
 /*
  * settle.c, of the worker: asks the plugin what has arrived and what is needed;
  * after close(): goes back to what is needed, which is not safe any more.

@@ -42,3 +42,11 @@ sink_spare_first(const struct sink *s, int *timeout_ms)
 	*timeout_ms = (int)left;
 	return true;
 }
+
+int
+sink_may_open(struct sink *s, struct ctf_err *err)
+{
+	const struct ctf_plugin *p = s->inst->plugin;
+
+	return p->usable ? -p->usable(s->ctx.obj, err) : 0;
+}

@@ -141,6 +141,8 @@ writer(void *arg)
 		sleep_for(sp, NEVER);
 	pthread_mutex_unlock(&s->lock);
 	priv_drop_thread();
+	if (sp->again) /* or a crash would look like an end in order */
+		spool_dir_go_on(&sp->dir);
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
 		if (spool_clean(sp))

@@ -189,6 +189,9 @@ spool_move(struct sink *to, struct sink *from)
 	sp->segment_max = sp->max / 8 < SEGMENT_MAX ? sp->max / 8 : SEGMENT_MAX;
 	sp->sync_ms = to->inst->out.spool_sync;
 	sp->stop = sp->done = sp->sleeping = sp->urged = sp->failing = false;
+	sp->dir.owner.id = to->inst->id;
+	sp->dir.owner.plugin = to->inst->plugin->name;
+	sp->again = true;
 	count(sp, &to->ctx);
 	to->queue.durable = sp->sync_ms == 0;
 	spool_look(sp);

@@ -394,6 +394,12 @@ spool_dir_begin(struct spool_dir *d, const struct segment *list, uint64_t above)
 }
 
 int
+spool_dir_go_on(struct spool_dir *d)
+{
+	return meta_write(d, false);
+}
+
+int
 spool_dir_end(struct spool_dir *d, uint64_t settled)
 {
 	d->settled = settled;

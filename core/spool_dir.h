@@ -42,6 +42,8 @@ void spool_list_free(struct segment *);
  * a lost id is taken from the list, or is new.
  */
 int spool_dir_begin(struct spool_dir *, const struct segment *list, uint64_t above);
+/* After an end: it is not the end. */
+int spool_dir_go_on(struct spool_dir *);
 /* All that was given to it and not settled is on disk. */
 int spool_dir_end(struct spool_dir *, uint64_t settled);
 

@@ -37,6 +37,7 @@ struct spool {
 	pthread_t thread;
 	pthread_cond_t cond;
 	bool running, stop, done, sleeping, urged;
+	bool again;         /* it had ended in order, and goes on */
 	bool failing, full; /* the last write failed; for want of room */
 	uint64_t retry_ms;
 

@@ -167,6 +167,7 @@ run_leave(struct run *r, struct input *in, uint64_t deadline_ms)
 	}
 	run_stop_input(in);
 	pump_seal(in);
+	run_kick(r->graph);
 	return true;
 }
 

@@ -129,19 +129,12 @@ open_output(struct sink *s, struct ctf_err *err)
 	return 0;
 }
 
-/* It is to go on for another one, which has yet to close. */
-static int
-may_open(struct sink *s, struct ctf_err *err)
-{
-	return plugin(s)->usable ? -plugin(s)->usable(s->ctx.obj, err) : 0;
-}
-
 static void
 first_open(struct sink *s)
 {
 	struct ctf_err err = { 0 };
 	bool waits = s->before;
-	int failed = waits ? may_open(s, &err) : open_output(s, &err);
+	int failed = waits ? sink_may_open(s, &err) : open_output(s, &err);
 
 	pthread_mutex_lock(&s->lock);
 	s->first_done = true;

@@ -137,6 +137,8 @@ void nfct_stop(void *self);
 bool nfct_drain(void *self, bool now);
 /* The receive buffer the options ask for; less is said; -errno. */
 int nfct_set_buffer(struct nfct *s);
+/* How often it looks round. */
+void nfct_choose_tick(struct nfct *s);
 /* Which fields show what the kernel left out. */
 void nfct_choose_checks(struct nfct *s);
 

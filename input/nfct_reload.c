@@ -17,11 +17,12 @@ other_namespace(const struct nfct *o, struct ctf_err *err)
 
 	if (!o->ns.path[0])
 		return -EOPNOTSUPP;
-	if (nfct_netns_enter(o->ns.path, &home) < 0) {
+	if (nfct_netns_enter(o->ns.path, &home) < 0)
 		return ctf_fail(err, errno, "cannot enter network namespace %s: %s%s",
 				o->ns.path, strerror(errno),
-				errno == EPERM ? " (needs CAP_SYS_ADMIN)" : "");
-	}
+				errno == EPERM || errno == EACCES
+					? " (needs CAP_SYS_ADMIN, so at the next start)"
+					: "");
 	ret = nfct_netns_return(home);
 	return ret < 0 ? ret : -EOPNOTSUPP;
 }
@@ -70,39 +71,63 @@ conclude(struct nfct *s, const struct nfct_conf *was, bool will_keep)
 	s->in.obj.conf = is;
 }
 
-static void
-set_socket(struct nfct *s, const struct nfct_conf *was, bool kept)
+static int
+set_socket(struct nfct *s, const struct nfct_conf *was, bool kept, struct ctf_err *err)
 {
 	const struct nfct_conf *is = nfct_conf(s);
-	struct ctf_err err = { 0 };
-	int r = nfct_events_join(s->fd, s->mask, &err);
+	int r = nfct_events_join(s->fd, s->mask, err);
 
 	if (r == 0)
 		r = nfct_events_set(s->fd, is->reliable, s->select.prog, s->select.len, s->mask,
-				    &err);
-	if (r < 0)
-		ctf_log(nfct_ctx(s), CTF_ERROR, "%s", err.msg);
+				    err);
 	if (s->valve.open && kept && nfct_keeps(s))
 		(void)nfct_events_keep(s->fd, false);
 	else if (!kept && nfct_keeps(s))
 		nfct_valve_init(s);
-	if (was->buffer_size != is->buffer_size || was->buffer_maxsize != is->buffer_maxsize)
-		nfct_set_buffer(s);
+	if (r == 0 && (was->buffer_size != is->buffer_size ||
+		       was->buffer_maxsize != is->buffer_maxsize)) {
+		r = nfct_set_buffer(s);
+		if (r < 0)
+			ctf_fail(err, -r, "cannot set the receive buffer: %s", strerror(-r));
+	}
+	return r;
+}
+
+/* As it was. */
+static void
+set_back(struct nfct *s, struct nfct *o, bool keeps)
+{
+	const void *is = s->in.obj.conf;
+
+	s->in.obj.conf = o->in.obj.conf;
+	exchange(s, o);
+	(void)set_socket(s, is, keeps, NULL);
+	s->in.obj.conf = is;
+	nfct_cover_begin(s);
+}
+
+/* The new file, if it is another one; the old one goes on until all else is done. */
+static int
+open_record(const struct nfct *s, const struct nfct_conf *was, struct pcap_writer **ret,
+	    struct ctf_err *err)
+{
+	const char *path = nfct_conf(s)->record;
+	struct ctf_err why = { 0 };
+	int r = 0;
+
+	if (path[0] && strcmp(was->record, path) != 0)
+		r = pcap_writer_open(path, ret, &why);
+	return r < 0 ? ctf_fail(err, -r, "cannot record to %s", why.msg) : 0;
 }
 
 static void
-set_record(struct nfct *s, const struct nfct_conf *was)
+set_record(struct nfct *s, const struct nfct_conf *was, struct pcap_writer *record)
 {
-	const char *path = nfct_conf(s)->record;
-	struct ctf_err err = { 0 };
-
-	if (strcmp(was->record, path) == 0)
+	if (strcmp(was->record, nfct_conf(s)->record) == 0)
 		return;
 	if (pcap_writer_close(s->record) < 0)
 		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete", was->record);
-	s->record = NULL;
-	if (path[0] && pcap_writer_open(path, &s->record, &err) < 0)
-		ctf_log(nfct_ctx(s), CTF_ERROR, "cannot record to %s", err.msg);
+	s->record = record;
 }
 
 /* Whoever was not asked about ends before may be told of them twice. */
@@ -136,19 +161,30 @@ nfct_reload(void *self, void *other, struct ctf_err *err)
 	struct nfct *s = self, *o = other;
 	const struct nfct_conf *was = nfct_conf(o), *is = nfct_conf(s);
 	bool kept = was->reliable && s->mask & CTF_DESTROY;
+	struct pcap_writer *record = NULL;
 	unsigned mask = s->mask;
+	int r;
 
 	if (strcmp(s->ns.path, o->ns.path) != 0 || s->ns.all != o->ns.all)
 		return other_namespace(o, err);
+	r = open_record(s, was, &record, err);
+	if (r < 0)
+		return r;
 	conclude(s, was, is->reliable && o->mask & CTF_DESTROY);
 	exchange(s, o);
+	r = set_socket(s, was, kept, err);
+	if (r < 0) {
+		set_back(s, o, nfct_keeps(s));
+		(void)pcap_writer_close(record);
+		return r;
+	}
 	if (mask != s->mask || !same_selection(&s->select, &o->select))
 		s->hand.judge = true; /* what is queued may not be wanted any more */
-	set_socket(s, was, kept);
 	set_repeats(s, was, mask);
 	if (mask != s->mask || !same_guard(was, is))
 		nfct_guard_renew(s);
-	set_record(s, was);
+	set_record(s, was, record);
+	nfct_choose_tick(s);
 	if (was->sysctl != is->sysctl && !s->ns.path[0])
 		nfct_sysctl_apply(nfct_ctx(s), is->sysctl, s->ns.path, &s->sys);
 	nfct_choose_checks(s);

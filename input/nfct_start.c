@@ -177,6 +177,12 @@ start_sockets(struct nfct *s, struct ctf_err *err)
 			: r;
 }
 
+void
+nfct_choose_tick(struct nfct *s)
+{
+	s->tick_sec = s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
+}
+
 /* Which slots show, once they are wanted, that the kernel did not say. */
 void
 nfct_choose_checks(struct nfct *s)
@@ -254,8 +260,7 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0) {
 		s->cover.from_ns = s->read_ns = s->calm_ns = ctf_now();
 		nfct_valve_init(s);
-		s->tick_sec =
-			s->record || s->ns.all || s->mask & CTF_DESTROY ? 1 : NFCT_HEARTBEAT;
+		nfct_choose_tick(s);
 		s->every_ms = s->outage.pending ? NFCT_OUTAGE_MS : s->tick_sec * 1000;
 		s->ticker = (struct ticker){ .last = ctf_mono_ms() };
 		r = ctf_every(nfct_ctx(s), s->every_ms, tick);

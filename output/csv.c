@@ -90,6 +90,7 @@ CTF_PLUGIN(csv) = {
 	.encode = encode,
 	.preamble = preamble,
 	.open = stream_open,
+	.usable = stream_usable,
 	.deliver = stream_deliver,
 	.reopen = stream_reopen,
 	.close = stream_close,

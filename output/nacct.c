@@ -108,6 +108,7 @@ CTF_PLUGIN(nacct) = {
 	.setup = setup,
 	.encode = encode,
 	.open = stream_open,
+	.usable = stream_usable,
 	.deliver = stream_deliver,
 	.reopen = stream_reopen,
 	.close = stream_close,

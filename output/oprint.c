@@ -81,6 +81,7 @@ CTF_PLUGIN(oprint) = {
 	.encode = encode,
 	.gap = gap,
 	.open = stream_open,
+	.usable = stream_usable,
 	.deliver = stream_deliver,
 	.reopen = stream_reopen,
 	.close = stream_close,

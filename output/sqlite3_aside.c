@@ -5,8 +5,8 @@
  * of our making: anything else that cannot be read is a mistake of db=.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,16 +44,34 @@ is_ours(sqlite3 *db)
 	       head_is_ours(head);
 }
 
+/*
+ * A sink of this process may have the database open: SQLite puts off closing a
+ * descriptor while there are locks, which would go with it.
+ */
+bool
+sq_read_head(const char *path, void *p, int n)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+	char name[4096 + 2] = "";
+	sqlite3_file *f = vfs ? calloc(1, (size_t)vfs->szOsFile) : NULL;
+	bool ok = false;
+
+	if (f && vfs->xFullPathname(vfs, path, (int)sizeof(name) - 2, name) == SQLITE_OK &&
+	    vfs->xOpen(vfs, name, f, SQLITE_OPEN_READONLY | SQLITE_OPEN_MAIN_DB, NULL) ==
+		    SQLITE_OK) {
+		ok = f->pMethods->xRead(f, p, n, 0) == SQLITE_OK;
+		f->pMethods->xClose(f);
+	}
+	free(f);
+	return ok;
+}
+
 bool
 sq_path_is_ours(const char *path)
 {
 	uint8_t head[HEAD];
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
 
-	if (fd >= 0)
-		close(fd);
-	return n == (ssize_t)sizeof(head) && head_is_ours(head);
+	return sq_read_head(path, head, sizeof(head)) && head_is_ours(head);
 }
 
 static void

@@ -340,23 +340,19 @@ size_of(const char *path, const char *suffix)
 
 /*
  * Reading a database in WAL mode makes -shm and -wal files unless they are
- * there, or SQLite is told that nobody writes.  (No connection of this process
- * is open yet: closing the file here would drop its locks.)
+ * there, or SQLite is told that nobody writes.
  */
 static const char *
 read_mode(const char *path)
 {
 	uint8_t head[20] = { 0 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+	bool whole = sq_read_head(path, head, sizeof(head));
 
-	if (fd >= 0)
-		close(fd);
 	if (size_of(path, "-shm") > 0 && size_of(path, "-wal") >= 0)
 		return "readonly_shm=1";
 	if (size_of(path, "-wal") > 0)
 		return NULL;
-	return n == sizeof(head) && head[18] == 2 ? "immutable=1" : "";
+	return whole && head[18] == 2 ? "immutable=1" : "";
 }
 
 static char *

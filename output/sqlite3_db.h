@@ -241,6 +241,8 @@ bool sq_is_busy(int rc);
 bool sq_is_damage(int rc);
 /* Whether a file that cannot be read was a database of our making. */
 bool sq_path_is_ours(const char *path);
+/* The first bytes of a database; false: there are not as many. */
+bool sq_read_head(const char *path, void *p, int n);
 /* The open database gets another name, if it is ours; true: open it anew. */
 bool sq_aside(struct sq_sink *, const char *why);
 

@@ -336,31 +336,110 @@ def judged(lab, tmp):
 
 
 def elsewhere(lab, tmp):
-    """An input of another namespace comes and goes, and one moves there."""
-    two = TEXT.format("emu2").replace("ct1", "ct2")
+    """Another namespace takes rights that are gone; fewer are a new start, and a gap."""
     path = lab.path("elsewhere")
-    stacks, sections = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\n',
-                                               "emu2": 'file="%D/two"\n'}
-    s = Reloaded(lab, tmp, "elsewhere", stacks, sections)
-    there = Flows(lab, "elsewhere")
+    stacks = [TEXT.format("emu1"), "ct1:NFCT,n1:NAMES,ip1:IP2STR,json1:JSON"]
+    sections = {"emu1": 'file="%D/emu"\nsync=1\n', "emu2": 'file="%D/two"\n',
+                "json1": 'file="%D/json"\n'}
+    everywhere = sections | {"ct1": "namespaces=all\n"}
+    s = Reloaded(lab, tmp, "elsewhere", stacks, everywhere)
     s.flows.make(10)
-    s.must(0, stacks + [two], sections | {"ct2": f"namespaces={path}\n"})
-    there.make(10)
+    s.has("emu", 10)
+    s.must(1, stacks, sections | {"ct1": f"namespaces={path}\n"})
+    s.must(1, stacks + [TEXT.format("emu2").replace("ct1", "ct2")],
+           everywhere | {"ct2": f"namespaces={path}\n"})
     s.flows.make(10)
-    s.has("two", 10)
     s.has("emu", 20)
-    s.must(0, stacks, sections)
-    s.flows.make(10)
-    s.has("emu", 30)
-    s.must(0, stacks, sections | {"ct1": f"namespaces={path}\n"})
-    until("the input to move", lambda: not any(
-        int(r[3], 16) & 4 for r in s.daemon.netlink()))
-    time.sleep(0.3)
-    there.made = 30
-    there.make(10)
-    s.has("emu", 40)
+    for n, change in enumerate((sections, everywhere), 1):
+        s.must(0, stacks, change)
+        until("the gap", lambda n=n: len(gaps_in(f"{s.dir}/emu")) >= n)
+        s.flows.make(10)
+        s.has("emu", 20 + 11 * n)
     s.daemon.stop()
-    return each_once("moved", s.text("emu"), 40)
+    if "needs CAP_SYS_ADMIN" not in s.daemon.log():
+        return [f"no reason is given: {s.daemon.words()}"]
+    return each_once("elsewhere", s.text("emu"), 40)
+
+
+def mended(lab, tmp):
+    """An output that could not be opened at the start is, once it can."""
+    stacks = [TEXT.format("emu1"), TEXT.format("late")]
+    sections = {"emu1": 'file="%D/emu"\n', "late": 'file="%D/later/file"\nsync=1\n'}
+    s = Reloaded(lab, tmp, "mended", stacks, sections)
+    s.daemon.wait_log("is refused")
+    os.mkdir(f"{s.dir}/later")
+    s.must(0, stacks, sections)
+    s.flows.make(20)
+    s.has("later/file", 20)
+    s.daemon.stop()
+    return each_once("mended", s.text("later/file"), 20)
+
+
+def locked(s, path):
+    """Whether the daemon holds locks on the file."""
+    rows = map(str.split, text("/proc/locks").splitlines())
+    return any(str(s.daemon.pid) in r and any(w.endswith(f":{os.stat(path).st_ino}") for w in r)
+               for r in rows)
+
+
+def count(path):
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    try:
+        (rows,), = db.execute("SELECT count(*) FROM f").fetchall()
+    except sqlite3.OperationalError:  # it is being made
+        rows = -1
+    db.close()
+    return rows
+
+
+def databases(lab, tmp):
+    """No look at a database in use makes it lose its locks: others may read and close it."""
+    path = f"{tmp}/locked.db"
+    stacks = ["ct1:NFCT,db1:SQLITE3"]
+    sections = {"db1": f'db="{path}"\ntable="f"\n', "emu1": 'file="%D/emu"\n'}
+    s = Reloaded(lab, tmp, "databases", stacks, sections)
+    s.flows.make(10)
+    until("10 rows", lambda: os.path.exists(path + "-wal") and count(path) == 10)
+    problems = []
+    for n, (end, more, options) in enumerate((
+            (2, [], ""), (0, [TEXT.format("emu1")], ""), (0, [], "keep=9d\n"),
+            (0, ["ct1:NFCT,db2:SQLITE3"], "keep=9d\n"), (1, ["ct1:NFCT,x:NOSUCH"], "")), 2):
+        s.must(end, stacks + more, sections | {
+            "db1": sections["db1"] + options, "db2": f'db="{path}"\ntable="g"\n'})
+        until("it to be open", lambda: locked(s, path))
+        s.flows.make(10)
+        until(f"{n}0 rows", lambda n=n: count(path) == 10 * n)
+        if not locked(s, path) or not os.path.exists(path + "-wal"):
+            problems.append(f"after {end, more, options}: no lock, or no WAL")
+    s.daemon.stop()
+    if count(path) != s.flows.made:
+        problems.append(f"{count(path)} rows of {s.flows.made} flows")
+    return problems
+
+
+def spooled(lab, tmp):
+    """What is on disk goes to the successor, which writes there as well."""
+    stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON"]
+    options = "mode=tcp\nhost=127.0.0.1\nspool_dir=%D\nspool_sync=50ms\nreconnect=100ms\n"
+    sections = {"emu1": 'file="%D/emu"\n', "json1": options + "port=5557\n"}
+    s = Reloaded(lab, tmp, "spooled", stacks, sections)
+    for n in range(1, 5):
+        s.flows.make(300)
+        s.has("emu", 300 * n)
+        until("it to be on disk", lambda n=n: len(glob.glob(f"{s.dir}/json1*/*")) > n)
+        s.must(0, stacks, sections | {"json1": sections["json1"] + f"queue={n + 1}M\n"})
+    s.daemon.stop()
+    s.daemon.start()
+    sink = TcpSink(lab, NS, 5558)
+    s.must(0, stacks, sections | {"json1": options + "port=5558\n"})
+    s.flows.make(300)
+    until("the collector to have all",
+          lambda: sum(b.count(b"\n") for b in sink.sessions) >= 1500)
+    s.daemon.stop()
+    got = [i for b in sink.sessions for i in map(int, re.findall(
+        rb'"orig.l4.dport": ?(\d+)', bytes(b)))]
+    sink.close()
+    return each_once("spool", [port - 1024 for port in got], 1500)
 
 
 def ended(lab, tmp):
@@ -398,7 +477,8 @@ def test(lab, tmp):
     labs.flood_ns(lab, "elsewhere")
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
-    for play in (hundred, refused, inherited, judged, elsewhere, ended):
+    for play in (hundred, refused, mended, inherited, judged, elsewhere, databases,
+                 spooled, ended):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()

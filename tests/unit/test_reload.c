@@ -107,7 +107,7 @@ no_hurry(void *arg)
 static void
 end(struct scene *s)
 {
-	reload_end(&s->rl, 5000);
+	reload_end(&s->rl, 5000, no_hurry, NULL);
 	ck_assert(!s->rl.hung);
 	ck_assert(run_stop(&s->run, 5000, no_hurry, NULL));
 	gen_unref(s->rl.gen);
@@ -287,6 +287,64 @@ START_TEST(two_in_a_row)
 }
 END_TEST
 
+/* One that is about to end is to be succeeded, and ends before that. */
+START_TEST(back_before_it_has_left)
+{
+	static const char two[] = HEAD K "stack=a:FEED,m:KEEP\n" IN "[k]\n%B\n[m]\n%B\n";
+	struct scene s;
+
+	begin(&s, two);
+	s.box.answer = CTF_AGAIN;
+	s.box.answers = 1000000;
+	feed(&s, 100);
+	reload(&s, ONE); /* m is left with what it has */
+	s.text = HEAD K "stack=a:FEED,m:KEEP\nstack=a:FEED,n:KEEP\n" IN
+			"[k]\n%B\n[m]\n%B\n[n]\n%B\n";
+	s.box.open_ms = 200;
+	reload_want(&s.rl);
+	reload_step(&s.rl);
+	ck_assert_ptr_nonnull(s.rl.next);
+	s.box.answers = 0;
+	for (int i = 0; i < 1000 && s.rl.next; i++)
+		turn(&s);
+	ck_assert_ptr_null(s.why);
+	settle(&s);
+	feed(&s, 100);
+	end(&s);
+	/* k and m had both hundreds, n the second */
+	ck_assert_uint_eq(s.box.nkept, 2 * 200 + 100);
+	ck_assert_uint_eq(s.box.ngaps, 0);
+}
+END_TEST
+
+/* The one that could not be opened at the start has no thread. */
+START_TEST(mended)
+{
+	struct scene s;
+	struct diag diag = { 0 };
+
+	s = (struct scene){ .text = HEAD K "stack=a:FEED,m:KEEP\n" IN "[k]\n%B\n[m]\n%B\n" };
+	box_init(&s.box);
+	s.box.open_errno = ENOENT;
+	s.box.fail_opens = 1;
+	s.rl = (struct reload){ &s.run, gen_new(), .read = read_text, .done = done, .arg = &s };
+	ck_assert_int_eq(fakes_setup(&s.rl.gen->setup, s.text, &s.box, &diag), 0);
+	diag_free(&diag);
+	s.run = (struct run){ .graph = &s.rl.gen->setup.graph };
+	ck_assert_int_eq(loop_new(&s.run.loop), 0);
+	ck_assert_int_eq(reload_init(&s.rl), 0);
+	ck_assert_int_eq(run_start(&s.run), 0);
+	run_go(&s.run);
+	feed(&s, 10);
+	reload(&s, s.text);
+	ck_assert_ptr_null(s.why);
+	settle(&s);
+	feed(&s, 10);
+	end(&s);
+	ck_assert_uint_eq(s.box.nkept, 10 + 2 * 10);
+}
+END_TEST
+
 START_TEST(refused)
 {
 	static const char *const bad[] = { "", HEAD, HEAD "stack=a:FEED,k:NOSUCH\n" IN,
@@ -389,6 +447,8 @@ add_tests(TCase *t)
 	tcase_add_test(t, an_output_changed);
 	tcase_add_test(t, a_successor_inherits);
 	tcase_add_test(t, two_in_a_row);
+	tcase_add_test(t, back_before_it_has_left);
+	tcase_add_test(t, mended);
 	tcase_add_test(t, refused);
 	tcase_add_test(t, an_output_that_cannot_be);
 	tcase_add_test(t, an_input_changed);

@@ -399,13 +399,12 @@ struct ctf_plugin {
 	void (*observe)(void *self);
 	void (*dump)(void *self); /* SIGUSR2: records of all that lives; NULL: cannot */
 	/*
-	 * Input or filter, between two batches: the configuration was read again,
-	 * and `other` was set up by it, but not started.  self has its options
-	 * and the fields of its tables already, and other those self had; the
-	 * plugin exchanges the rest, so that called once more it undoes that.
-	 * 0: self goes on, other is released; -EOPNOTSUPP, or NULL: other has to
-	 * be started in its place; else (err): not possible while it runs.  A
-	 * filter is only asked if its options are the same.
+	 * Input or filter, between two batches: the configuration was read again and
+	 * has set up `other`, which is not started.  self has its options and the
+	 * fields of its tables already, and other those self had; the plugin exchanges
+	 * the rest, so that called once more it undoes that.  0: self goes on, other is
+	 * released; -EOPNOTSUPP, or NULL: other is started in its place; else (err): not
+	 * possible while it runs.  A filter is asked only if its options are the same.
 	 */
 	int (*reload)(void *self, void *other, struct ctf_err *err);
 	/* Input: it does go on, in the new graph, for others that it feeds now. */
@@ -442,9 +441,8 @@ struct ctf_plugin {
 	 */
 	int (*open)(void *sink, int *ret_err, struct ctf_err *err);
 	/*
-	 * Before open(), while the one of the configuration before may still have
-	 * what it would open: 0, or what open() would fail with as the start does
-	 * (err); nothing is changed.  NULL: that is seen when it is opened.
+	 * A reload, while the sink before may still have it open: 0, or what open() would
+	 * fail with at the start (err); changes nothing.  NULL: that is seen then.
 	 */
 	int (*usable)(void *sink, struct ctf_err *err);
 	/* n >= 1 consecutive frames; ret_taken says how many were taken, 0..n. */
