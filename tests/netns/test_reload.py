@@ -421,13 +421,14 @@ def spooled(lab, tmp):
     """What is on disk goes to the successor, which writes there as well."""
     stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON"]
     options = "mode=tcp\nhost=127.0.0.1\nspool_dir=%D\nspool_sync=50ms\nreconnect=100ms\n"
-    sections = {"emu1": 'file="%D/emu"\n', "json1": options + "port=5557\n"}
+    sections = {"emu1": 'file="%D/emu.0"\n', "json1": options + "port=5557\n"}
     s = Reloaded(lab, tmp, "spooled", stacks, sections)
     for n in range(1, 5):
         s.flows.make(300)
-        s.has("emu", 300 * n)
+        s.has("emu.*", 300 * n)
         until("it to be on disk", lambda n=n: len(glob.glob(f"{s.dir}/json1*/*")) > n)
-        s.must(0, stacks, sections | {"json1": sections["json1"] + f"queue={n + 1}M\n"})
+        s.must(0, stacks, {"emu1": f'file="%D/emu.{n}"\n',  # so nothing holds what was before
+                           "json1": sections["json1"] + f"queue={n + 1}M\n"})
     s.daemon.stop()
     s.daemon.start()
     sink = TcpSink(lab, NS, 5558)
