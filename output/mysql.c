@@ -134,7 +134,7 @@ progress_exec(struct my *m, const char *before, const char *spool, const char *a
 static int
 progress_begin(struct my *m, struct ctf_err *err)
 {
-	int r = progress_exec(m, "INSERT IGNORE INTO " SQLDB_PROGRESS " VALUES (",
+	int r = progress_exec(m, "INSERT IGNORE INTO " SQLDB_PROGRESS " VALUES (", m->db.spool,
 			      ", 0, now())", NULL, err);
 
 	if (r < 0)

@@ -135,9 +135,9 @@ struct sq_sink {
 	sqlite3_stmt *st[SQ_ST_COUNT];
 	struct sq_table table;
 	struct past *past; /* in the state page: the last group */
-	char spool[80];       /* this run's key of the progress table */
-	bool known;           /* done is */
-	uint64_t done;        /* the last frame committed */
+	char spool[80];    /* this run's key of the progress table */
+	bool known;        /* done is */
+	uint64_t done;     /* the last frame committed */
 
 	struct sq_layout layout; /* of the frames at hand */
 	int map[F_COUNT];        /* native: places in the layout, or -1 */

@@ -4,17 +4,20 @@ import contextlib
 import glob
 import os
 import pwd
+import random
 import select
 import shutil
 import signal
 import socket
 import subprocess
 import threading
+import time
 
+import lab as labs
 import recording
 from daemon import Daemon, Failed, configuration, until
 
-KILLED = 20_000
+KILLED, FLOOD = 10_000, "flood"
 START = 1_790_000_000  # of the first flow of a recording, in seconds
 
 
@@ -174,24 +177,27 @@ def once(rows, flows, without=()):
 
 
 def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
-    """SIGKILL while a frame is being stored: the next start knows how many are missing."""
-    def during(daemon):
-        until("rows", lambda: server.count() > 500, step=0.02)
-        server.tell(signal.SIGSTOP)
-        until("all to be read", lambda: daemon.send(signal.SIGUSR1) or
-              f"records={KILLED}" in daemon.log(), step=0.3)
-        daemon.send(signal.SIGKILL)
-        daemon.wait()
-        server.tell(signal.SIGCONT)
-        server.idle()
-    name = f"killed-{output}"
-    replay(lab, tmp, name, output, options, KILLED, chain, during)
+    """SIGKILL while frames are being stored: the next start knows how many are missing."""
+    labs.flood_ns(lab, FLOOD)
+    folder = f"{tmp}/killed"
+    os.mkdir(folder)
+    daemon = Daemon(lab, FLOOD, folder, configuration(
+        folder, [f"ct1:NFCT,{chain}db1:{output}"], {"db1": options})).start()
+    lab.run(FLOOD, labs.helper("flood", tmp), str(KILLED), timeout=60)
+    lab.run(FLOOD, "conntrack", "-F", timeout=60)
+    until("rows", server.count, step=0.02)
+    server.tell(signal.SIGSTOP)
+    until("all to be read", lambda: daemon.send(signal.SIGUSR1) or
+          f"records={KILLED}" in daemon.log(), step=0.2)
+    server.tell(signal.SIGCONT)
+    time.sleep(random.uniform(0.02, 0.15))
+    daemon.send(signal.SIGKILL)
+    daemon.wait()
+    server.idle()
     stored = server.count()
-
-    def again(daemon):
-        daemon.wait_log("the run before this one")
-        daemon.send(signal.SIGTERM)
-    daemon = replay(lab, tmp, name, output, options, 0, chain, again)
+    daemon.start()
+    daemon.wait_log("the run before this one")
+    daemon.stop()
     print(f"{stored} of {KILLED} flows were stored when it was killed")
     if f"ended with {KILLED - stored} flows not delivered" not in daemon.log():
         yield f"{stored} of {KILLED} flows are there: {daemon.words()}"
