@@ -192,7 +192,7 @@ pragmas_set(struct sq_sink *s)
 	if (rc != SQLITE_OK)
 		return rc;
 	return sqlite3_exec(s->db,
-			    wal ? "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4000;"
+			    wal ? "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16000;"
 				  "PRAGMA secure_delete=OFF;"
 				  "PRAGMA journal_size_limit=33554432"
 				: "PRAGMA synchronous=FULL;PRAGMA cache_size=-2000",

@@ -66,7 +66,7 @@ struct sq_ref {           /* one row to be inserted */
 #define SQ_REF_LATE 2u   /* of an end: the flow may be in open_flows */
 #define SQ_REF_REPEAT 4u /* the table has it already */
 
-#define SQ_GROUP 16384u /* rows of a transaction, about */
+#define SQ_GROUP 24576u /* rows of a transaction, about: what 64 frames hold */
 
 enum {
 	SQ_ST_BEGIN,

@@ -9,8 +9,10 @@
 #define SUMS "ctflow_sums"
 #define COLUMNS \
 	"at, host, proto, port, flows, orig_packets, orig_bytes, reply_packets, reply_bytes"
+/* A group that fails is rolled back: FAIL saves SQLite a copy of each page it changes. */
 #define PUT \
-	"INSERT INTO \"%w_%s_1\"(" COLUMNS ") SELECT " COLUMNS " FROM " SUMS " WHERE true" \
+	"INSERT OR FAIL INTO \"%w_%s_1\"(" COLUMNS ") SELECT " COLUMNS " FROM " SUMS \
+	" WHERE true" \
 	" ON CONFLICT(at, host, proto, port) DO UPDATE SET flows = flows + excluded.flows," \
 	" orig_packets = orig_packets + excluded.orig_packets," \
 	" orig_bytes = orig_bytes + excluded.orig_bytes," \

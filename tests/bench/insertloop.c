@@ -15,11 +15,11 @@
 #include <time.h>
 
 #define COLUMNS 32
-#define GROUP 16384u    /* rows of a transaction */
+#define GROUP 24576u    /* rows of a transaction */
 #define CHECKPOINT 1000 /* pages in the WAL */
 #define SETTINGS \
 	"PRAGMA page_size=8192;PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;" \
-	"PRAGMA cache_size=-4000;PRAGMA secure_delete=OFF;PRAGMA journal_size_limit=33554432"
+	"PRAGMA cache_size=-16000;PRAGMA secure_delete=OFF;PRAGMA journal_size_limit=33554432"
 
 struct value {
 	int64_t n;
