@@ -155,7 +155,7 @@ def replay(lab, tmp, name, output, options, flows, chain="ip1:IP2STR,", during=N
     daemon.start(wait=False)
     if during:
         during(daemon)
-    daemon.code = daemon.wait(60)
+    daemon.code = daemon.wait(120)
     daemon.check_sanitizer()
     return daemon
 
