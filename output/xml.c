@@ -351,6 +351,7 @@ CTF_PLUGIN(xml) = {
 	.encode = encode,
 	.gap = gap,
 	.preamble = preamble,
+	.usable = xml_usable,
 	.open = xml_open,
 	.deliver = xml_deliver,
 	.reopen = xml_reopen,

@@ -22,6 +22,7 @@ struct xml_sink {
 	bool in_document; /* stdout: begun in this run */
 };
 
+int xml_usable(void *sink, struct ctf_err *);
 int xml_open(void *sink, int *ret_err, struct ctf_err *);
 enum ctf_sent xml_deliver(void *sink, const struct ctf_frame *const *, unsigned n,
 			  unsigned *ret_taken, struct ctf_err *);

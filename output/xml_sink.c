@@ -143,6 +143,19 @@ open_begun(struct xml_sink *s, struct ctf_err *err)
 }
 
 int
+xml_usable(void *sink, struct ctf_err *err)
+{
+	struct xml_sink *s = sink;
+	char name[XML_NAME];
+	int r;
+
+	if (conf_of(s)->to_stdout)
+		return 0;
+	r = name_new(s, name, s->path[!s->turn], err);
+	return r ? r : ctf_may_write(s->path[!s->turn], err);
+}
+
+int
 xml_open(void *sink, int *ret_err, struct ctf_err *err)
 {
 	struct xml_sink *s = sink;

@@ -241,9 +241,13 @@ START_TEST(no_folder)
 	struct plug *p = plug_new(&ctf_plugin_xml, options);
 	char path[2][300], away[64];
 
+	ck_assert_int_eq(ctf_plugin_xml.usable(plug_sink(p), &err), 0);
+	ck_assert_int_eq(names(path, 2), 0);
+
 	one_flow(p, 0);
 	snprintf(away, sizeof(away), "%s.away", dir);
 	ck_assert_int_eq(rename(dir, away), 0);
+	ck_assert_int_lt(ctf_plugin_xml.usable(plug_sink(p), &err), 0);
 	ck_assert_int_lt(ctf_plugin_xml.reopen(plug_sink(p), &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.msg, dir));
 	ck_assert_int_eq(rename(away, dir), 0);
