@@ -319,6 +319,28 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* What fails in the sums, rows and all, leaves nothing of the group behind. */
+START_TEST(sums_fail)
+{
+	struct plug *p = db_plug("flows", "");
+	struct ctf_err err;
+
+	flow_put(p, 0);
+	deliver_ok(p);
+	db_exec("CREATE TRIGGER no AFTER UPDATE ON flows_minute_1 BEGIN SELECT RAISE(FAIL, "
+		"'no');"
+		" END");
+	flows_put(p, 1, 100);
+	plug_seal(p);
+	ck_assert_int_eq(plug_deliver(p, &err), CTF_RETRY);
+	ck_query("SELECT count(*) FROM flows; SELECT sum(flows) FROM flows_minute", "1\n1");
+	db_exec("DROP TRIGGER no");
+	deliver_ok(p);
+	ck_query("SELECT count(*) FROM flows; SELECT sum(flows) FROM flows_minute", "100\n100");
+	plug_free(p);
+}
+END_TEST
+
 START_TEST(file_moved)
 {
 	struct plug *p = db_plug("flows", "");
@@ -458,6 +480,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, not_writable);
 	tcase_add_test(t, folder_not_writable);
 	tcase_add_test(t, full_disk);
+	tcase_add_test(t, sums_fail);
 	tcase_add_test(t, file_moved);
 	tcase_add_test(t, killed);
 	tcase_add_test(t, broken_frame);
