@@ -42,6 +42,7 @@ struct daemon {
 	bool metrics_due; /* another file or interval */
 	char *pidfile;    /* absolute, for after chdir() */
 	char *conf;       /* the same */
+	char *name;       /* of the configuration, which may be a link */
 	int sigfd, pid_fd, report_fd;
 	unsigned terms; /* SIGTERM and SIGINT so far */
 };
@@ -176,7 +177,7 @@ read_again(void *arg, struct setup *s, struct diag *diag)
 		notify_send(&d->handover->notify, -1, "RELOADING=1\nMONOTONIC_USEC=%llu\n",
 			    (unsigned long long)now.tv_sec * 1000000 +
 				    (unsigned long long)now.tv_nsec / 1000);
-	return setup_again(s, d->conf, diag);
+	return setup_again(s, d->name, diag);
 }
 
 /* The [global] section; what cannot change any more is said. */
@@ -357,7 +358,8 @@ run_daemon(struct daemon *d)
 	log_set_starting(true);
 	log_set_verbose(d->cli.verbose && !d->cli.daemon);
 	d->conf = setup_conf_path(d->cli.conf);
-	if (!d->conf)
+	d->name = d->conf ? setup_conf_name(d->cli.conf) : NULL;
+	if (!d->name)
 		return 1;
 	if (d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
 		code = 1;
@@ -384,6 +386,7 @@ run_daemon(struct daemon *d)
 	}
 	end(d, code);
 	free(d->conf);
+	free(d->name);
 	return code;
 }
 

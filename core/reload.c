@@ -260,6 +260,7 @@ reload_step(struct reload *rl)
 		if (rl->next)
 			go_on(rl);
 	}
+	leave(rl);
 	timer_set(rl->timer, busy(rl) ? STEP_MS : 0, STEP_MS);
 }
 

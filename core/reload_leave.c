@@ -39,6 +39,17 @@ start_heir(struct reload *rl, struct input *in)
 		heir->stacks[i]->dead = false;
 }
 
+/* Another one of its kind has come, and may hear the same: it leaves at once. */
+static bool
+is_replaced(const struct reload *rl, const struct input *in)
+{
+	const struct input *x = rl->run->graph->inputs;
+
+	while (x && (x == in->heir || x->inst->plugin != in->inst->plugin))
+		x = x->next;
+	return x;
+}
+
 /* True: it has gone. */
 static bool
 input_leaves(struct reload *rl, struct input *in)
@@ -46,7 +57,7 @@ input_leaves(struct reload *rl, struct input *in)
 	if (in->ended && !in->started)
 		return true;
 	if (!in->leave_ms)
-		in->leave_ms = ctf_mono_ms() + LEAVE_MS;
+		in->leave_ms = ctf_mono_ms() + (is_replaced(rl, in) ? 0 : LEAVE_MS);
 	if (!run_leave(rl->run, in, in->leave_ms))
 		return false;
 	run_kick(in->graph);

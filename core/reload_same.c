@@ -40,6 +40,21 @@ reload_sink_differs(const struct inst *a, const struct inst *b)
 	return name ? name : differs(out_opts, &a->out, &b->out, true);
 }
 
+/* An expression may name a file, which is read when the configuration is. */
+static bool
+reads_files(const struct inst *in)
+{
+	const struct ctf_opt *o = in->plugin->role == CTF_OUTPUT ? NULL : in->plugin->opts;
+
+	for (; o && o->name && in->plugin->probe; o++) {
+		const char *const *text = (const void *)((const char *)in->conf + o->off);
+
+		if (o->type == CTF_OTEXT && *text && strchr(*text, '@'))
+			return true;
+	}
+	return false;
+}
+
 static bool
 same_stack(const struct stack *a, const struct stack *b)
 {
@@ -49,7 +64,7 @@ same_stack(const struct stack *a, const struct stack *b)
 		return true;
 	for (unsigned i = 0; i < a->n; i++)
 		if (a->n != b->n || a->member[i]->plugin != b->member[i]->plugin ||
-		    reload_differs(a->member[i], b->member[i]))
+		    reads_files(a->member[i]) || reload_differs(a->member[i], b->member[i]))
 			return false;
 	return true;
 }

@@ -9,16 +9,39 @@
 #include "packets.h"
 #include "setup.h"
 
-char *
-setup_conf_path(const char *given)
-{
-	static const char *const defaults[] = { SYSCONFDIR "/ctflowd.conf", "/etc/ctflowd.conf",
-						"/etc/ulogd.conf" };
-	char *path;
+static const char *const defaults[] = { SYSCONFDIR "/ctflowd.conf", "/etc/ctflowd.conf",
+					"/etc/ulogd.conf" };
 
+static const char *
+given_or_default(const char *given)
+{
 	for (size_t i = 0; !given && i < sizeof(defaults) / sizeof(*defaults); i++)
 		if (access(defaults[i], F_OK) == 0)
 			given = defaults[i];
+	return given;
+}
+
+char *
+setup_conf_name(const char *given)
+{
+	char *dir, *name = NULL;
+
+	given = given_or_default(given);
+	if (!given || *given == '/')
+		return given ? strdup(given) : NULL;
+	dir = getcwd(NULL, 0);
+	if (dir && asprintf(&name, "%s/%s", dir, given) < 0)
+		name = NULL;
+	free(dir);
+	return name;
+}
+
+char *
+setup_conf_path(const char *given)
+{
+	char *path;
+
+	given = given_or_default(given);
 	if (given) {
 		path = realpath(given, NULL);
 		if (!path)

@@ -18,6 +18,8 @@ struct setup {
 
 /* The file as an absolute path, to be freed; NULL when there is none (said). */
 char *setup_conf_path(const char *given);
+/* The same, not resolved: a link may be another one when it is read again. */
+char *setup_conf_name(const char *given);
 /*
  * Reads, parses, probes and wires.  loglevel overrides the file's if not 0.
  * With open_log the log goes where [global] says, before anything else is

@@ -37,4 +37,7 @@ CTF_API int ctf_inherit_fd(struct ctf_ctx *, const char *name, int *ret_fd);
  */
 CTF_API uint64_t ctf_spool_id(const struct ctf_ctx *);
 
+/* For usable(): whether that file can be written, or made; -errno. */
+CTF_API int ctf_may_write(const char *path, struct ctf_err *);
+
 #endif

@@ -253,8 +253,6 @@ CTF_API int ctf_own(const struct ctf_ctx *, int fd);
  * or beside it.  At the start it is said if the daemon's user may not.
  */
 CTF_API void ctf_will_remake(struct ctf_ctx *, const char *path);
-/* For usable(): whether that file can be written, or made; -errno. */
-CTF_API int ctf_may_write(const char *path, struct ctf_err *);
 
 /*
  * Text: both write at p, where the caller has made room, and return the end;
