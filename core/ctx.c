@@ -71,6 +71,12 @@ ctx_pass_on(struct ctf_ctx *to, struct ctf_ctx *from)
 			}
 }
 
+void
+ctf_pin(struct ctf_ctx *ctx)
+{
+	ctx->pinned = true;
+}
+
 static int
 print_number(char *to, size_t size, const struct metric *m, uint64_t v)
 {

@@ -34,6 +34,7 @@ struct ctf_ctx {
 	struct sink *sink;
 	struct stack *stack; /* while it is being wired */
 	bool set_up;         /* setup() was called: release() must be */
+	bool pinned;         /* ctf_pin() */
 	unsigned pos;        /* member number in it */
 };
 

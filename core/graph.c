@@ -265,7 +265,8 @@ obj_free(struct ctf_ctx *ctx)
 
 	if (ctx->set_up && pl->release)
 		pl->release(ctx->obj);
-	ctx_free(ctx);
+	if (!ctx->pinned)
+		ctx_free(ctx);
 }
 
 static void
@@ -279,14 +280,17 @@ encoders_free(struct encoder **list)
 	}
 }
 
-void
+bool
 filter_free(struct filter *f)
 {
 	struct gen *gen = f->gen;
 
 	obj_free(&f->ctx);
+	if (f->ctx.pinned)
+		return true;
 	free(f);
 	gen_unref(gen);
+	return false;
 }
 
 void
@@ -306,6 +310,7 @@ void
 graph_free(struct graph *g)
 {
 	struct input *in;
+	bool own;
 	struct filter *f;
 	struct sink *s;
 
@@ -320,7 +325,8 @@ graph_free(struct graph *g)
 	encoders_free(&g->idle);
 	while ((f = g->filters)) {
 		g->filters = f->next;
-		filter_free(f);
+		own = !f->gen;
+		g->pinned |= filter_free(f) && own;
 	}
 	while ((in = g->inputs)) {
 		g->inputs = in->next;

@@ -153,6 +153,7 @@ struct graph {
 	struct run *run;      /* once it is started */
 	struct encoder *idle; /* of sinks that go on without them (reload) */
 	bool open_frames;     /* something waits to be sealed */
+	bool pinned;          /* a filter that is freed still needs its options */
 };
 
 /* The instances and stacks of a configuration; problems go to diag. */
@@ -186,7 +187,8 @@ void graph_start_filters(struct graph *);
 void filter_start(struct filter *);
 /* Frees one that is in no graph any more. */
 void input_free(struct input *);
-void filter_free(struct filter *);
+/* True: it stays for ever, with its options, see ctf_pin(). */
+bool filter_free(struct filter *);
 unsigned graph_live_stacks(const struct graph *);
 
 /* wire.c: binds the fields of one stack, whose objects exist. */

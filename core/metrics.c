@@ -38,13 +38,20 @@ same_family(const struct sample *a, const struct sample *b)
 	       strcmp(a->metric->name, b->metric->name) == 0;
 }
 
+/* One that went on at a reload has the options of another configuration. */
+static bool
+same_instance(const struct inst *a, const struct inst *b)
+{
+	return a->plugin == b->plugin && strcmp(a->id, b->id) == 0;
+}
+
 static void
 add(struct samples *all, const struct inst *inst, const struct metric *m, uint64_t value)
 {
 	struct sample new = { inst, m, value, false }, *more;
 
 	for (size_t i = 0; i < all->n; i++) {
-		if (all->at[i].inst == inst && same_family(&all->at[i], &new)) {
+		if (same_instance(all->at[i].inst, inst) && same_family(&all->at[i], &new)) {
 			all->at[i].value += value;
 			return;
 		}

@@ -43,7 +43,8 @@ graph_end(struct gen *g)
 		if (s->watch)
 			loop_del(s->watch);
 	graph_free(&g->setup.graph);
-	gen_unref(g);
+	if (!g->setup.graph.pinned)
+		gen_unref(g);
 }
 
 /* ---- the beginning ------------------------------------------------------------- */

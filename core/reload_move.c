@@ -313,7 +313,7 @@ move_filter(struct reload *rl, struct filter **at, struct filter **from)
 	keep_gen(&f->gen, rl->gen);
 	f->next = fresh->next;
 	*at = f;
-	filter_free(fresh);
+	(void)filter_free(fresh);
 	return true;
 }
 

@@ -307,7 +307,8 @@ names_watch_stop(struct names_watch *w)
 	deadline(&until, JOIN_MS);
 	if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
 		watch_free(w);
-	/* else a file system hangs: the thread keeps what it has */
+	else /* a file system hangs: the thread keeps what it has */
+		ctf_pin(w->ctx);
 }
 
 const struct names_set *

@@ -138,6 +138,7 @@ START_TEST(an_output)
 		"\nctflowd_output_queue_limit_bytes{output=\"k\",plugin=\"KEEP\"} 1048576\n"));
 	ck_assert_ptr_nonnull(strstr(got, "\nctflowd_output_queue_flows{"));
 	ck_assert_int_eq(access(p.tmp, F_OK), -1);
+	metrics_end(&m);
 	rig_stop(&g);
 	place_remove(&p);
 }
@@ -166,6 +167,7 @@ START_TEST(written_later)
 		ck_assert_int_eq(loop_once(g.run.loop, 100), 0);
 	ck_assert_int_eq(access(p.file, F_OK), 0);
 	ck_assert_ptr_nonnull(strstr(unit_read(p.log), "x.prom is written again"));
+	metrics_end(&m);
 	rig_stop(&g);
 	log_close();
 	place_remove(&p);
@@ -190,6 +192,7 @@ START_TEST(a_link_in_the_way)
 	ck_assert_int_eq(metrics_start(&m, &g.run, p.file, 60000), 0);
 	ck_assert_str_eq(unit_read(victim), "mine");
 	ck_assert_ptr_nonnull(strstr(unit_read(p.file), "ctflowd_build_info"));
+	metrics_end(&m);
 	rig_stop(&g);
 	unlink(victim);
 	place_remove(&p);
@@ -245,6 +248,7 @@ START_TEST(replaced_as_a_whole)
 	pthread_join(thread, NULL);
 	ck_assert_uint_gt(r.looks, 10);
 	ck_assert_uint_eq(r.broken, 0);
+	metrics_end(&m);
 	rig_stop(&g);
 	place_remove(&p);
 }

@@ -199,7 +199,7 @@ START_TEST(a_bad_global_hides_nothing)
 		1);
 	ck_assert(logged("setup.conf:2: loglevel=99"));
 	ck_assert(logged("setup.conf:3: l:LOGEMU: first plugin in stack"));
-	ck_assert(logged("setup.conf:4: cannot find key `print'"));
+	ck_assert(logged("setup.conf:4: stack 'r:REPLAY,l:LOGEMU' is refused"));
 	ck_assert(logged("setup.conf:8: sync=maybe"));
 	unload(&s);
 }

@@ -40,4 +40,7 @@ CTF_API uint64_t ctf_spool_id(const struct ctf_ctx *);
 /* For usable(): whether that file can be written, or made; -errno. */
 CTF_API int ctf_may_write(const char *path, struct ctf_err *);
 
+/* Filter, in release(): a thread that does not end still uses it; it stays, with its options. */
+CTF_API void ctf_pin(struct ctf_ctx *);
+
 #endif
