@@ -352,15 +352,16 @@ run_daemon(struct daemon *d)
 	int code = 0;
 
 	d->sigfd = d->pid_fd = d->report_fd = -1;
-	d->reload.gen = gen_new();
-	if (!d->reload.gen)
-		return 1;
 	log_set_starting(true);
 	log_set_verbose(d->cli.verbose && !d->cli.daemon);
 	d->conf = setup_conf_path(d->cli.conf);
 	d->name = d->conf ? setup_conf_name(d->cli.conf) : NULL;
-	if (!d->name)
+	d->reload.gen = d->name ? gen_new() : NULL;
+	if (!d->reload.gen) {
+		free(d->name);
+		free(d->conf);
 		return 1;
+	}
 	if (d->cli.pidfile && pidfile_open(d->cli.pidfile, &d->pid_fd))
 		code = 1;
 	if (d->pid_fd >= 0)
