@@ -52,10 +52,12 @@ noexec_lock(void)
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	const struct sock_fprog filter = { sizeof(code) / sizeof(*code), code };
+	long ret;
 
 	if (!ARCH)
 		return -ENOSYS;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter))
-		return -errno;
-	return 0;
+	ret = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &filter);
+	if (ret > 0) /* a thread that could not follow */
+		return -EBUSY;
+	return ret < 0 ? -errno : 0;
 }

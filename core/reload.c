@@ -321,6 +321,10 @@ reload_end(struct reload *rl, uint64_t stop_ms, bool (*hurry)(void *), void *arg
 	await(rl, ctf_mono_ms() + ABORT_MS, never, NULL);
 	rl->wanted = false;
 	rl->hung = rl->old != NULL;
+	for (struct gen *g = rl->old; g; g = g->next)
+		for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
+			if (s->running)
+				run_say_lost(s);
 }
 
 void

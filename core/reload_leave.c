@@ -89,8 +89,12 @@ succeed(struct reload *rl, struct sink *s)
 			(unsigned long long)s->queue.recs);
 	sink_inherit(heir, s);
 	ret = spool_start(heir);
-	if (ret)
+	if (ret) {
 		ctf_log(&heir->ctx, CTF_ERROR, "no thread: %s", strerror(-ret));
+		pthread_mutex_lock(&heir->lock);
+		heir->queue.durable = false; /* nobody writes: better sent than safe */
+		pthread_mutex_unlock(&heir->lock);
+	}
 	sink_go(heir);
 	sink_kick(heir);
 }

@@ -284,7 +284,7 @@ stop_spools(struct graph *g)
 			ctf_log(&s->ctx, CTF_ERROR, "spool: the disk does not come to an end");
 			ended = false;
 		}
-		if (!s->running)
+		if (!s->running && !s->held) /* what it holds is its predecessor's */
 			kept_sink_end(s);
 	}
 	return ended;
@@ -298,7 +298,9 @@ stop_sinks(struct stop *st)
 	bool ended = true;
 
 	for (struct sink *s = g->sinks; s; s = s->next)
-		if (s->running) {
+		if (s->held) {
+			sink_abort(s);
+		} else if (s->running) {
 			if (st->run->handing)
 				sink_hand_over(s);
 			sink_go(s);

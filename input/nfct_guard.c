@@ -201,10 +201,11 @@ nfct_guard_start(struct nfct *s)
 	struct nfct_guard *g = &s->guard;
 
 	g->wanted = take_page(s) == 0 && nfct_keeps(s) && nfct_conf(s)->guard_timeout;
-	if (!g->wanted)
-		return;
-	open_views(g);
-	must_fork(s);
+	/* Of a namespace by path only now, should a reload want one. */
+	if (g->wanted || s->ns.path[0])
+		open_views(g);
+	if (g->wanted)
+		must_fork(s);
 }
 
 void

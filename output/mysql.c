@@ -130,12 +130,15 @@ progress_exec(struct my *m, const char *before, const char *spool, const char *a
 	return my_exec(m, m->sql.p, ret_res, err);
 }
 
-/* Those of runs long gone go: another daemon may share the database. */
+/*
+ * Shows as well that we may update it.  Those of runs long gone go: another daemon
+ * may share the database.
+ */
 static int
 progress_begin(struct my *m, struct ctf_err *err)
 {
-	int r = progress_exec(m, "INSERT IGNORE INTO " SQLDB_PROGRESS " VALUES (", m->db.spool,
-			      ", 0, now())", NULL, err);
+	int r = progress_exec(m, "INSERT INTO " SQLDB_PROGRESS " VALUES (", m->db.spool,
+			      ", 0, now()) ON DUPLICATE KEY UPDATE at = now()", NULL, err);
 
 	if (r < 0)
 		return r;

@@ -177,6 +177,7 @@ run(struct my *m, unsigned *ret_done, struct ctf_err *err)
 	while (r == 0) {
 		r = answer_skip(m, &ended, err);
 		if (r == 0) {
+			sqldb_expect(&m->db, SQLDB_ANSWER_MS);
 			*ret_done += ended;
 			r = my_next(m, err);
 			if (r == 0)

@@ -133,7 +133,10 @@ own_name(struct pg *p, struct ctf_err *err)
 	return 0;
 }
 
-/* Those of runs long gone go: another daemon may share the database. */
+/*
+ * Shows as well that we may update it.  Those of runs long gone go: another daemon
+ * may share the database.
+ */
 static int
 progress_begin(struct pg *p, struct pg_answer *a, struct ctf_err *err)
 {
@@ -143,7 +146,7 @@ progress_begin(struct pg *p, struct pg_answer *a, struct ctf_err *err)
 
 	snprintf(sql, sizeof(sql),
 		 "INSERT INTO %s(spool, frame, at) VALUES ($1, 0, now())"
-		 " ON CONFLICT (spool) DO NOTHING",
+		 " ON CONFLICT (spool) DO UPDATE SET at = now()",
 		 p->own);
 	r = pg_exec(p, sql, 1, values, NULL, a, err);
 	if (r < 0)

@@ -269,6 +269,8 @@ pg_answers(struct pg *p, unsigned n, bool keep, struct pg_answer *a, struct ctf_
 		ExecStatusType is;
 
 		r = next_result(p, &res, err);
+		if (r == 0 && !p->db.probing)
+			sqldb_expect(&p->db, SQLDB_ANSWER_MS);
 		is = PQresultStatus(res); /* of NULL a fatal error */
 		if (r == 0 && PQstatus(p->conn) == CONNECTION_BAD)
 			r = broken(p, err);

@@ -180,8 +180,8 @@ pg_begin(struct sqldb *s, uint64_t frame, bool *ret_fresh, struct ctf_err *err)
 	if (r == 0 && a.failed >= 0)
 		r = pg_failed(p, &a, err);
 	*ret_fresh = r == 0 && (!s->progress || a.rows == 1);
-	if (r == -EAGAIN)
-		pg_rollback(s, NULL);
+	if (r == -EAGAIN && pg_rollback(s, NULL) < 0)
+		r = -ECONNRESET;
 	return r;
 }
 

@@ -15,6 +15,7 @@
 #include "sqcolumn.h"
 
 #define SQLDB_PROGRESS "ctflowd_progress"
+#define SQLDB_ANSWER_MS 60000 /* for each answer of a server */
 
 struct sqldb_table {
 	bool known; /* the server has answered */
@@ -117,6 +118,8 @@ struct sqldb { /* a sink begins with it */
 	char spool[80];          /* our row of the progress table, */
 	bool progress;           /* which there is: */
 	uint64_t done;           /* the last frame committed */
+	uint64_t maybe;          /* the last one whose COMMIT was not answered, 0: none; */
+	uint64_t maybe_refused;  /* so many of its rows were refused */
 	struct past *past;
 	bool said_progress;
 	bool immediate; /* constraints are to be checked row by row */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #define CONNECT_MS 10000 /* unless connect_timeout says else */
-#define ANSWER_MS 60000
 #define TURN_MS 100
 #define CAREFUL 16u                  /* rows at once, after one was refused */
 #define SAY_NS UINT64_C(10000000000) /* one line on refused rows in 10 s */
@@ -20,7 +19,8 @@ stored(void *sink, const char *spool)
 	struct sqldb *s = sink;
 	uint64_t frame = 0;
 
-	s->way->stored(s, spool, &frame, NULL);
+	if (s->way->stored(s, spool, &frame, NULL) < 0)
+		s->broken = true; /* its answer may still come */
 	return frame;
 }
 
@@ -34,6 +34,8 @@ past_ready(struct sqldb *s, struct ctf_err *err)
 		r = s->way->stored(s, s->spool, &s->done, err);
 	if (r == 0)
 		past_open(s->obj.ctx, &s->past, s->spool, stored, s);
+	if (r == 0 && s->broken)
+		r = ctf_fail(err, ECONNRESET, "%s: no answer", s->where);
 	return r;
 }
 
@@ -48,7 +50,7 @@ session_ready(struct sqldb *s, struct ctf_err *err)
 	if (r < 0)
 		return r;
 	s->up = true;
-	sqldb_expect(s, ANSWER_MS);
+	sqldb_expect(s, SQLDB_ANSWER_MS);
 	r = s->way->look(s, &s->table, err);
 	if (r < 0)
 		return r;
@@ -236,16 +238,21 @@ rows_store(struct sqldb *s, struct ctf_err *err)
 	}
 }
 
+static uint64_t
+refused_rows(const struct sqldb *s)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < s->n; i++)
+		n += s->rows[i].refused;
+	return n;
+}
+
 /* What could not be stored, after the others were. */
 static void
-frame_account(struct sqldb *s, const struct ctf_frame *f)
+frame_account(struct sqldb *s, const struct ctf_frame *f, uint64_t refused)
 {
-	uint64_t refused = 0;
-
-	s->done = f->number;
 	s->immediate = false;
-	for (unsigned i = 0; i < s->n; i++)
-		refused += s->rows[i].refused;
 	if (!refused)
 		return;
 	ctf_count(s->refused, refused);
@@ -255,30 +262,57 @@ frame_account(struct sqldb *s, const struct ctf_frame *f)
 }
 
 static int
+rows_commit(struct sqldb *s, const struct ctf_frame *f, struct ctf_err *err)
+{
+	int r = rows_store(s, err);
+
+	if (r == 0) {
+		past_end(s->past, true);
+		s->done = f->number;
+		frame_account(s, f, refused_rows(s));
+	} else { /* who knows whether it was committed */
+		s->maybe = f->number;
+		s->maybe_refused = refused_rows(s);
+	}
+	return r;
+}
+
+/* The server has the frame, or, where our row is gone, seems to. */
+static int
+is_stored(struct sqldb *s, const struct ctf_frame *f, struct ctf_err *err)
+{
+	uint64_t last = 0;
+	int r = s->way->rollback(s, err);
+
+	if (r == 0)
+		r = s->way->stored(s, s->spool, &last, err);
+	if (r == 0 && last < f->number) /* the next session makes it anew */
+		r = ctf_fail(err, ESTALE, "%s: our row of " SQLDB_PROGRESS " is gone",
+			     s->where);
+	return r;
+}
+
+static int
 frame_store(struct sqldb *s, const struct ctf_frame *f, struct ctf_err *err)
 {
 	bool fresh = true;
 	int r;
 
-	sqldb_expect(s, ANSWER_MS);
+	sqldb_expect(s, SQLDB_ANSWER_MS);
 	r = s->way->begin(s, f->number, &fresh, err);
+	if (r == 0 && !fresh)
+		r = is_stored(s, f, err);
 	if (r < 0)
 		return r;
 	past_begin(s->past, f);
-	if (fresh) {
-		r = rows_store(s, err);
-		if (r == 0) {
-			past_end(s->past, true);
-			frame_account(s, f);
-		}
-		return r; /* if not: who knows whether it was committed */
-	}
+	if (fresh)
+		return rows_commit(s, f, err);
 	past_end(s->past, true);
 	ctf_log(s->obj.ctx, CTF_NOTICE, "frame %llu with %u flows was stored already",
 		(unsigned long long)f->number, s->n);
 	ctf_count(s->repeats, s->n);
 	s->done = f->number;
-	return s->way->rollback(s, err);
+	return 0;
 }
 
 static enum ctf_sent
@@ -311,6 +345,9 @@ frame_deliver(struct sqldb *s, const struct ctf_frame *f, struct ctf_err *err)
 
 	if (s->progress && f->number <= s->done) {
 		ctf_count(s->repeats, f->flows);
+		if (f->number == s->maybe)
+			frame_account(s, f, s->maybe_refused);
+		s->maybe = 0;
 		return CTF_SENT;
 	}
 	r = frame_list(s, f);

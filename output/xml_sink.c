@@ -105,11 +105,28 @@ name_keep(struct xml_sink *s, const char *name)
 		snprintf(s->name, XML_NAME, "%s", name);
 }
 
+/* An output with the same folder may look for a name at the same moment. */
+static int
+name_take(struct xml_sink *s, char name[XML_NAME], char *path, struct ctf_err *err)
+{
+	for (;;) {
+		int fd, r = name_new(s, name, path, err);
+
+		if (r)
+			return r;
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd >= 0)
+			close(fd);
+		if (fd >= 0 || errno != EEXIST)
+			return 0; /* if it cannot be opened, who opens it says why */
+	}
+}
+
 static int
 open_new(struct xml_sink *s, struct ctf_err *err)
 {
 	char *path = s->path[!s->turn], name[XML_NAME];
-	int r = name_new(s, name, path, err);
+	int r = name_take(s, name, path, err);
 
 	if (!r)
 		r = stream_open_path(&s->stream, path, err);

@@ -171,7 +171,8 @@ def test(lab, tmp):
     the_same_in_the_log(numbers)
     daemon.stop()
     if numbers.get("output_delivered_total", output="emu1") != 3 * FLOWS:
-        problems.append("the last file does not say all")
+        problems.append("the last file does not say all: "
+                        f"{numbers.get('output_delivered_total', output='emu1')}")
     return problems
 
 
