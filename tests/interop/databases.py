@@ -176,6 +176,17 @@ def once(rows, flows, without=()):
         yield f"missing {list(want - set(rows))[:3]}, unknown {list(set(rows) - want)[:3]}"
 
 
+def row_gone(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
+    """Somebody empties our table: nothing counts as stored that is not."""
+    def during(_):
+        until("rows", lambda: server.count() > 1000, 90, step=0.02)
+        server.sql("DELETE FROM ctflowd_progress")
+    daemon = replay(lab, tmp, "gone", output, options, 40_000, chain, during)
+    if daemon.code or "our row of ctflowd_progress is gone" not in daemon.log():
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(server.rows(), 40_000)
+
+
 def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     """SIGKILL while frames are being stored: the next start knows how many are missing."""
     labs.flood_ns(lab, FLOOD)

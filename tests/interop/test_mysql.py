@@ -23,7 +23,7 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, Failed, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, killed, once, replay  # noqa: E402
+from databases import Proxy, Server, beside, killed, once, replay, row_gone  # noqa: E402
 
 FLOWS = 100_000
 SECRET = "s3cret-of-mysql"
@@ -119,6 +119,11 @@ def lost_answer(lab, tmp, my):
     if daemon.code or proxy.cuts != 3 or "connection lost" not in daemon.log():
         yield f"exit code {daemon.code} after {proxy.cuts} cuts: {daemon.words()}"
     yield from once(my.rows(), 10_000)
+
+
+def emptied(lab, tmp, my):
+    fresh(my)
+    yield from row_gone(lab, tmp, my, "MYSQL", my.options(procedure="INSERT"), CHAIN)
 
 
 def wrong_password(lab, tmp, my):
@@ -267,7 +272,7 @@ def as_ulogd2(lab, tmp, my):
 def test(lab, tmp):
     problems = []
     with MariaDB(tmp) as my:
-        for part in (restarted, lost_answer, wrong_password, bad_rows, poor_user,
+        for part in (restarted, lost_answer, emptied, wrong_password, bad_rows, poor_user,
                      away_at_first, frozen, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, my)]

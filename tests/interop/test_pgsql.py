@@ -21,7 +21,7 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, killed, once, replay  # noqa: E402
+from databases import Proxy, Server, beside, killed, once, replay, row_gone  # noqa: E402
 
 BIN = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
 FLOWS = 100_000
@@ -108,6 +108,11 @@ def lost_answer(lab, tmp, pg):
     if daemon.code or proxy.cuts != 3 or "connection lost" not in daemon.log():
         yield f"exit code {daemon.code} after {proxy.cuts} cuts: {daemon.words()}"
     yield from once(pg.rows(), 10_000)
+
+
+def emptied(lab, tmp, pg):
+    fresh(pg)
+    yield from row_gone(lab, tmp, pg, "PGSQL", pg.options().replace("INSERT_CT", "INSERT"))
 
 
 def wrong_password(lab, tmp, pg):
@@ -259,8 +264,8 @@ def as_ulogd2(lab, tmp, pg):
 def test(lab, tmp):
     problems = []
     with Postgres(tmp) as pg:
-        for part in (restarted, lost_answer, wrong_password, bad_rows, ends_only, no_table_of_ours,
-                     away_at_first, frozen, died, as_ulogd2):
+        for part in (restarted, lost_answer, emptied, wrong_password, bad_rows, ends_only,
+                     no_table_of_ours, away_at_first, frozen, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, pg)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s")
