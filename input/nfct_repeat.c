@@ -46,8 +46,10 @@ switch_on(struct nfct *s, uint64_t now, uint64_t forgotten)
 	p->sign_ns = now;
 	if (p->on || keyset_init(&p->recent, p->most < RING ? p->most : RING) < 0)
 		return;
+	/* One that is listed twice was not noticed: another had its place. */
 	for (uint32_t i = 0; i < keyring_count(&p->latest); i++)
-		(void)keyset_add(&p->recent, keyring_nth(&p->latest, i), p->latest.ns);
+		if (keyset_add(&p->recent, keyring_nth(&p->latest, i), p->latest.ns))
+			ctf_count(p->maybe, 1);
 	if (forgotten > p->recent.forgotten)
 		p->recent.forgotten = forgotten;
 	p->on = true;
