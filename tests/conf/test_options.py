@@ -60,7 +60,9 @@ class Option:
         kind = self.kind()
         if kind == "text":
             most = self.number(self.high, 300)
-            return ["x" * max(1, self.number(self.low, 0)), "x" * most]
+            # Of hosts no name, which a database would be asked for.
+            least = "127.0.0.1" if self.name == "host" else "x" * max(1, self.number(self.low, 0))
+            return [least, "x" * most]
         if kind == "yes or no":
             return ["no", "yes", "0", "1", "off", "TRUE"]
         if kind == "choice":

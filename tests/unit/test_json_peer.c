@@ -290,12 +290,12 @@ END_TEST
 /* The system forbids it today: no mistake in the configuration. */
 START_TEST(forbidden)
 {
-	struct plug *p = plug_new(&ctf_plugin_json, "mode=udp\nhost=255.255.255.255\n");
+	struct plug *p = plug_new(&ctf_plugin_json, "mode=udp\nhost=127.255.255.255\n");
 	int e = 0;
 
 	ck_assert_int_eq(ctf_plugin_json.open(plug_sink(p), &e, &err), -1);
 	ck_assert_int_eq(e, EHOSTUNREACH);
-	ck_assert_ptr_nonnull(strstr(err.msg, "255.255.255.255 port 12345"));
+	ck_assert_ptr_nonnull(strstr(err.msg, "127.255.255.255 port 12345"));
 	plug_free(p);
 }
 END_TEST
