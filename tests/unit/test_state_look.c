@@ -219,5 +219,12 @@ add_tests(TCase *tc)
 int
 main(void)
 {
-	return unit_main("state_look", add_tests);
+	int ret = unit_main("state_look", add_tests);
+	struct state_look l;
+
+	(void)state_look_open(&l, DIR_NAME, CONF);
+	unlink(l.path);
+	state_look_close(&l);
+	rmdir(DIR_NAME);
+	return ret;
 }
