@@ -21,6 +21,7 @@ static const struct {
 	{ "DBI", "writes through libdbi, which ctflowd does not use" },
 };
 
+/* What the plugin of that name is for; NULL: none of those. */
 static const char *
 find(const char *name, size_t len)
 {
@@ -28,12 +29,6 @@ find(const char *name, size_t len)
 		if (strlen(others[i].name) == len && memcmp(others[i].name, name, len) == 0)
 			return others[i].what;
 	return NULL;
-}
-
-const char *
-packets_what(const char *plugin)
-{
-	return find(plugin, strlen(plugin));
 }
 
 bool

@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What the plugin of that name is for, e.g. "reads packets"; NULL: none of those. */
-const char *packets_what(const char *plugin);
 /* A plugin= line names the module of one of those. */
 bool packets_file(const char *path);
 /*
