@@ -62,8 +62,9 @@ peer_begin(struct peer *p, struct stream *s, uint64_t resend)
 	p->fresh = true;
 }
 
-enum ctf_sent
-peer_broken(const struct stream *s, int error, struct ctf_err *err)
+/* Says why the session is over. */
+static enum ctf_sent
+broken(const struct stream *s, int error, struct ctf_err *err)
 {
 	if (error == -EPIPE)
 		ctf_fail(err, EPIPE, "%s closed the connection", s->name);
@@ -127,9 +128,17 @@ wait_room(struct peer *p, const struct stream *s, struct ctf_err *err)
 	if (!r)
 		return CTF_SENT;
 	if (r != -EAGAIN && r != -EINTR)
-		return peer_broken(s, r, err);
+		return broken(s, r, err);
 	ctf_fail(err, EAGAIN, "%s: the reader takes nothing", s->name);
 	return CTF_AGAIN;
+}
+
+enum ctf_sent
+peer_idle(struct peer *p, const struct stream *s, struct ctf_err *err)
+{
+	int r = session_peer(&p->session);
+
+	return r ? broken(s, r, err) : CTF_SENT;
 }
 
 enum ctf_sent
@@ -137,11 +146,10 @@ peer_deliver(struct peer *p, struct stream *s, const struct ctf_frame *const *fr
 	     unsigned *ret_taken, struct ctf_err *err)
 {
 	/* What is sent after the peer has closed would be lost without an error. */
-	int r = session_peer(&p->session);
-	enum ctf_sent ret = r ? peer_broken(s, r, err) : CTF_SENT;
+	enum ctf_sent ret = peer_idle(p, s, err);
 	unsigned taken = 0;
 
-	if (!r && p->fresh)
+	if (ret == CTF_SENT && p->fresh)
 		go_on(p, fr[0]);
 	while (taken < n && ret == CTF_SENT) {
 		ssize_t w = send_frames(p, fr + taken, n - taken);
@@ -151,7 +159,7 @@ peer_deliver(struct peer *p, struct stream *s, const struct ctf_frame *const *fr
 		else if (w == -EAGAIN)
 			ret = wait_room(p, s, err);
 		else if (w != -EINTR)
-			ret = peer_broken(s, (int)w, err);
+			ret = broken(s, (int)w, err);
 	}
 	*ret_taken = taken;
 	return ret;

@@ -30,8 +30,8 @@ int peer_connect_unix(struct stream *s, int type, const char *path, struct ctf_e
 void peer_begin(struct peer *, struct stream *, uint64_t resend);
 enum ctf_sent peer_deliver(struct peer *, struct stream *, const struct ctf_frame *const *,
 			   unsigned n, unsigned *ret_taken, struct ctf_err *);
-/* Says why the session is over: RETRY. */
-enum ctf_sent peer_broken(const struct stream *, int error, struct ctf_err *);
+/* Nothing is to be sent: RETRY, with the reason, when the session is over. */
+enum ctf_sent peer_idle(struct peer *, const struct stream *, struct ctf_err *);
 void peer_finish(struct peer *, struct stream *);
 /* One datagram a line. */
 enum ctf_sent peer_datagrams(struct stream *s, const struct ctf_frame *const *, unsigned n,

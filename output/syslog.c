@@ -160,9 +160,8 @@ static enum ctf_sent
 idle(void *self, struct ctf_err *err)
 {
 	struct sink *s = self;
-	int r = session_peer(&s->peer.session);
 
-	return r ? peer_broken(&s->stream, r, err) : CTF_SENT;
+	return peer_idle(&s->peer, &s->stream, err);
 }
 
 static enum ctf_sent
