@@ -5,6 +5,7 @@ import glob
 import os
 import pwd
 import random
+import re
 import select
 import shutil
 import signal
@@ -185,6 +186,42 @@ def row_gone(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     if daemon.code or "our row of ctflowd_progress is gone" not in daemon.log():
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(server.rows(), 40_000)
+
+
+def away(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
+    """Started before the server is there: the columns are asked for later."""
+    def during(daemon):
+        daemon.wait_log("cannot connect")
+        server.start()
+    daemon = replay(lab, tmp, "away", output, options, 2000, chain, during)
+    if daemon.code or "are not known yet" not in daemon.log():
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(server.rows(), 2000)
+
+
+def stopped(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
+    """A server that answers no more holds up no stop, and no flow is lost or doubled."""
+    def during(daemon):
+        until("rows", lambda: server.count() > 500, step=0.02)
+        server.tell(signal.SIGSTOP)
+        time.sleep(0.3)
+        daemon.send(signal.SIGTERM)
+        daemon.wait()
+        server.tell(signal.SIGCONT)
+    first = replay(lab, tmp, "frozen", output, options, 20_000, chain, during,
+                   "stop_timeout=1\n")
+    server.idle()
+    before, all_of_them = server.count(), int(re.search("events=(\\d+)", first.log()).group(1))
+
+    def again(daemon):
+        until("the spool", lambda: server.count() >= all_of_them)
+        daemon.send(signal.SIGTERM)
+    daemon = replay(lab, tmp, "frozen", output, options, 0, chain, again)
+    rows = server.rows()
+    print(f"{before} flows when it was stopped, {len(rows)} with those of the spool")
+    if daemon.code or before == len(rows) or len(rows) != all_of_them:
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(rows, len(rows))
 
 
 def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):

@@ -7,7 +7,6 @@ wrong, rows it refuses, a user who may not make tables; and beside ulogd2.
 """
 import glob
 import os
-import re
 import shutil
 import signal
 import sys
@@ -23,7 +22,8 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, Failed, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, killed, once, replay, row_gone  # noqa: E402
+from databases import (Proxy, Server, away, beside, killed, once, replay,  # noqa: E402
+                       row_gone, stopped)
 
 FLOWS = 100_000
 SECRET = "s3cret-of-mysql"
@@ -189,45 +189,15 @@ SELECT a; INSERT INTO own VALUES (0, a, b, c, d, e, f); SELECT b, c; END $$
 
 
 def away_at_first(lab, tmp, my):
-    """Started before the server is there: the columns are asked for later."""
     fresh(my)
     my.end(signal.SIGTERM)
-
-    def during(daemon):
-        daemon.wait_log("cannot connect")
-        my.start()
-    daemon = replay(lab, tmp, "away", "MYSQL", my.options(), 2000, CHAIN, during)
-    if daemon.code or "are not known yet" not in daemon.log():
-        yield f"exit code {daemon.code}: {daemon.words()}"
-    yield from once(my.rows(), 2000)
+    yield from away(lab, tmp, my, "MYSQL", my.options(), CHAIN)
 
 
 def frozen(lab, tmp, my):
-    """A server that answers no more holds up no stop, and no flow is lost or doubled."""
     fresh(my)
     more = f'spool_dir="{tmp}/my-spool"\nspool_sync=0\nqueue=64K\n'
-
-    def during(daemon):
-        until("rows", lambda: my.count() > 500, step=0.02)
-        my.tell(signal.SIGSTOP)
-        time.sleep(0.3)
-        daemon.send(signal.SIGTERM)
-        daemon.wait()
-        my.tell(signal.SIGCONT)
-    first = replay(lab, tmp, "frozen", "MYSQL", my.options(more), 20_000, CHAIN, during,
-                   "stop_timeout=1\n")
-    my.idle()
-    before, all_of_them = my.count(), int(re.search("events=(\\d+)", first.log()).group(1))
-
-    def again(daemon):
-        until("the spool", lambda: my.count() >= all_of_them)
-        daemon.send(signal.SIGTERM)
-    daemon = replay(lab, tmp, "frozen", "MYSQL", my.options(more), 0, CHAIN, again)
-    rows = my.rows()
-    print(f"{before} flows when it was stopped, {len(rows)} with those of the spool")
-    if daemon.code or before == len(rows) or len(rows) != all_of_them:
-        yield f"exit code {daemon.code}: {daemon.words()}"
-    yield from once(rows, len(rows))
+    yield from stopped(lab, tmp, my, "MYSQL", my.options(more), CHAIN)
 
 
 def died(lab, tmp, my):

@@ -21,7 +21,8 @@ import natlab  # noqa: E402
 import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
-from databases import Proxy, Server, beside, killed, once, replay, row_gone  # noqa: E402
+from databases import (Proxy, Server, away, beside, killed, once, replay,  # noqa: E402
+                       row_gone, stopped)
 
 BIN = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
 FLOWS = 100_000
@@ -184,45 +185,15 @@ def no_table_of_ours(lab, tmp, pg):
 
 
 def away_at_first(lab, tmp, pg):
-    """Started before the server is there: the columns are asked for later."""
     fresh(pg)
     pg.end(signal.SIGINT)
-
-    def during(daemon):
-        daemon.wait_log("cannot connect")
-        pg.start()
-    daemon = replay(lab, tmp, "away", "PGSQL", pg.options(), 2000, during=during)
-    if daemon.code or "are not known yet" not in daemon.log():
-        yield f"exit code {daemon.code}: {daemon.words()}"
-    yield from once(pg.rows(), 2000)
+    yield from away(lab, tmp, pg, "PGSQL", pg.options())
 
 
 def frozen(lab, tmp, pg):
-    """A server that answers no more holds up no stop, and no flow is lost or doubled."""
     fresh(pg)
     more = f'spool_dir="{tmp}/spool"\nspool_sync=0\nqueue=64K\n'
-
-    def during(daemon):
-        until("rows", lambda: pg.count() > 500, step=0.02)
-        pg.tell(signal.SIGSTOP)
-        time.sleep(0.3)
-        daemon.send(signal.SIGTERM)
-        daemon.wait()
-        pg.tell(signal.SIGCONT)
-    first = replay(lab, tmp, "frozen", "PGSQL", pg.options(more), 20_000, during=during,
-                   more="stop_timeout=1\n")
-    pg.idle()
-    before, all_of_them = pg.count(), int(re.search("events=(\\d+)", first.log()).group(1))
-
-    def again(daemon):
-        until("the spool", lambda: pg.count() >= all_of_them)
-        daemon.send(signal.SIGTERM)
-    daemon = replay(lab, tmp, "frozen", "PGSQL", pg.options(more), 0, during=again)
-    rows = pg.rows()
-    print(f"{before} flows when it was stopped, {len(rows)} with those of the spool")
-    if daemon.code or before == len(rows) or len(rows) != all_of_them:
-        yield f"exit code {daemon.code}: {daemon.words()}"
-    yield from once(rows, len(rows))
+    yield from stopped(lab, tmp, pg, "PGSQL", pg.options(more))
 
 
 def died(lab, tmp, pg):
