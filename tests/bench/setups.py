@@ -8,6 +8,7 @@ import time
 
 import lab as labs
 from ipfix_wire import Reader, messages
+from tables import TABLES
 
 TAIL = {
     "LOGEMU": ("ip:IP2STR,pf:PRINTFLOW,out:LOGEMU", 'file="{dir}/out"\n'),
@@ -26,11 +27,6 @@ NAT = """table ip ctlnat {
    type nat hook postrouting priority srcnat; oifname "ctl-out" snat to 10.66.0.2;
   }
  }"""
-
-ULOG_CT = """CREATE TABLE ulog_ct (flow_start_sec INT, flow_start_usec INT, flow_end_sec INT,
- flow_end_usec INT, orig_ip_saddr INT, orig_ip_daddr INT, orig_l4_sport INT, orig_l4_dport INT,
- orig_ip_protocol INT, icmp_type INT, icmp_code INT, orig_raw_pktlen INT, orig_raw_pktcount INT,
- reply_raw_pktlen INT, reply_raw_pktcount INT, ct_mark INT)"""
 
 SECTIONS = "[ct1]\nhash_enable=0\nevent_mask=4\nnetlink_socket_buffer_size={buf}\n" \
     "netlink_socket_buffer_maxsize={max}\n{extra}[ip]\n[pf]\n[out]\n"
@@ -89,7 +85,7 @@ class Setup:
             self.sink = TcpSink(self.lab, self.ns, os.path.join(self.dir, "out"), self.ours)
         if self.kind == "SQLITE3" and not self.ours:
             with sqlite3.connect(os.path.join(self.dir, "out.db")) as db:
-                db.execute(ULOG_CT)
+                db.execute(TABLES["ulog_ct"])
         conf = os.path.join(self.dir, "conf")
         with open(conf, "w", encoding="ascii") as f:
             f.write(configuration(self.kind, self.dir, self.bench.buf, self.ours))

@@ -29,6 +29,7 @@ import ulogd2  # noqa: E402
 from calls import call  # noqa: E402
 from daemon import text, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
+from tables import TABLES  # noqa: E402
 
 OWN = f"{HERE}/confs"
 REAL = os.environ.get("CTF_CONFS") or f"{HERE}/../../../shared/ulogd-confs"
@@ -92,7 +93,7 @@ class Copy:
     def make_tables(self, schema):
         for section, table in self.tables.items():
             with contextlib.closing(sqlite3.connect(self.paths[section])) as db:
-                db.executescript(schema if table == "flows" else ulogd2.ULOG_CT.replace(
+                db.executescript(schema if table == "flows" else TABLES["ulog_ct"].replace(
                     "ulog_ct", table))
 
     def rows(self, section):

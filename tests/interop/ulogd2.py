@@ -16,10 +16,6 @@ import lab as labs
 from daemon import Daemon
 
 MODULES = glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
-ULOG_CT = """CREATE TABLE ulog_ct (flow_start_sec INT, flow_start_usec INT, flow_end_sec INT,
- flow_end_usec INT, orig_ip_saddr INT, orig_ip_daddr INT, orig_l4_sport INT, orig_l4_dport INT,
- orig_ip_protocol INT, icmp_type INT, icmp_code INT, orig_raw_pktlen INT, orig_raw_pktcount INT,
- reply_raw_pktlen INT, reply_raw_pktcount INT, ct_mark INT)"""
 
 
 def need(*modules):
