@@ -5,7 +5,7 @@ endif
 dist_check_SCRIPTS += tests/package/test_install.py
 
 # The Debian packages in a fresh root: needs root and a mirror, and takes minutes.
-EXTRA_DIST += tests/package/check-deb tests/package/unit_file.py
+EXTRA_DIST += tests/package/check-deb tests/package/machine.py
 EXTRA_DIST += debian/changelog debian/control debian/copyright debian/ctflowd.install \
 	debian/ctflowd-dev.install debian/ctflowd-extra.install debian/ctflowd-ipfix.install \
 	debian/ctflowd-mysql.install debian/ctflowd-pgsql.install debian/ctflowd-sqlite3.install \
