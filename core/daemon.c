@@ -166,8 +166,8 @@ state_dir(const struct daemon *d)
 
 /* ---- reload -------------------------------------------------------------------- */
 
-static int
-read_again(void *arg, struct setup *s, struct diag *diag)
+static void
+begun(void *arg)
 {
 	struct daemon *d = arg;
 	struct timespec now;
@@ -177,6 +177,13 @@ read_again(void *arg, struct setup *s, struct diag *diag)
 		notify_send(&d->handover->notify, -1, "RELOADING=1\nMONOTONIC_USEC=%llu\n",
 			    (unsigned long long)now.tv_sec * 1000000 +
 				    (unsigned long long)now.tv_nsec / 1000);
+}
+
+static int
+read_again(void *arg, struct setup *s, struct diag *diag)
+{
+	const struct daemon *d = arg;
+
 	return setup_again(s, d->name, diag);
 }
 
@@ -229,6 +236,7 @@ static int
 start_reload(struct daemon *d)
 {
 	d->reload.run = &d->run;
+	d->reload.begun = begun;
 	d->reload.read = read_again;
 	d->reload.settle = settle;
 	d->reload.done = done;

@@ -241,23 +241,6 @@ graph_build(struct plan *plan, struct diag *diag, struct graph *ret_graph)
 	}
 }
 
-/* Without what it cannot start a filter does what it can. */
-void
-filter_start(struct filter *f)
-{
-	struct ctf_err err = { 0 };
-
-	if (f->ready && f->inst->plugin->start && f->inst->plugin->start(f->ctx.obj, &err))
-		ctf_log(&f->ctx, CTF_ERROR, "%s", err.msg);
-}
-
-void
-graph_start_filters(struct graph *g)
-{
-	for (struct filter *f = g->filters; f; f = f->next)
-		filter_start(f);
-}
-
 static void
 obj_free(struct ctf_ctx *ctx)
 {

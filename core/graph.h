@@ -104,7 +104,9 @@ struct filter {
 	unsigned nneeds;
 	struct gen *gen; /* as of an input */
 	bool ready;      /* setup() was called */
-	uint64_t done;   /* records of this batch it has annotated */
+	bool begun;      /* start() as well */
+	uint64_t leave_ms;
+	uint64_t done; /* records of this batch it has annotated */
 };
 
 struct open_frame {
@@ -182,9 +184,13 @@ void plan_print(FILE *, const struct plan *);
  */
 int graph_build(struct plan *, struct diag *, struct graph *ret_graph);
 void graph_free(struct graph *);
-/* Once privileges are dropped. */
+/* Once privileges are dropped; waits for those that need a moment. */
 void graph_start_filters(struct graph *);
 void filter_start(struct filter *);
+/* All that were started have what they need, see ready() of a plugin. */
+bool graph_filters_ready(const struct graph *);
+/* No more time: says of which that is not so. */
+void graph_filters_late(const struct graph *);
 /* Frees one that is in no graph any more. */
 void input_free(struct input *);
 /* True: it stays for ever, with its options, see ctf_pin(). */

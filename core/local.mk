@@ -6,6 +6,7 @@ libctflow_a_SOURCES += core/conf.c core/conf.h core/diag.c core/diag.h core/near
 	core/boot.c core/clock.c core/hash.c
 libctflow_a_SOURCES += core/expr.c core/expr.h core/expr_eval.c core/expr_lex.c core/expr_parse.c \
 	core/expr_parse.h core/expr_set.c core/expr_test.c core/expr_value.c
+libctflow_a_SOURCES += core/filters.c
 libctflow_a_SOURCES += core/packets.c core/packets.h core/split.c core/split.h
 libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/batch.h core/cli.c \
 	core/cli.h core/ctx.c core/ctx.h core/daemon.c core/daemon.h core/doubt.c core/elfnote.c core/encoder.c \
@@ -19,7 +20,8 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/backlog.c core/state_file.c core/state_file.h core/stop.c core/wire.c \
 	core/worker.c
 libctflow_a_SOURCES += core/several.c core/remake.c
-libctflow_a_SOURCES += core/may_write.c core/run_ask.c core/reload.c core/reload.h core/reload_leave.c core/reload_move.c core/reload_same.c
+libctflow_a_SOURCES += core/may_write.c core/run_ask.c core/reload.c core/reload.h core/reload_leave.c core/reload_move.c core/reload_filter.c \
+	core/reload_read.c core/reload_same.c
 libctflow_a_SOURCES += core/crc32c.c core/frame_io.c core/frame_io.h core/notify.c core/notify.h
 libctflow_a_SOURCES += core/handover.c core/handover.h core/heritage.c core/legacy.c
 libctflow_a_SOURCES += core/segment.c core/segment.h core/segment_read.c core/spool_head.c \

@@ -13,6 +13,7 @@
 #define STEP_MS 20u
 #define OPEN_MS 2000u /* for new outputs to say that they cannot be */
 #define ABORT_MS 2000u
+#define READ_MS 2000u /* at the end: for a configuration that is being read */
 
 /* ---- configurations ------------------------------------------------------------ */
 
@@ -29,7 +30,7 @@ gen_new(void)
 void
 gen_unref(struct gen *g)
 {
-	if (!g || --g->refs)
+	if (!g || atomic_fetch_sub(&g->refs, 1) > 1)
 		return;
 	setup_free(&g->setup);
 	free(g);
@@ -129,22 +130,14 @@ judge(struct reload *rl, struct gen *g, int code, const struct diag *diag)
 }
 
 static void
-begin(struct reload *rl)
+build(struct reload *rl)
 {
-	struct gen *g = gen_new();
-	struct diag diag = { 0 };
-	const char *why = "out of memory";
-	bool same = false;
+	struct diag diag;
+	struct gen *g;
+	int code = reload_take(rl, &diag, &g);
+	const char *why = judge(rl, g, code, &diag);
+	bool same = !why && reload_is_same(&rl->gen->setup, &g->setup);
 
-	if (g) {
-		int code;
-
-		g->setup.plan.before = rl->gen;
-		code = rl->read(rl->arg, &g->setup, &diag);
-
-		why = judge(rl, g, code, &diag);
-		same = !why && reload_is_same(&rl->gen->setup, &g->setup);
-	}
 	if (!same)
 		diag_log(&diag);
 	diag_free(&diag);
@@ -161,15 +154,25 @@ begin(struct reload *rl)
 	snprintf(rl->why, sizeof(rl->why), "out of memory");
 	if (reload_match(rl) || open_sinks(rl))
 		refuse(rl, rl->why);
+	else
+		reload_start_filters(rl);
+}
+
+static void
+begin(struct reload *rl)
+{
+	rl->wanted = false;
+	if (reload_read(rl))
+		finish(rl, "out of memory");
 }
 
 /* ---- the middle ---------------------------------------------------------------- */
 
-/* 1: all new outputs are open, or are going to be; 0: not yet; -1: one cannot be. */
+/* 1: all new outputs are open, or are going to be, and the filters ready; 0: not yet; -1. */
 static int
 opened(struct reload *rl)
 {
-	int all = 1;
+	int all = graph_filters_ready(&rl->next->setup.graph) || ctf_mono_ms() >= rl->open_ms;
 
 	for (struct sink *s = rl->next->setup.graph.sinks; s; s = s->next) {
 		if (!s->fresh && !s->held)
@@ -205,6 +208,7 @@ take_over(struct reload *rl)
 		refuse(rl, rl->why);
 		return;
 	}
+	graph_filters_late(&rl->next->setup.graph);
 	rl->gen = rl->next;
 	rl->next = NULL;
 	was->next = rl->old;
@@ -244,7 +248,7 @@ leave(struct reload *rl)
 static bool
 busy(const struct reload *rl)
 {
-	return rl->next || rl->old || rl->wanted;
+	return rl->reading || rl->next || rl->old || rl->wanted;
 }
 
 void
@@ -253,14 +257,12 @@ reload_step(struct reload *rl)
 	if (!busy(rl))
 		return;
 	leave(rl);
+	if (!rl->reading && !rl->next && rl->wanted && !reload_awaited(rl))
+		begin(rl);
+	if (rl->reading && reload_has_read(rl))
+		build(rl);
 	if (rl->next)
 		go_on(rl);
-	else if (rl->wanted && !reload_awaited(rl)) {
-		rl->wanted = false;
-		begin(rl);
-		if (rl->next)
-			go_on(rl);
-	}
 	leave(rl);
 	timer_set(rl->timer, busy(rl) ? STEP_MS : 0, STEP_MS);
 }
@@ -313,14 +315,16 @@ never(void *arg)
 void
 reload_end(struct reload *rl, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 {
+	uint64_t begin_ms = ctf_mono_ms();
+
 	if (rl->next)
 		refuse(rl, "the daemon ends");
 	rl->wanted = true; /* no successor waits longer than it must */
-	await(rl, ctf_mono_ms() + stop_ms, hurry, arg);
+	await(rl, begin_ms + stop_ms, hurry, arg);
 	abort_rest(rl);
 	await(rl, ctf_mono_ms() + ABORT_MS, never, NULL);
 	rl->wanted = false;
-	rl->hung = rl->old != NULL;
+	rl->hung = rl->old || !reload_read_end(rl, begin_ms + READ_MS);
 	for (struct gen *g = rl->old; g; g = g->next)
 		for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
 			if (s->running)

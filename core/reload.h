@@ -14,20 +14,23 @@
 #ifndef CTF_RELOAD_H
 #define CTF_RELOAD_H
 
+#include <stdatomic.h>
+
 #include "run.h"
 #include "setup.h"
 
 /* A configuration, for as long as there is anything that was made of it. */
 struct gen {
 	struct gen *next;
-	unsigned refs; /* who holds it: its graph, objects that went on into another one */
+	atomic_uint refs; /* who holds it: its graph, objects that went on into another one */
 	struct setup setup;
 };
 
 struct reload {
 	struct run *run;
-	struct gen *gen;  /* in force */
-	struct gen *next; /* its new outputs are being opened, until then: */
+	struct gen *gen;         /* in force */
+	struct reading *reading; /* what is to follow it, by a thread */
+	struct gen *next;        /* its new outputs are being opened, until then: */
 	uint64_t open_ms;
 	struct gen *old; /* what is left of earlier ones */
 	struct loop_fd *timer;
@@ -35,7 +38,11 @@ struct reload {
 	bool wanted;   /* and not begun */
 	bool hung;     /* at the end: something must not be freed */
 
-	/* Reads and wires; what setup_load() returns.  What is wrong goes to diag. */
+	void (*begun)(void *arg); /* may be NULL */
+	/*
+	 * Reads and wires; what setup_load() returns.  What is wrong goes to diag.  On
+	 * another thread, while all goes on: only the plan in force may be looked at.
+	 */
 	int (*read)(void *arg, struct setup *, struct diag *);
 	/* The last step that may fail; -errno (said). */
 	int (*settle)(void *arg, const struct setup *was, const struct setup *is);
@@ -57,6 +64,17 @@ void reload_step(struct reload *);
 void reload_reopen(const struct reload *);
 /* The end is near: nothing is under way any more when it returns; see run_stop(). */
 void reload_end(struct reload *, uint64_t stop_ms, bool (*hurry)(void *arg), void *arg);
+
+/* ---- reload_read.c ---- */
+
+/* Begins to; -errno. */
+int reload_read(struct reload *);
+/* It has been read, see reload_take(). */
+bool reload_has_read(struct reload *);
+/* What read() returned, and what it made. */
+int reload_take(struct reload *, struct diag *ret_diag, struct gen **ret_gen);
+/* Forgets what is being read; false: it is still being read then. */
+bool reload_read_end(struct reload *, uint64_t until_ms);
 
 /* ---- reload_same.c ---- */
 
@@ -80,6 +98,26 @@ struct sink *reload_sink_before(struct reload *, const struct inst *);
 int reload_match(struct reload *);
 /* rl->next takes over; -errno: it cannot, and nothing has changed (said). */
 int reload_commit(struct reload *);
+
+/* For reload_filter.c: */
+bool reload_same_id(const struct inst *, const struct inst *);
+/* Its options are needed for longer than its graph. */
+void reload_keep_gen(struct gen **at, struct gen *);
+/* 0: the object can do what the other one would; -EOPNOTSUPP: it cannot. */
+int reload_absorbs(struct ctf_ctx *self, struct ctf_ctx *other, struct ctf_err *);
+void reload_swap_confs(struct ctf_ctx *, struct ctf_ctx *);
+void reload_rename(struct input *, const struct ctf_ctx *from, const struct ctf_ctx *to);
+/* That input of the graph in force takes the place of the new one. */
+bool reload_input_goes_on(struct reload *, struct input *, struct input *fresh);
+
+/* ---- reload_filter.c ---- */
+
+/* Starts those of rl->next that are not to go on from the graph in force. */
+void reload_start_filters(struct reload *);
+/* Those that go on take their places, and the others begin. */
+void reload_move_filters(struct reload *);
+/* Nothing is fed to it any more; true: it can be freed. */
+bool reload_filter_leaves(struct filter *);
 
 /* ---- reload_leave.c ---- */
 

@@ -182,6 +182,8 @@ reload_leave(struct reload *rl, struct gen *gen)
 		run_kick(g);
 		return false;
 	}
+	for (struct filter *f = g->filters; f; f = f->next)
+		over &= reload_filter_leaves(f);
 	for (struct sink *s = g->sinks; s; s = s->next)
 		over &= sink_leaves(rl, s);
 	return over;

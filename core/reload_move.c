@@ -20,15 +20,15 @@ reload_blame(struct reload *rl, const struct inst *inst, const struct ctf_err *e
 	log_errorx("%s", rl->why);
 }
 
-static bool
-same_id(const struct inst *a, const struct inst *b)
+bool
+reload_same_id(const struct inst *a, const struct inst *b)
 {
 	return a->plugin == b->plugin && strcmp(a->id, b->id) == 0;
 }
 
 /* Its options are needed for longer than its graph. */
-static void
-keep_gen(struct gen **at, struct gen *gen)
+void
+reload_keep_gen(struct gen **at, struct gen *gen)
 {
 	if (*at)
 		return;
@@ -43,7 +43,7 @@ sink_in(struct graph *g, const struct inst *inst)
 {
 	struct sink *s = g->sinks;
 
-	while (s && !same_id(s->inst, inst))
+	while (s && !reload_same_id(s->inst, inst))
 		s = s->next;
 	return s;
 }
@@ -149,7 +149,7 @@ move_sink(struct reload *rl, struct sink **at)
 	while (*idle)
 		idle = &(*idle)->next;
 	*idle = was;
-	keep_gen(&s->gen, rl->gen);
+	reload_keep_gen(&s->gen, rl->gen);
 	s->next = fresh->next;
 	*at = s;
 	fresh->encoders = NULL;
@@ -195,8 +195,8 @@ swap_refs(struct ctf_ctx *a, struct ctf_ctx *b, const struct ctf_port *p)
 	}
 }
 
-static void
-swap_confs(struct ctf_ctx *a, struct ctf_ctx *b)
+void
+reload_swap_confs(struct ctf_ctx *a, struct ctf_ctx *b)
 {
 	struct ctf_obj *x = a->obj, *y = b->obj;
 	const void *conf = x->conf;
@@ -211,12 +211,12 @@ swap(struct ctf_ctx *a, struct ctf_ctx *b)
 {
 	swap_refs(a, b, a->inst->plugin->reads);
 	swap_refs(a, b, a->inst->plugin->writes);
-	swap_confs(a, b);
+	reload_swap_confs(a, b);
 }
 
 /* 0: the object can do what the other one would; -EOPNOTSUPP: it cannot. */
-static int
-absorbs(struct ctf_ctx *self, struct ctf_ctx *other, struct ctf_err *err)
+int
+reload_absorbs(struct ctf_ctx *self, struct ctf_ctx *other, struct ctf_err *err)
 {
 	const struct ctf_plugin *pl = self->inst->plugin;
 	int ret;
@@ -230,8 +230,8 @@ absorbs(struct ctf_ctx *self, struct ctf_ctx *other, struct ctf_err *err)
 	return ret;
 }
 
-static void
-rename_ctx(struct input *in, const struct ctf_ctx *from, const struct ctf_ctx *to)
+void
+reload_rename(struct input *in, const struct ctf_ctx *from, const struct ctf_ctx *to)
 {
 	for (unsigned i = 0; i < in->nwants; i++) {
 		struct want *w = &in->wants[i];
@@ -246,7 +246,7 @@ input_before(struct reload *rl, const struct inst *inst)
 {
 	struct input *in = rl->gen->setup.graph.inputs;
 
-	while (in && !same_id(in->inst, inst))
+	while (in && !reload_same_id(in->inst, inst))
 		in = in->next;
 	return in && in->started && !in->failed ? in : NULL;
 }
@@ -268,70 +268,11 @@ same_input(struct input *a, struct input *b)
 	       same_refs(&a->ctx, &b->ctx, a->inst->plugin->writes);
 }
 
-static bool
-input_goes_on(struct reload *rl, struct input *in, struct input *fresh)
+bool
+reload_input_goes_on(struct reload *rl, struct input *in, struct input *fresh)
 {
 	return input_before(rl, fresh->inst) == in &&
 	       (fresh->absorbed || same_input(in, fresh));
-}
-
-static void
-put_filter(struct graph *g, struct filter *f, struct filter *fresh)
-{
-	for (struct filter *x = g->filters; x; x = x->next) {
-		x->prev = x->prev == fresh ? f : x->prev;
-		for (unsigned i = 0; i < x->nneeds; i++)
-			x->needs[i] = x->needs[i] == fresh ? f : x->needs[i];
-	}
-	for (struct stack *st = g->stacks; st; st = st->next)
-		for (unsigned i = 0; i < st->nchain; i++)
-			st->chain[i] = st->chain[i] == fresh ? f : st->chain[i];
-	rename_ctx(fresh->input, &fresh->ctx, &f->ctx);
-}
-
-/* The old one with what it knows in the place of the new one: true. */
-static bool
-move_filter(struct reload *rl, struct filter **at, struct filter **from)
-{
-	struct graph *b = &rl->next->setup.graph;
-	struct filter *fresh = *at, *f = *from;
-
-	if (!input_goes_on(rl, f->input, fresh->input))
-		return false; /* the one before is still fed by its input */
-	if (!f->ready || !fresh->ready || reload_differs(f->inst, fresh->inst) ||
-	    absorbs(&f->ctx, &fresh->ctx, NULL))
-		return false;
-	*from = f->next;
-	f->input = fresh->input;
-	f->prev = fresh->prev;
-	f->nneeds = fresh->nneeds;
-	memcpy(f->needs, fresh->needs, sizeof(f->needs));
-	f->ctx.input = f->input;
-	put_filter(b, f, fresh);
-	swap_confs(&f->ctx,
-		   &fresh->ctx); /* they are the same, and it may borrow from its own */
-	keep_gen(&f->gen, rl->gen);
-	f->next = fresh->next;
-	*at = f;
-	(void)filter_free(fresh);
-	return true;
-}
-
-static void
-move_filters(struct reload *rl)
-{
-	for (struct filter **at = &rl->next->setup.graph.filters; *at; at = &(*at)->next) {
-		struct filter **from = &rl->gen->setup.graph.filters;
-
-		while (*from && (!same_id((*from)->inst, (*at)->inst) ||
-				 !same_id((*from)->input->inst, (*at)->input->inst)))
-			from = &(*from)->next;
-		if (*from && move_filter(rl, at, from))
-			continue;
-		if (*from)
-			ctx_pass_on(&(*at)->ctx, &(*from)->ctx);
-		filter_start(*at);
-	}
 }
 
 /* ---- inputs -------------------------------------------------------------------- */
@@ -340,7 +281,7 @@ move_filters(struct reload *rl)
 static int
 absorb(struct input *in, struct input *fresh, struct ctf_err *err)
 {
-	int ret = absorbs(&in->ctx, &fresh->ctx, err);
+	int ret = reload_absorbs(&in->ctx, &fresh->ctx, err);
 
 	if (!ret)
 		fresh->absorbed = !fresh->absorbed;
@@ -367,7 +308,7 @@ put_input(struct graph *g, struct input *in, struct input *fresh)
 	in->wants = fresh->wants;
 	in->nwants = fresh->nwants;
 	fresh->wants = NULL;
-	rename_ctx(in, &fresh->ctx, &in->ctx);
+	reload_rename(in, &fresh->ctx, &in->ctx);
 	memcpy(in->slots, fresh->slots, sizeof(in->slots));
 	in->nslots = fresh->nslots;
 	batch_free(&in->batch);
@@ -392,7 +333,7 @@ move_input(struct reload *rl, struct input **at, struct input *in, bool absorbed
 		in->gen = NULL;
 		gen_unref(was);
 	} else {
-		keep_gen(&in->gen, rl->gen);
+		reload_keep_gen(&in->gen, rl->gen);
 	}
 	in->next = fresh->next;
 	*at = in;
@@ -409,7 +350,7 @@ move_inputs(struct reload *rl)
 
 		if (!in)
 			continue; /* it was started already */
-		if (input_goes_on(rl, in, fresh)) {
+		if (reload_input_goes_on(rl, in, fresh)) {
 			move_input(rl, at, in, fresh->absorbed);
 		} else {
 			batch_free(&fresh->batch);
@@ -486,7 +427,7 @@ reload_commit(struct reload *rl)
 		pump_seal(in);
 	run_kick(a);
 	move_sinks(rl);
-	move_filters(rl);
+	reload_move_filters(rl);
 	move_inputs(rl);
 	rl->run->graph = b;
 	for (struct sink *s = b->sinks; s; s = s->next)

@@ -108,6 +108,22 @@ start(void *self, struct ctf_err *err)
 	return r ? ctf_fail(err, -r, "no thread: %s", strerror(-r)) : 0;
 }
 
+static bool
+ready(void *self)
+{
+	struct names *f = self;
+
+	return !f->watch || names_watch_ready(f->watch);
+}
+
+static bool
+drain(void *self, bool now)
+{
+	struct names *f = self;
+
+	return !f->watch || names_watch_ends(f->watch);
+}
+
 static void
 release(void *self)
 {
@@ -168,6 +184,8 @@ CTF_PLUGIN(names) = {
 	.pure = true,
 	.probe = probe,
 	.start = start,
+	.ready = ready,
+	.drain = drain,
 	.release = release,
 	.reload = reload,
 	.apply = apply,

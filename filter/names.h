@@ -219,9 +219,13 @@ struct names_conf {
 struct names_watch;
 /* The next path of a list, taken off; length 0: there is none. */
 struct names_word names_path(const char **list);
-/* Returns when all was read once, or after 2 s; 0 or -errno. */
+/* 0 or -errno. */
 int names_watch_start(struct ctf_ctx *, const struct names_conf *,
 		      struct names_watch **ret_watch);
+/* All was read once. */
+bool names_watch_ready(struct names_watch *);
+/* It is to end; true: names_watch_stop() will not wait. */
+bool names_watch_ends(struct names_watch *);
 void names_watch_stop(struct names_watch *); /* NULL: nothing */
 /* Main thread: the table as it is, until the next call.  NULL: none yet. */
 const struct names_set *names_watch_table(struct names_watch *);

@@ -10,7 +10,6 @@
 
 #include "names.h"
 
-#define FIRST_MS 2000u /* to read all the first time */
 #define JOIN_MS 1000u
 #define PENDING_MS 250u /* to look again at what has changed */
 #define SHARE 20u       /* of the time at most is spent reading: 1/20 */
@@ -23,7 +22,9 @@ struct names_watch {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	bool stop, ready;
+	bool stop;
+	atomic_bool ready; /* all was read once */
+	bool ended;        /* the thread, and it was joined */
 
 	_Atomic(struct names_set *) fresh; /* for the main thread to take */
 	_Atomic(struct names_set *) spent; /* for the other one to free */
@@ -203,9 +204,8 @@ run(void *arg)
 	uint64_t next = look(w, true);
 	struct timespec until;
 
+	atomic_store(&w->ready, true);
 	pthread_mutex_lock(&w->lock);
-	w->ready = true;
-	pthread_cond_broadcast(&w->cond);
 	while (!w->stop) {
 		deadline(&until, next);
 		while (!w->stop && pthread_cond_timedwait(&w->cond, &w->lock, &until) == 0)
@@ -248,22 +248,6 @@ init_locks(struct names_watch *w)
 	pthread_condattr_destroy(&attr);
 }
 
-static void
-await_first(struct names_watch *w)
-{
-	struct timespec until;
-	int r = 0;
-
-	deadline(&until, FIRST_MS);
-	pthread_mutex_lock(&w->lock);
-	while (!w->ready && !r)
-		r = pthread_cond_timedwait(&w->cond, &w->lock, &until);
-	pthread_mutex_unlock(&w->lock);
-	if (r)
-		ctf_log(w->ctx, CTF_WARNING,
-			"the files take long to read: the first flows have no names");
-}
-
 int
 names_watch_start(struct ctf_ctx *ctx, const struct names_conf *conf,
 		  struct names_watch **ret_watch)
@@ -288,9 +272,36 @@ names_watch_start(struct ctf_ctx *ctx, const struct names_conf *conf,
 		watch_free(w);
 		return r;
 	}
-	await_first(w);
 	*ret_watch = w;
 	return 0;
+}
+
+bool
+names_watch_ready(struct names_watch *w)
+{
+	return atomic_load(&w->ready);
+}
+
+/* True: it was told before. */
+static bool
+tell_to_stop(struct names_watch *w)
+{
+	bool told;
+
+	pthread_mutex_lock(&w->lock);
+	told = w->stop;
+	w->stop = true;
+	pthread_cond_broadcast(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+	return told;
+}
+
+bool
+names_watch_ends(struct names_watch *w)
+{
+	tell_to_stop(w);
+	w->ended = w->ended || pthread_tryjoin_np(w->thread, NULL) == 0;
+	return w->ended;
 }
 
 void
@@ -300,12 +311,8 @@ names_watch_stop(struct names_watch *w)
 
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_broadcast(&w->cond);
-	pthread_mutex_unlock(&w->lock);
-	deadline(&until, JOIN_MS);
-	if (pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+	deadline(&until, tell_to_stop(w) ? 0 : JOIN_MS);
+	if (w->ended || pthread_clockjoin_np(w->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
 		watch_free(w);
 	else /* a file system hangs: the thread keeps what it has */
 		ctf_pin(w->ctx);

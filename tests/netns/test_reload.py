@@ -15,11 +15,12 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, lines, text, until  # noqa: E402
+import reloaded  # noqa: E402
+from daemon import text, until  # noqa: E402
 from ipfix_wire import Reader, messages  # noqa: E402
-from fdstore import Manager, Service  # noqa: E402
-from numbered import (PORTS, Flows, each_once, gaps_in, in_database, in_text,  # noqa: E402
+from numbered import (PORTS, each_once, gaps_in, in_database, in_text,  # noqa: E402
                       make_database)
+from reloaded import ENDS, HUP, TEXT  # noqa: E402
 from sinks import TcpSink  # noqa: E402
 
 NS = "reload"
@@ -28,81 +29,10 @@ RELOADS = int(os.environ.get("CTF_RELOADS", "100"))
 MOST = float(os.environ.get("CTF_SECONDS", "25"))  # for all of these
 SEED = int(os.environ.get("CTF_SEED", "1"))
 PORT = 4739
-HUP = signal.SIGHUP
-TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
 PASSED = "ct1:NFCT,{}:FILTER,ip1:IP2STR,print1:PRINTFLOW,{}:LOGEMU"
-ENDS = ("the new configuration is in force", "all goes on as before",
-        "the configuration has not changed")
 HEARD = ("", "netlink_socket_buffer_size=4M\n", "select=\"src 10.66.0.1\"\n", "event_mask=4\n",
          "guard_timeout=2\n", "reap_interval=1\n", "active_timeout=60\n",
          "hash_enable=0\nevent_mask=4\n", "reliable_fill=80\n")
-
-
-class Reloaded:
-    """A daemon, what it is told, and what it said."""
-
-    def __init__(self, lab, tmp, name, stacks, sections, args=(), manager=False, options=""):
-        self.dir = os.path.join(tmp, name)
-        os.mkdir(self.dir)
-        os.chmod(self.dir, 0o777)
-        self.lab, self.options = lab, options
-        conf = self.conf(stacks, sections)
-        if manager:
-            self.daemon = Service(lab, NS, self.dir, conf, Manager(self.dir), args)
-            self.daemon.start()
-        else:
-            self.daemon = Daemon(lab, NS, self.dir, conf)
-            self.daemon.start(*args)
-        self.flows = Flows(lab, NS)
-
-    def conf(self, stacks, sections):
-        return configuration(self.dir, stacks, {
-            i: s.replace("%D", self.dir) for i, s in sections.items()}).replace(
-                "[global]\n", "[global]\n" + self.options)
-
-    def write(self, words):
-        with open(self.daemon.conf + ".new", "w", encoding="utf-8") as f:
-            f.write(words)
-        os.rename(self.daemon.conf + ".new", self.daemon.conf)
-
-    def ended(self):
-        log = self.daemon.log()
-        return [log.count(words) for words in ENDS]
-
-    def hup(self):
-        """Which of ENDS it came to."""
-        before = self.ended()
-        self.daemon.send(HUP)
-        until(f"the reload to end:\n{self.daemon.words()}",
-              lambda: sum(self.ended()) > sum(before), step=0.01)
-        return [b - a for a, b in zip(before, self.ended())].index(1)
-
-    def change(self, stacks, sections):
-        self.write(self.conf(stacks, sections))
-        return self.hup()
-
-    def must(self, end, stacks, sections):
-        got = self.change(stacks, sections)
-        if got != end:
-            raise AssertionError(f"'{ENDS[got]}', not '{ENDS[end]}':\n{self.daemon.words()}")
-
-    def has(self, path, count):
-        until(f"{count} lines in {path}:\n{self.daemon.words()}",
-              lambda: sum(map(lines, glob.glob(f"{self.dir}/{path}"))) >= count)
-
-    def text(self, path):
-        return [i for p in sorted(glob.glob(f"{self.dir}/{path}")) for i in in_text(p)]
-
-    def open_files(self):
-        """What stays open whatever is reloaded: databases, sessions, the event socket."""
-        folder = f"/proc/{self.daemon.pid}/fd"
-        links = {fd: os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)
-                 if os.path.islink(f"{folder}/{fd}")}
-        tcp = {f"socket:[{r.split()[9]}]" for r in
-               self.lab.read(NS, "/proc/thread-self/net/tcp").splitlines()[1:]}
-        events = [r[2] for r in self.daemon.netlink() if int(r[3], 16) & 4]
-        return ({fd: to for fd, to in links.items() if to.endswith("/flows.db") or to in tcp},
-                events)
 
 
 # ---- a hundred of them ------------------------------------------------------------
@@ -158,7 +88,7 @@ def hundred(lab, tmp):
     stacks, sections = variant(0, rng)
     make_database(f"{tmp}/db/flows.db")
     sections = {i: s.replace("%D/flows.db", f"{tmp}/db/flows.db") for i, s in sections.items()}
-    s = Reloaded(lab, tmp, "hundred", stacks, sections)
+    s = reloaded.Reloaded(lab, NS, tmp, "hundred", stacks, sections)
     s.flows.make(10)
     s.has("emu", 10)
     until("all to be open", lambda: len(s.open_files()[0]) >= 2)
@@ -227,7 +157,7 @@ def hundred(lab, tmp):
 def refused(lab, tmp):
     """As an ordinary user, under a manager: the reason with file and line."""
     stacks, good = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\nsync=1\n'}
-    s = Reloaded(lab, tmp, "refused", stacks, good, args=("-u", "nobody"), manager=True)
+    s = reloaded.Reloaded(lab, NS, tmp, "refused", stacks, good, args=("-u", "nobody"), manager=True)
     heard = s.daemon.manager.heard
     problems = []
     for number, (options, more, words) in enumerate((
@@ -265,7 +195,7 @@ def inherited(lab, tmp):
     stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON", TEXT.format("emu2")]
     sections = {"emu1": 'file="%D/emu"\n', "emu2": f'file="{fifo}"\n',
                 "json1": "mode=tcp\nhost=127.0.0.1\nport=5555\nreconnect=1\n"}
-    s = Reloaded(lab, tmp, "inherited", stacks, sections, options="stop_timeout=300ms\n")
+    s = reloaded.Reloaded(lab, NS, tmp, "inherited", stacks, sections, options="stop_timeout=300ms\n")
     sink = TcpSink(lab, NS, 5556)
     s.flows.make(2000)
     s.has("emu", 2000)
@@ -304,7 +234,7 @@ def inherited(lab, tmp):
 def judged(lab, tmp):
     """What is queued when the selection changes; then NEW events as well."""
     stacks, sections = [TEXT.format("emu1")], {"emu1": 'file="%D/emu"\nsync=1\n'}
-    s = Reloaded(lab, tmp, "judged", stacks, sections)
+    s = reloaded.Reloaded(lab, NS, tmp, "judged", stacks, sections)
     s.flows.make(20)
     s.has("emu", 20)
     s.daemon.send(signal.SIGSTOP)
@@ -342,7 +272,7 @@ def elsewhere(lab, tmp):
     sections = {"emu1": 'file="%D/emu"\nsync=1\n', "emu2": 'file="%D/two"\n',
                 "json1": 'file="%D/json"\n'}
     everywhere = sections | {"ct1": "namespaces=all\n"}
-    s = Reloaded(lab, tmp, "elsewhere", stacks, everywhere)
+    s = reloaded.Reloaded(lab, NS, tmp, "elsewhere", stacks, everywhere)
     s.flows.make(10)
     s.has("emu", 10)
     s.must(1, stacks, sections | {"ct1": f"namespaces={path}\n"})
@@ -365,7 +295,7 @@ def mended(lab, tmp):
     """An output that could not be opened at the start is, once it can."""
     stacks = [TEXT.format("emu1"), TEXT.format("late")]
     sections = {"emu1": 'file="%D/emu"\n', "late": 'file="%D/later/file"\nsync=1\n'}
-    s = Reloaded(lab, tmp, "mended", stacks, sections)
+    s = reloaded.Reloaded(lab, NS, tmp, "mended", stacks, sections)
     s.daemon.wait_log("is refused")
     os.mkdir(f"{s.dir}/later")
     s.must(0, stacks, sections)
@@ -397,7 +327,7 @@ def databases(lab, tmp):
     path = f"{tmp}/locked.db"
     stacks = ["ct1:NFCT,db1:SQLITE3"]
     sections = {"db1": f'db="{path}"\ntable="f"\n', "emu1": 'file="%D/emu"\n'}
-    s = Reloaded(lab, tmp, "databases", stacks, sections)
+    s = reloaded.Reloaded(lab, NS, tmp, "databases", stacks, sections)
     s.flows.make(10)
     until("10 rows", lambda: os.path.exists(path + "-wal") and count(path) == 10)
     problems = []
@@ -422,7 +352,7 @@ def spooled(lab, tmp):
     stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON"]
     options = "mode=tcp\nhost=127.0.0.1\nspool_dir=%D\nspool_sync=50ms\nreconnect=100ms\n"
     sections = {"emu1": 'file="%D/emu.0"\n', "json1": options + "port=5557\n"}
-    s = Reloaded(lab, tmp, "spooled", stacks, sections)
+    s = reloaded.Reloaded(lab, NS, tmp, "spooled", stacks, sections)
     for n in range(1, 5):
         s.flows.make(300)
         s.has("emu.*", 300 * n)
@@ -448,7 +378,7 @@ def ended(lab, tmp):
     stacks = [TEXT.format("emu1"), TEXT.format("var"), "ct1:NFCT,db1:SQLITE3"]
     sections = {"emu1": 'file="%D/emu"\n', "db1": f'db="{tmp}/native.db"\ntable="f"\n',
                 "var": 'file="%D/var.0"\nspool_dir="%D"\n'}
-    s = Reloaded(lab, tmp, "ended", stacks, sections, manager=True)
+    s = reloaded.Reloaded(lab, NS, tmp, "ended", stacks, sections, manager=True)
     s.flows.begin(2000)
     for i in range(1, 7):
         time.sleep(0.2)

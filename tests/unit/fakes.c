@@ -402,10 +402,8 @@ static uint64_t
 keep_settled(void *sink)
 {
 	struct box *b = box_of(sink);
-	uint64_t n;
-
 	pthread_mutex_lock(&b->lock);
-	n = b->settled;
+	uint64_t n = b->settled;
 	pthread_mutex_unlock(&b->lock);
 	return n;
 }
@@ -424,6 +422,9 @@ keep_needed(void *sink)
 	.role = CTF_INPUT, .size = sizeof(struct feed), .writes = feed_writes, .fd = feed_fd, \
 	.read = feed_read, .stop = feed_stop
 #define FILT .role = CTF_FILTER, .size = sizeof(struct filt), .reads = filt_reads
+#define TAGS \
+	FILT, .start = tag_start, .ready = box_ready, .drain = box_drain, .apply = tag_apply, \
+	      .writes = tag_writes, .pure = true
 #define SINK_CALLS \
 	.role = CTF_OUTPUT, .size = sizeof(struct keep), \
 	.sink_size = sizeof(struct keep_sink), .preamble = keep_preamble, .open = keep_open, \
@@ -435,10 +436,8 @@ static const struct ctf_plugin fakes[] = {
 	{ CONF, FEED_CALLS, .name = "LIVE", .start = live_start, .backlog = live_backlog,
 	  .drain = live_drain, .hand_over = live_hand_over },
 	{ CONF, FILT, .name = "ODD", .apply = odd_apply },
-	{ CONF, FILT, .name = "TAG", .start = tag_start, .apply = tag_apply,
-	  .writes = tag_writes, .pure = true },
-	{ CONF, FILT, .name = "TAG2", .start = tag_start, .apply = tag_apply,
-	  .writes = tag_writes, .pure = true },
+	{ CONF, TAGS, .name = "TAG" },
+	{ CONF, TAGS, .name = "TAG2" },
 	{ CONF, KEEPS, .name = "KEEP", .setup = keep_setup, .gap = keep_gap,
 	  .coverage = keep_coverage, .sweep = keep_sweep },
 	{ CONF, KEEPS, .name = "NATIVE", .setup = native_setup },

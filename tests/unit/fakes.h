@@ -8,6 +8,7 @@
 #define CTF_TEST_FAKES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <ctflow/plugin.h>
 
 #include "setup.h"
@@ -32,6 +33,8 @@ struct box {
 	int watch_end;                  /* what the watch says after one */
 	unsigned wanted, wanted_all;    /* ctf_interim_wanted() at the start */
 	unsigned tag_starts;            /* of TAG and TAG2, before records come */
+	atomic_bool tag_late;           /* they are not ready yet, */
+	atomic_bool tag_stays;          /* or do not end yet */
 
 	/* a hand-over, of LIVE */
 	unsigned hands, hand_agains; /* calls; that many say not yet */
@@ -82,6 +85,8 @@ void box_inherit(struct box *, struct ctf_ctx *);
 /* The box of an object, and callbacks: of all, */
 struct box *box_of(const void *obj);
 int box_reopen(void *sink, struct ctf_err *);
+bool box_ready(void *filter);
+bool box_drain(void *filter, bool now);
 void box_close(void *sink);
 /* and of MANY. */
 unsigned box_sinks(const void *conf);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The hand-over of LIVE. */
+/* The hand-over of LIVE, and how TAG begins and ends. */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -51,4 +51,16 @@ box_inherit(struct box *b, struct ctf_ctx *ctx)
 	} else {
 		ctf_keep_fd(ctx, "event", b->event_fd);
 	}
+}
+
+bool
+box_ready(void *filter)
+{
+	return !atomic_load(&box_of(filter)->tag_late);
+}
+
+bool
+box_drain(void *filter, bool now)
+{
+	return !atomic_load(&box_of(filter)->tag_stays);
 }

@@ -16,7 +16,7 @@ libunit_a_SOURCES = tests/unit/box.c tests/unit/unit.c tests/unit/unit.h tests/u
 	tests/unit/stream_inject.h tests/unit/bpf_judge.h tests/unit/nfct_plug.h
 libunit_a_SOURCES += tests/unit/ipfix_files.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
-libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h tests/unit/store_help.h
+libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h tests/unit/store_help.h tests/unit/reload_help.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
 libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
 
@@ -31,7 +31,7 @@ UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cl
 	tests/unit/test_state
 UNIT_TESTS += tests/unit/test_sqldb
 UNIT_TESTS += tests/unit/test_frame_io tests/unit/test_handover tests/unit/test_notify
-UNIT_TESTS += tests/unit/test_reload tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
+UNIT_TESTS += tests/unit/test_reload tests/unit/test_reload_read tests/unit/test_metrics tests/unit/test_several tests/unit/test_gather
 UNIT_TESTS += tests/unit/test_segment tests/unit/test_spool \
 	tests/unit/test_spool_again tests/unit/test_spool_disk tests/unit/test_queue_spool tests/unit/test_spool_damage \
 	tests/unit/test_store

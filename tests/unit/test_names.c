@@ -60,6 +60,9 @@ start(const char *options)
 		 options);
 	p = plug_new(&ctf_plugin_names, text);
 	ck_assert_msg(ctf_plugin_names.start(plug_self(p), &err) == 0, "%s", err.msg);
+	for (int i = 0; i < 2000 && !ctf_plugin_names.ready(plug_self(p)); i++)
+		usleep(10000);
+	ck_assert(ctf_plugin_names.ready(plug_self(p)));
 	return p;
 }
 

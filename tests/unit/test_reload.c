@@ -3,117 +3,10 @@
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
-#include "fakes.h"
-#include "reload.h"
+#include "reload_help.h"
 #include "sink.h"
 #include "unit.h"
-
-struct scene {
-	struct reload rl;
-	struct run run;
-	struct box box;
-	const char *text; /* the file */
-	unsigned dones, stop_ms;
-	const char *why;
-};
-
-static int
-read_text(void *arg, struct setup *ret_setup, struct diag *diag)
-{
-	struct scene *s = arg;
-
-	(void)fakes_setup(ret_setup, s->text, &s->box, diag);
-	ret_setup->global.stop_timeout = s->stop_ms;
-	return diag->errors && !ret_setup->plan.stacks;
-}
-
-static void
-done(void *arg, const struct setup *is, const char *why)
-{
-	struct scene *s = arg;
-
-	(void)is;
-	s->dones++;
-	s->why = why;
-}
-
-static void
-begin(struct scene *s, const char *text)
-{
-	struct diag diag = { 0 };
-
-	*s = (struct scene){ .text = text, .stop_ms = 60000 };
-	box_init(&s->box);
-	s->rl = (struct reload){ &s->run, gen_new(), .read = read_text, .done = done,
-				 .arg = s };
-	ck_assert_int_eq(fakes_setup(&s->rl.gen->setup, text, &s->box, &diag), 0);
-	s->rl.gen->setup.global.stop_timeout = s->stop_ms;
-	diag_free(&diag);
-	s->run = (struct run){ .graph = &s->rl.gen->setup.graph };
-	ck_assert_int_eq(loop_new(&s->run.loop), 0);
-	ck_assert_int_eq(reload_init(&s->rl), 0);
-	ck_assert_int_eq(run_start(&s->run), 0);
-	run_go(&s->run);
-}
-
-static void
-turn(struct scene *s)
-{
-	ck_assert_int_eq(loop_once(s->run.loop, 10), 0);
-	reload_step(&s->rl);
-}
-
-static void
-reload(struct scene *s, const char *text)
-{
-	unsigned before = s->dones;
-
-	s->text = text;
-	reload_want(&s->rl);
-	reload_step(&s->rl);
-	for (int i = 0; i < 1000 && s->dones == before; i++)
-		turn(s);
-	ck_assert_uint_eq(s->dones, before + 1);
-}
-
-/* Until nothing is left of what was before. */
-static void
-settle(struct scene *s)
-{
-	for (int i = 0; i < 1000 && s->rl.old; i++)
-		turn(s);
-	ck_assert_ptr_null(s->rl.old);
-}
-
-static void
-feed(struct scene *s, unsigned n)
-{
-	s->box.feed += n;
-	eventfd_write(s->box.event_fd, 1);
-	for (int i = 0; i < 1000 && s->box.fed < s->box.feed; i++)
-		turn(s);
-	ck_assert_uint_eq(s->box.fed, s->box.feed);
-}
-
-static bool
-no_hurry(void *arg)
-{
-	(void)arg;
-	return false;
-}
-
-static void
-end(struct scene *s)
-{
-	reload_end(&s->rl, 5000, no_hurry, NULL);
-	ck_assert(!s->rl.hung);
-	ck_assert(run_stop(&s->run, 5000, no_hurry, NULL));
-	gen_unref(s->rl.gen);
-	loop_free(s->run.loop);
-	box_free(&s->box);
-}
 
 /* Delivered, in any order, each id as often as said. */
 static void
@@ -132,17 +25,6 @@ check_kept(const struct scene *s, unsigned ids, unsigned times)
 	free(seen);
 }
 
-static const struct inst *
-inst(const struct setup *s, const char *id)
-{
-	const struct inst *in = s->plan.insts;
-
-	while (in && strcmp(in->id, id) != 0)
-		in = in->next;
-	ck_assert_ptr_nonnull(in);
-	return in;
-}
-
 static struct sink *
 sink(const struct scene *s, const char *id)
 {
@@ -153,11 +35,6 @@ sink(const struct scene *s, const char *id)
 	ck_assert_ptr_nonnull(x);
 	return x;
 }
-
-#define HEAD "[global]\n"
-#define IN "[a]\n%B\n"
-#define K "stack=a:FEED,k:KEEP\n"
-#define ONE HEAD K IN "[k]\n%B\n"
 
 START_TEST(what_differs)
 {
@@ -302,7 +179,8 @@ START_TEST(back_before_it_has_left)
 			"[k]\n%B\n[m]\n%B\n[n]\n%B\n";
 	s.box.open_ms = 200;
 	reload_want(&s.rl);
-	reload_step(&s.rl);
+	for (int i = 0; i < 1000 && !s.rl.next; i++)
+		turn(&s);
 	ck_assert_ptr_nonnull(s.rl.next);
 	s.box.answers = 0;
 	for (int i = 0; i < 1000 && s.rl.next; i++)

@@ -387,10 +387,7 @@ struct ctf_plugin {
 	int (*read)(void *self, struct ctf_batch *);
 	/* Percent of the receive buffer in use; the core pauses below 50 only. */
 	unsigned (*backlog)(void *self);
-	/*
-	 * The end has begun.  True when nothing will come after what is already
-	 * queued.  With now set it must make that so at once.
-	 */
+	/* The end has begun.  True: nothing comes after what is queued; now: that must be so. */
 	bool (*drain)(void *self, bool now);
 	void (*stop)(void *self); /* undoes start() */
 	/* Somebody is about to look at its numbers: bring them up to date; may be NULL. */
@@ -410,9 +407,11 @@ struct ctf_plugin {
 
 	/*
 	 * -- filter; start() is called as well, if there is one, with the rights
-	 * the daemon has from then on.  It may begin a thread, which release()
-	 * ends; if it fails that is said, and apply() is called nevertheless.
+	 * the daemon has from then on, and does not wait.  It may begin a thread,
+	 * which release() ends; a reload calls drain() before, until there is nothing
+	 * to wait for.  If it fails that is said, and apply() is called nevertheless.
 	 */
+	bool (*ready)(void *self); /* the first records can come; NULL: at once */
 	enum ctf_verdict (*apply)(void *self, struct ctf_rec *, struct ctf_batch *);
 
 	/* -- output: encoder; never blocks -- */
