@@ -156,8 +156,12 @@ my_connect(struct sqldb *s, struct ctf_err *err)
 	struct my *m = (struct my *)s;
 	unsigned none = 0; /* no server may ask for files of ours */
 	my_bool off = 0;
+	int r;
 
 	where_set(m);
+	r = sqldb_find(s, SQLDB_CONF(s)->host, err);
+	if (r < 0)
+		return r;
 	m->conn = mysql_init(NULL);
 	if (!m->conn)
 		return ctf_fail(err, ENOMEM, "%s: out of memory", m->db.where);

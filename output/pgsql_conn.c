@@ -91,6 +91,7 @@ where_set(struct pg *p, struct ctf_err *err)
 	const struct sqldb_conf *c = SQLDB_CONF(&p->db);
 	PQconninfoOption *o = NULL;
 	const char *host = c->host, *db = c->db;
+	int r;
 
 	if (*c->connstring)
 		o = PQconninfoParse(c->connstring, NULL);
@@ -105,8 +106,9 @@ where_set(struct pg *p, struct ctf_err *err)
 	}
 	snprintf(p->db.where, sizeof(p->db.where), "database \"%.90s\" on %.90s",
 		 *db ? db : c->user, *host ? host : "the local host");
+	r = sqldb_find(&p->db, host, err);
 	PQconninfoFree(o);
-	return 0;
+	return r;
 }
 
 /* What is missing libpq makes up itself: from the environment, say. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <strings.h>
 
+#include "resolve.h"
+
 #define FRAME (64u << 10)
 #define PROBE_MS 1500
 
@@ -33,6 +35,13 @@ static bool
 is_mistake(int r)
 {
 	return r == -EACCES || r == -ENOENT || r == -EINVAL;
+}
+
+/* Both libraries look a name up without a limit, and the start has to wait. */
+int
+sqldb_find(const struct sqldb *s, const char *host, struct ctf_err *err)
+{
+	return s->probing && *host ? resolve_within(host, PROBE_MS, err) : 0;
 }
 
 int

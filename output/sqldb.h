@@ -109,7 +109,7 @@ struct sqldb { /* a sink begins with it */
 	struct ctf_obj obj;
 	const struct sqldb_way *way;
 	char where[200];   /* database "nulog" on localhost: for messages */
-	bool probing;      /* on the main thread: no ctf_wait() */
+	bool probing;      /* before there is a sink: no ctf_wait() */
 	uint64_t until_ms; /* of the server's answer */
 	bool up, broken;   /* broken: in the middle of something */
 	struct sqldb_table table;
@@ -143,6 +143,8 @@ struct sqldb_enc {
 int sqldb_probe(const struct sqldb_way *, struct sqldb *, struct sqldb_conf *, struct ctf_ctx *,
 		struct ctf_err *);
 void sqldb_unprobe(void *conf);
+/* For connect(): in a probe that host can be connected to, or 0 as ever. */
+int sqldb_find(const struct sqldb *, const char *host, struct ctf_err *);
 int sqldb_setup(void *enc, struct ctf_err *);
 enum ctf_put sqldb_encode(void *enc, const struct ctf_rec *, struct ctf_frame *);
 enum ctf_put sqldb_preamble(void *enc, struct ctf_frame *);

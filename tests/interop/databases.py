@@ -17,6 +17,7 @@ import time
 import lab as labs
 import recording
 from daemon import Daemon, Failed, configuration, until
+from reloaded import TEXT, Reloaded
 
 KILLED, FLOOD = 10_000, "flood"
 START = 1_790_000_000  # of the first flow of a recording, in seconds
@@ -222,6 +223,61 @@ def stopped(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     if daemon.code or before == len(rows) or len(rows) != all_of_them:
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(rows, len(rows))
+
+
+class Unnamed(Daemon):
+    """Whose name server never answers."""
+
+    def command(self, argv):
+        path = f"{self.dir}/resolv.conf"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("nameserver 10.66.9.9\noptions timeout:30 attempts:5\n")
+        return ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"',
+                "sh", *argv]
+
+
+def reloads(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
+    """SIGHUP under load: each flow is one row, and nothing waits for a server that does not
+    answer, or a host of which nobody knows the address, neither then nor at the start."""
+    def stored():  # but the questions nobody answers
+        return list(map(int, server.sql(
+            "SELECT orig_l4_dport FROM ulog2_ct WHERE orig_l4_dport <> 53").split()))
+    labs.flood_ns(lab, "reloads")
+    stacks = [TEXT.format("emu1"), f"ct1:NFCT,{chain}db1:{output}"]
+    more = f"ct1:NFCT,{chain}db2:{output}"
+    text = {"emu1": 'file="%D/emu"\nsync=1\n', "db1": options}
+    unknown = {"db2": re.sub("host=.*", "host=db.example", options)}
+    s = Reloaded(lab, "reloads", tmp, "reloads", stacks, text, options="stop_timeout=300ms\n",
+                 kind=Unnamed)
+    s.flows.begin(1000)
+    for i in range(1, 6):
+        s.must(0, stacks, text | {"db1": f"{options}queue={i}M\n"})
+        s.must(1, [*stacks, "ct1:NFCT,x:NOSUCH"], text)
+        s.must(2, stacks, text | {"db1": f"{options}queue={i}M\n"})
+    server.restart()
+    s.must(0, stacks, text)
+    s.flows.end()
+    server.tell(signal.SIGSTOP)
+    if not s.beside(stacks, text | {"db1": f"{options}queue=9M\n"}):
+        yield "the flows had to wait for the server"
+    server.tell(signal.SIGCONT)
+    if not s.beside([*stacks, more], text | unknown):
+        yield "the flows had to wait for the name server"
+    s.must(0, stacks, text)
+    until("all rows", lambda: len(stored()) >= s.flows.made)
+    s.must(0, [*stacks, more], text | unknown)
+    s.daemon.send(signal.SIGKILL)
+    s.daemon.wait()
+    s.daemon.start()
+    until("the second start", lambda: s.daemon.log().count("entering main loop") == 2)
+    s.flows.make(10)
+    until("all rows", lambda: len(stored()) >= s.flows.made)
+    s.daemon.send(signal.SIGTERM)
+    s.daemon.wait()
+    ports = stored()
+    print(f"{s.flows.made} flows, {len(ports)} rows, {len(set(ports))} of them different")
+    if sorted(ports) != [1024 + i for i in range(s.flows.made)]:
+        yield f"{len(ports)} rows, {len(set(ports))} different, of {s.flows.made} flows"
 
 
 def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):

@@ -23,7 +23,7 @@ import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, Failed, configuration, until  # noqa: E402
 from databases import (Proxy, Server, away, beside, killed, once, replay,  # noqa: E402
-                       row_gone, stopped)
+                       reloads, row_gone, stopped)
 
 FLOWS = 100_000
 SECRET = "s3cret-of-mysql"
@@ -200,6 +200,11 @@ def frozen(lab, tmp, my):
     yield from stopped(lab, tmp, my, "MYSQL", my.options(more), CHAIN)
 
 
+def reloaded(lab, tmp, my):
+    fresh(my)
+    yield from reloads(lab, tmp, my, "MYSQL", my.options(), CHAIN)
+
+
 def died(lab, tmp, my):
     fresh(my)
     yield from killed(lab, tmp, my, "MYSQL", my.options(), CHAIN)
@@ -243,7 +248,7 @@ def test(lab, tmp):
     problems = []
     with MariaDB(tmp) as my:
         for part in (restarted, lost_answer, emptied, wrong_password, bad_rows, poor_user,
-                     away_at_first, frozen, died, as_ulogd2):
+                     away_at_first, frozen, reloaded, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, my)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s")

@@ -22,7 +22,7 @@ import scene  # noqa: E402
 import traffic  # noqa: E402
 from daemon import Daemon, configuration, until  # noqa: E402
 from databases import (Proxy, Server, away, beside, killed, once, replay,  # noqa: E402
-                       row_gone, stopped)
+                       reloads, row_gone, stopped)
 
 BIN = (sorted(glob.glob("/usr/lib/postgresql/*/bin")) or [""])[-1]
 FLOWS = 100_000
@@ -196,6 +196,11 @@ def frozen(lab, tmp, pg):
     yield from stopped(lab, tmp, pg, "PGSQL", pg.options(more))
 
 
+def reloaded(lab, tmp, pg):
+    fresh(pg)
+    yield from reloads(lab, tmp, pg, "PGSQL", pg.options())
+
+
 def died(lab, tmp, pg):
     fresh(pg)
     yield from killed(lab, tmp, pg, "PGSQL", pg.options())
@@ -236,7 +241,7 @@ def test(lab, tmp):
     problems = []
     with Postgres(tmp) as pg:
         for part in (restarted, lost_answer, emptied, wrong_password, bad_rows, ends_only,
-                     no_table_of_ours, away_at_first, frozen, died, as_ulogd2):
+                     no_table_of_ours, away_at_first, frozen, reloaded, died, as_ulogd2):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, pg)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s")
