@@ -90,9 +90,20 @@ static const struct metric resend = {
 };
 static const struct metric queue_limit = { "queue_limit", CTF_GAUGE, CTF_UNIT_BYTES,
 					   "memory both may take (queue=)" };
+static const struct metric lag = { "lag", CTF_GAUGE, CTF_UNIT_SECONDS,
+				   "how long ago the oldest flow that waits has ended" };
+static const struct metric reads = { "up", CTF_GAUGE, CTF_UNIT_NONE,
+				     "1: the input has not failed" };
+
+/* Of a moment in the past, in ns; 0: there was none. */
+static uint64_t
+since(uint64_t then_ns, uint64_t now_ns)
+{
+	return then_ns && now_ns > then_ns ? now_ns - then_ns : 0;
+}
 
 static void
-add_sink(struct samples *all, struct sink *s)
+add_sink(struct samples *all, struct sink *s, uint64_t now_ns)
 {
 	struct sink_now now;
 
@@ -108,17 +119,20 @@ add_sink(struct samples *all, struct sink *s)
 	add(all, s->inst, &queue_bytes, now.bytes);
 	add(all, s->inst, &resend, now.window);
 	add(all, s->inst, &queue_limit, now.limit);
+	add(all, s->inst, &lag, since(now.oldest_ns, now_ns));
 }
 
 static void
-add_graph(struct samples *all, const struct graph *g)
+add_graph(struct samples *all, const struct graph *g, uint64_t now_ns)
 {
-	for (const struct input *in = g->inputs; in; in = in->next)
+	for (const struct input *in = g->inputs; in; in = in->next) {
 		add_ctx(all, &in->ctx);
+		add(all, in->ctx.inst, &reads, !in->failed);
+	}
 	for (const struct filter *f = g->filters; f; f = f->next)
 		add_ctx(all, &f->ctx);
 	for (struct sink *s = g->sinks; s; s = s->next)
-		add_sink(all, s);
+		add_sink(all, s, now_ns);
 }
 
 /* ---- printing ------------------------------------------------------------ */
@@ -202,14 +216,14 @@ print_value(FILE *f, enum ctf_unit unit, uint64_t v)
 static void
 print_header(FILE *f, const struct sample *s)
 {
-	if (s->metric->help) {
-		fputs("# HELP ", f);
-		print_name(f, s);
-		fputc(' ', f);
+	fputs("# HELP ", f);
+	print_name(f, s);
+	fputc(' ', f);
+	if (s->metric->help)
 		print_text(f, s->metric->help, false);
-		fputc('\n', f);
-	}
-	fputs("# TYPE ", f);
+	else
+		fprintf(f, "%s of %s", s->metric->name, s->inst->plugin->name);
+	fputs("\n# TYPE ", f);
 	print_name(f, s);
 	fprintf(f, " %s\n", s->metric->kind == CTF_COUNTER ? "counter" : "gauge");
 }
@@ -243,20 +257,30 @@ print_families(FILE *f, struct samples *all)
 }
 
 static void
-print_daemon(FILE *f, uint64_t start_ns)
+print_gauge(FILE *f, const char *name, const char *help, uint64_t ns)
+{
+	fprintf(f, "# HELP ctflowd_%s %s\n# TYPE ctflowd_%s gauge\nctflowd_%s ", name, help,
+		name, name);
+	print_value(f, CTF_UNIT_SECONDS, ns);
+}
+
+static void
+print_daemon(FILE *f, const struct metrics *m, uint64_t now_ns)
 {
 	fputs("# HELP ctflowd_build_info what runs; the value is always 1\n"
 	      "# TYPE ctflowd_build_info gauge\n"
-	      "ctflowd_build_info{version=\"" VERSION "\"} 1\n"
-	      "# HELP ctflowd_start_time_seconds when it was started, seconds since 1970\n"
-	      "# TYPE ctflowd_start_time_seconds gauge\n"
-	      "ctflowd_start_time_seconds ",
+	      "ctflowd_build_info{version=\"" VERSION "\"} 1\n",
 	      f);
-	print_value(f, CTF_UNIT_SECONDS, start_ns);
+	print_gauge(f, "start_time_seconds", "when it was started, seconds since 1970",
+		    m->start_ns);
+	print_gauge(f, "heartbeat_timestamp_seconds",
+		    "when these numbers were taken, seconds since 1970", now_ns);
+	print_gauge(f, "heartbeat_interval_seconds", "how often they are (metrics_interval=)",
+		    m->msec * 1000000);
 }
 
 char *
-metrics_text(const struct run *r, uint64_t start_ns)
+metrics_text(const struct metrics *m, uint64_t now_ns)
 {
 	struct samples all = { 0 };
 	char *text = NULL;
@@ -265,8 +289,8 @@ metrics_text(const struct run *r, uint64_t start_ns)
 
 	if (!f)
 		return NULL;
-	add_graph(&all, r->graph);
-	print_daemon(f, start_ns);
+	add_graph(&all, m->run->graph, now_ns);
+	print_daemon(f, m, now_ns);
 	print_families(f, &all);
 	free(all.at);
 	if (fclose(f) == 0 && !all.failed)
@@ -328,7 +352,7 @@ metrics_write(struct metrics *m)
 	if (!m->path)
 		return;
 	run_observe(m->run);
-	text = metrics_text(m->run, m->start_ns);
+	text = metrics_text(m, ctf_now());
 	ret = text ? replace(m->path, text) : -ENOMEM;
 	free(text);
 	errno = -ret;
@@ -352,7 +376,9 @@ metrics_start(struct metrics *m, struct run *r, const char *path, uint64_t msec)
 
 	if (!*path)
 		return 0;
-	*m = (struct metrics){ .run = r, .path = strdup(path), .start_ns = ctf_now() };
+	*m = (struct metrics){
+		.run = r, .path = strdup(path), .start_ns = ctf_now(), .msec = msec
+	};
 	ret = m->path ? loop_timer(r->loop, on_timer, m, &m->timer) : -ENOMEM;
 	if (ret) {
 		metrics_end(m);

@@ -13,6 +13,7 @@ struct metrics {
 	const struct run *run;
 	char *path;        /* NULL: off */
 	uint64_t start_ns; /* of the daemon */
+	uint64_t msec;     /* from one time to the next */
 	struct loop_fd *timer;
 	bool failing; /* said that it cannot be written */
 };
@@ -24,7 +25,7 @@ int metrics_change(struct metrics *, struct run *, const char *path, uint64_t ms
 void metrics_end(struct metrics *);
 /* Writes it now: to a file beside it, which then takes its name. */
 void metrics_write(struct metrics *);
-/* What is written, to be freed; NULL: no memory. */
-char *metrics_text(const struct run *, uint64_t start_ns);
+/* What is written at that time, to be freed; NULL: no memory. */
+char *metrics_text(const struct metrics *, uint64_t now_ns);
 
 #endif

@@ -117,15 +117,13 @@ sink_state(const struct sink *s)
 static void
 show_sink(struct sink *s, struct pulse_object *o)
 {
-	const struct qframe *f;
 	char why[sizeof(o->why)];
 	struct spool_now disk = { 0 };
 	uint64_t oldest;
 
 	pthread_mutex_lock(&s->lock);
-	f = queue_unsettled(&s->queue);
 	spool_now(s, &disk);
-	oldest = disk.oldest_ns ? disk.oldest_ns : f ? f->f.first_ns : 0;
+	oldest = sink_oldest(s);
 	set(&o->state, sink_state(s));
 	set(&o->queue_flows, s->queue.recs - s->queue.again);
 	set(&o->queue_bytes, s->queue.bytes - s->queue.window_bytes);

@@ -117,13 +117,26 @@ sink_poked(void *sink)
 	sink_kick(s);
 }
 
+uint64_t
+sink_oldest(const struct sink *s)
+{
+	const struct qframe *f = queue_unsettled(&s->queue);
+	struct spool_now disk;
+
+	spool_now(s, &disk);
+	return disk.oldest_ns ? disk.oldest_ns : f ? f->f.first_ns : 0;
+}
+
 void
 sink_look(struct sink *s, struct sink_now *ret_now)
 {
 	pthread_mutex_lock(&s->lock);
-	*ret_now = (struct sink_now){ s->state, s->queue.recs - s->queue.again,
-				      s->queue.bytes - s->queue.window_bytes, s->queue.limit,
-				      s->queue.window_bytes };
+	*ret_now = (struct sink_now){ s->state,
+				      s->queue.recs - s->queue.again,
+				      s->queue.bytes - s->queue.window_bytes,
+				      s->queue.limit,
+				      s->queue.window_bytes,
+				      sink_oldest(s) };
 	pthread_mutex_unlock(&s->lock);
 }
 

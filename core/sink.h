@@ -103,8 +103,11 @@ struct sink_now {
 	enum sink_state state;
 	uint64_t recs, bytes, limit; /* of the queue; recs: never delivered */
 	uint64_t window;             /* bytes, besides, of what was delivered and is kept */
+	uint64_t oldest_ns;          /* of what waits, on disk or not; 0: nothing does */
 };
 void sink_look(struct sink *, struct sink_now *ret_now);
+/* The same oldest_ns, with the mutex. */
+uint64_t sink_oldest(const struct sink *);
 /* One log line: up, stalled or down, and what is queued. */
 void sink_log_state(struct sink *);
 /* The loop, when the worker has poked: makes the gap. */

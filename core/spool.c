@@ -59,6 +59,7 @@ spool_look(struct spool *sp)
 
 	sp->sink->queue.on_disk = s ? s->from : 0;
 	ctf_gauge_set(sp->m_bytes, sp->bytes);
+	ctf_gauge_set(sp->m_limit, sp->max);
 	ctf_gauge_set(sp->m_flows, spool_flows(sp->sink));
 }
 

@@ -141,6 +141,8 @@ static void
 count(struct spool *sp, struct ctf_ctx *ctx)
 {
 	sp->m_bytes = ctf_metric_new(ctx, "spool", CTF_GAUGE, CTF_UNIT_BYTES, "bytes on disk");
+	sp->m_limit = ctf_metric_new(ctx, "spool_limit", CTF_GAUGE, CTF_UNIT_BYTES,
+				     "bytes it may take there (spool_max=)");
 	sp->m_flows = ctf_metric_new(ctx, "spool_flows", CTF_GAUGE, CTF_UNIT_NONE,
 				     "flows that are on disk alone");
 	sp->m_written = ctf_metric_new(ctx, "spool_frames", CTF_COUNTER, CTF_UNIT_NONE,

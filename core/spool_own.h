@@ -46,7 +46,7 @@ struct spool {
 	struct segment_reader r; /* the worker's */
 	uint64_t load_at_ms;
 
-	ctf_counter *m_bytes, *m_flows, *m_written, *m_torn, *m_dropped, *m_errors;
+	ctf_counter *m_bytes, *m_limit, *m_flows, *m_written, *m_torn, *m_dropped, *m_errors;
 };
 
 /* With the mutex. */

@@ -61,6 +61,13 @@ nfct_stats_setup(struct nfct *s)
 	t->drops = ctf_metric_new(ctx, "socket_drops", CTF_COUNTER, CTF_UNIT_NONE,
 				  "events our socket had no room for; with reliable=1 the "
 				  "kernel tries them again");
+	t->valve = ctf_metric_new(ctx, "valve_open", CTF_GAUGE, CTF_UNIT_NONE,
+				  "1: the kernel keeps no ended flows for us, the table is "
+				  "filled to reliable_fill");
+	t->guard_wanted = ctf_metric_new(ctx, "guard_wanted", CTF_GAUGE, CTF_UNIT_NONE,
+					 "1: a guard process should watch the table");
+	t->guard_running = ctf_metric_new(ctx, "guard_running", CTF_GAUGE, CTF_UNIT_NONE,
+					  "1: a guard process does");
 	for (unsigned i = 0; i < NFCT_STATS; i++)
 		t->kernel[i] = ctf_metric_new(ctx, kinds[i].name, CTF_COUNTER, CTF_UNIT_NONE,
 					      kinds[i].help);
@@ -157,6 +164,14 @@ look_at_socket(struct nfct *s)
 }
 
 static void
+look_at_safety(struct nfct *s)
+{
+	ctf_gauge_set(s->stats.valve, s->valve.open);
+	ctf_gauge_set(s->stats.guard_wanted, s->guard.wanted);
+	ctf_gauge_set(s->stats.guard_running, s->guard.pid > 0);
+}
+
+static void
 look_at_table(struct nfct_stats *t)
 {
 	struct nfct_fill f;
@@ -188,6 +203,7 @@ nfct_observe(void *self)
 	struct nfct *s = self;
 	struct nfct_stats *t = &s->stats;
 
+	look_at_safety(s);
 	look_at_socket(s);
 	if (t->req.fd < 0)
 		return;

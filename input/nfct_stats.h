@@ -23,6 +23,7 @@ struct nfct_stats {
 	uint32_t drops_seen; /* of our socket */
 	ctf_counter *entries, *max, *full;
 	ctf_counter *dying, *used, *size, *fill, *drops;
+	ctf_counter *valve, *guard_wanted, *guard_running; /* 0 or 1 */
 	ctf_counter *kernel[NFCT_STATS];
 };
 

@@ -107,6 +107,7 @@ take(struct st_look *look, const struct line *l)
 		{ "queue_limit_bytes", o ? &o->queue_limit : NULL },
 		{ "spool_flows", o ? &o->spool_flows : NULL },
 		{ "spool_bytes", o ? &o->spool_bytes : NULL },
+		{ "spool_limit_bytes", o ? &o->spool_max : NULL },
 	};
 
 	if (!o)
@@ -132,12 +133,12 @@ take_daemon(struct st_look *l, const char *text)
 	}
 }
 
-/* An input that it has numbers of is at work; the file ends with the daemon. */
+/* Of a daemon that does not say it: the file ends with the daemon. */
 static void
 all_inputs_up(struct st_look *l)
 {
 	for (unsigned i = 0; i < l->n; i++)
-		if (l->at[i].input) {
+		if (l->at[i].input && !l->at[i].state_known) {
 			l->at[i].state = PULSE_UP;
 			l->at[i].state_known = true;
 		}

@@ -69,6 +69,8 @@ fill_and_sleep(struct live *l, unsigned n)
 		tick_for(l, 15);
 	ck_assert(l->self.valve.open);
 	ck_assert_uint_eq(live_count(l, "valve_opened"), 1);
+	nfct_observe(&l->self);
+	ck_assert_uint_eq(live_count(l, "valve_open"), 1);
 	ck_assert(live_said(l, "<6> the connection table is filled to"));
 	ck_assert_uint_eq(l->ctx.tick_msec, 10);
 	for (int i = 0; i < 200 && entries() > 0; i++)
@@ -86,6 +88,8 @@ read_and_close(struct live *l)
 	for (int i = 0; i < 20 && l->self.valve.open; i++)
 		tick_for(l, 15);
 	ck_assert(!l->self.valve.open);
+	nfct_observe(&l->self);
+	ck_assert_uint_eq(live_count(l, "valve_open"), 0);
 }
 
 /* All that the kernel keeps comes, and nothing twice: its retries may be slow. */

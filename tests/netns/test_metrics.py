@@ -146,6 +146,12 @@ def the_file(numbers, started):
         yield f"started at {numbers.get('start_time_seconds')}"
     if numbers.get("build_info") != 1:
         yield "build_info"
+    if abs(numbers.get("heartbeat_timestamp_seconds") - time.time()) > 10 or \
+            numbers.get("heartbeat_interval_seconds") != 0.1:
+        yield f"heartbeat {numbers.all()}"
+    said = [numbers.input(n) for n in ("up", "valve_open", "guard_wanted", "guard_running")]
+    if said != [1, 0, 1, 1]:
+        yield f"up, valve, guard wanted and running: {said}"
     if os.listdir(os.path.dirname(numbers.path)).count("x.prom.new") > 1:
         yield "temporary files stay"
 

@@ -124,6 +124,9 @@ START_TEST(hangs)
 	l->conf.hash_enable = _i == 0;
 	live_start(l);
 	ck_assert(is_kept(l));
+	nfct_observe(&l->self);
+	ck_assert_uint_eq(live_count(l, "guard_wanted"), 1);
+	ck_assert_uint_eq(live_count(l, "guard_running"), 1);
 	begin = ctf_now();
 	end_flows(n);
 	waited = until_released(l, 3000);
@@ -261,6 +264,8 @@ START_TEST(none)
 	live_start(l);
 	l->ctx.tick(&l->self);
 	ck_assert_int_eq(l->self.guard.pid, 0);
+	nfct_observe(&l->self);
+	ck_assert_uint_eq(live_count(l, "guard_wanted"), 0);
 	live_free(l);
 }
 END_TEST
@@ -326,6 +331,9 @@ START_TEST(cannot_live)
 		ck_assert_int_eq(l->self.guard.pid, 0);
 		usleep(10000);
 	}
+	nfct_observe(&l->self);
+	ck_assert_uint_eq(live_count(l, "guard_wanted"), 1);
+	ck_assert_uint_eq(live_count(l, "guard_running"), 0);
 	said = strstr(l->ctx.log, "no guard process");
 	ck_assert_ptr_nonnull(said);
 	ck_assert_ptr_null(strstr(said + 1, "no guard process"));

@@ -32,9 +32,11 @@ START_TEST(text)
 	struct filter f1 = { .ctx = { .inst = &mark } }, f2 = f1;
 	struct graph g = { .inputs = &a, .filters = &f1 };
 	struct run r = { .graph = &g };
+	struct metrics m = { .run = &r, .start_ns = UINT64_C(1700000000123456789), .msec = 10 };
 	char *got;
 
 	a.next = &b;
+	b.failed = true;
 	f1.next = &f2;
 	number(&a.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, "a\\b\n\"c\"", 3);
 	number(&a.ctx, "fill", CTF_GAUGE, CTF_UNIT_PERCENT, NULL, 107);
@@ -43,7 +45,7 @@ START_TEST(text)
 	number(&b.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, "a\\b\n\"c\"", 0);
 	number(&f1.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, NULL, 5);
 	number(&f2.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, NULL, 6);
-	got = metrics_text(&r, UINT64_C(1700000000123456789));
+	got = metrics_text(&m, UINT64_C(1700000001000000002));
 	ck_assert_str_eq(
 		got,
 		"# HELP ctflowd_build_info what runs; the value is always 1\n"
@@ -52,20 +54,35 @@ START_TEST(text)
 		"# HELP ctflowd_start_time_seconds when it was started, seconds since 1970\n"
 		"# TYPE ctflowd_start_time_seconds gauge\n"
 		"ctflowd_start_time_seconds 1700000000.123456789\n"
+		"# HELP ctflowd_heartbeat_timestamp_seconds when these numbers were taken, "
+		"seconds since 1970\n"
+		"# TYPE ctflowd_heartbeat_timestamp_seconds gauge\n"
+		"ctflowd_heartbeat_timestamp_seconds 1700000001.000000002\n"
+		"# HELP ctflowd_heartbeat_interval_seconds how often they are "
+		"(metrics_interval=)\n"
+		"# TYPE ctflowd_heartbeat_interval_seconds gauge\n"
+		"ctflowd_heartbeat_interval_seconds 0.010000000\n"
 		"# HELP ctflowd_input_events_total a\\\\b\\n\"c\"\n"
 		"# TYPE ctflowd_input_events_total counter\n"
 		"ctflowd_input_events_total{input=\"ct1\",plugin=\"IN\"} 3\n"
 		"ctflowd_input_events_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} "
 		"0\n"
+		"# HELP ctflowd_input_fill_ratio fill of IN\n"
 		"# TYPE ctflowd_input_fill_ratio gauge\n"
 		"ctflowd_input_fill_ratio{input=\"ct1\",plugin=\"IN\"} 1.07\n"
 		"# HELP ctflowd_input_age_seconds how old\n"
 		"# TYPE ctflowd_input_age_seconds gauge\n"
 		"ctflowd_input_age_seconds{input=\"ct1\",plugin=\"IN\"} 1.500000001\n"
+		"# HELP ctflowd_input_up 1: the input has not failed\n"
+		"# TYPE ctflowd_input_up gauge\n"
+		"ctflowd_input_up{input=\"ct1\",plugin=\"IN\"} 1\n"
+		"ctflowd_input_up{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} 0\n"
+		"# HELP ctflowd_input_odd_name_bytes_total odd-name of IN\n"
 		"# TYPE ctflowd_input_odd_name_bytes_total counter\n"
 		"ctflowd_input_odd_name_bytes_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin="
 		"\"IN\"}"
 		" 18446744073709551615\n"
+		"# HELP ctflowd_filter_events_total events of MARK\n"
 		"# TYPE ctflowd_filter_events_total counter\n"
 		"ctflowd_filter_events_total{filter=\"m\",plugin=\"MARK\"} 11\n");
 	free(got);
@@ -209,7 +226,7 @@ struct reader {
 static void *
 look(void *arg)
 {
-	static const char last[] = "queue_limit_bytes{output=\"k\",plugin=\"KEEP\"} 67108864\n";
+	static const char last[] = "lag_seconds{output=\"k\",plugin=\"KEEP\"} 0.000000000\n";
 	struct reader *r = arg;
 	static char buf[65536];
 

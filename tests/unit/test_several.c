@@ -86,7 +86,7 @@ START_TEST(each_has_its_own_numbers)
 	/* the sink's thread counts them when the output has returned */
 	for (unsigned i = 0; i < 5000 && *nth_sink(0)->delivered < 50; i++)
 		usleep(1000);
-	text = metrics_text(&g.run, 1);
+	text = metrics_text(&(struct metrics){ .run = &g.run }, 1);
 	ck_assert_ptr_nonnull(
 		strstr(text, "output_delivered_total{output=\"k\",plugin=\"MANY\"} 50"));
 	ck_assert_ptr_nonnull(
