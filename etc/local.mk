@@ -2,6 +2,7 @@
 # and the default file of this prefix unless one is there already.
 dist_doc_DATA = README.md docs/compatibility.md etc/ctflowd.conf etc/ctflowd-namespaces.conf
 dist_doc_DATA += etc/mysql.sql etc/pgsql.sql
+dist_doc_DATA += etc/prometheus/ctflowd.rules.yml etc/grafana/ctflowd-dashboard.json
 EXTRA_DIST += .ci/run tests/netns/demo.py
 
 install-data-local:

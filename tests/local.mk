@@ -11,4 +11,5 @@ include tests/interop/local.mk
 include tests/bench/local.mk
 include tests/replay/local.mk
 include tests/query/local.mk
+include tests/fleet/local.mk
 include tests/package/local.mk

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Collectors that keep every byte they get."""
+import contextlib
 import socket
 import struct
 import threading
@@ -74,6 +75,7 @@ class TcpSink:
         self.sock.bind((host, port))
         self.sock.listen()
         self.sessions = []
+        self.peer = None
         self.rules = rules
         captured.watch(self)
         self.go = threading.Event()
@@ -91,6 +93,7 @@ class TcpSink:
                 return
             session = bytearray()
             self.sessions.append(session)
+            self.peer = peer
             with peer:
                 while self._read(peer, session):
                     pass
@@ -115,9 +118,18 @@ class TcpSink:
     def size(self):
         return sum(len(s) for s in self.sessions)
 
+    def hang_up(self):
+        """As if its host went down in order: the session is over, none follows."""
+        peer = self.peer
+        self.sock.shutdown(socket.SHUT_RDWR)
+        if peer and peer.fileno() >= 0:
+            peer.shutdown(socket.SHUT_RDWR)
+        self.close()
+
     def close(self):
         """Accepts no further session."""
         self.go.set()
-        self.sock.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.thread.join(10)
         self.sock.close()

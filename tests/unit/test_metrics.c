@@ -26,6 +26,45 @@ number(struct ctf_ctx *ctx, const char *name, enum ctf_metric kind, enum ctf_uni
 	ctf_gauge_set(ctf_metric_new(ctx, name, kind, unit, help), value);
 }
 
+static const char written[] =
+	"# HELP ctflowd_build_info what runs; the value is always 1\n"
+	"# TYPE ctflowd_build_info gauge\n"
+	"ctflowd_build_info{version=\"" VERSION "\"} 1\n"
+	"# HELP ctflowd_start_time_seconds when it was started, seconds since 1970\n"
+	"# TYPE ctflowd_start_time_seconds gauge\n"
+	"ctflowd_start_time_seconds 1700000000.123456789\n"
+	"# HELP ctflowd_heartbeat_timestamp_seconds when these numbers were taken, "
+	"seconds since 1970\n"
+	"# TYPE ctflowd_heartbeat_timestamp_seconds gauge\n"
+	"ctflowd_heartbeat_timestamp_seconds 1700000001.000000002\n"
+	"# HELP ctflowd_heartbeat_interval_seconds how often they are "
+	"(metrics_interval=)\n"
+	"# TYPE ctflowd_heartbeat_interval_seconds gauge\n"
+	"ctflowd_heartbeat_interval_seconds 0.010000000\n"
+	"# HELP ctflowd_input_events_total a\\\\b\\n\"c\"\n"
+	"# TYPE ctflowd_input_events_total counter\n"
+	"ctflowd_input_events_total{input=\"ct1\",plugin=\"IN\"} 3\n"
+	"ctflowd_input_events_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} "
+	"0\n"
+	"# HELP ctflowd_input_fill_ratio fill of IN\n"
+	"# TYPE ctflowd_input_fill_ratio gauge\n"
+	"ctflowd_input_fill_ratio{input=\"ct1\",plugin=\"IN\"} 1.07\n"
+	"# HELP ctflowd_input_age_seconds how old\n"
+	"# TYPE ctflowd_input_age_seconds gauge\n"
+	"ctflowd_input_age_seconds{input=\"ct1\",plugin=\"IN\"} 1.500000001\n"
+	"# HELP ctflowd_input_up 1: the input has not failed\n"
+	"# TYPE ctflowd_input_up gauge\n"
+	"ctflowd_input_up{input=\"ct1\",plugin=\"IN\"} 1\n"
+	"ctflowd_input_up{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} 0\n"
+	"# HELP ctflowd_input_odd_name_bytes_total odd-name of IN\n"
+	"# TYPE ctflowd_input_odd_name_bytes_total counter\n"
+	"ctflowd_input_odd_name_bytes_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin="
+	"\"IN\"}"
+	" 18446744073709551615\n"
+	"# HELP ctflowd_filter_events_total events of MARK\n"
+	"# TYPE ctflowd_filter_events_total counter\n"
+	"ctflowd_filter_events_total{filter=\"m\",plugin=\"MARK\"} 11\n";
+
 START_TEST(text)
 {
 	struct input a = { .ctx = { .inst = &in1 } }, b = { .ctx = { .inst = &in2 } };
@@ -46,45 +85,7 @@ START_TEST(text)
 	number(&f1.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, NULL, 5);
 	number(&f2.ctx, "events", CTF_COUNTER, CTF_UNIT_NONE, NULL, 6);
 	got = metrics_text(&m, UINT64_C(1700000001000000002));
-	ck_assert_str_eq(
-		got,
-		"# HELP ctflowd_build_info what runs; the value is always 1\n"
-		"# TYPE ctflowd_build_info gauge\n"
-		"ctflowd_build_info{version=\"" VERSION "\"} 1\n"
-		"# HELP ctflowd_start_time_seconds when it was started, seconds since 1970\n"
-		"# TYPE ctflowd_start_time_seconds gauge\n"
-		"ctflowd_start_time_seconds 1700000000.123456789\n"
-		"# HELP ctflowd_heartbeat_timestamp_seconds when these numbers were taken, "
-		"seconds since 1970\n"
-		"# TYPE ctflowd_heartbeat_timestamp_seconds gauge\n"
-		"ctflowd_heartbeat_timestamp_seconds 1700000001.000000002\n"
-		"# HELP ctflowd_heartbeat_interval_seconds how often they are "
-		"(metrics_interval=)\n"
-		"# TYPE ctflowd_heartbeat_interval_seconds gauge\n"
-		"ctflowd_heartbeat_interval_seconds 0.010000000\n"
-		"# HELP ctflowd_input_events_total a\\\\b\\n\"c\"\n"
-		"# TYPE ctflowd_input_events_total counter\n"
-		"ctflowd_input_events_total{input=\"ct1\",plugin=\"IN\"} 3\n"
-		"ctflowd_input_events_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} "
-		"0\n"
-		"# HELP ctflowd_input_fill_ratio fill of IN\n"
-		"# TYPE ctflowd_input_fill_ratio gauge\n"
-		"ctflowd_input_fill_ratio{input=\"ct1\",plugin=\"IN\"} 1.07\n"
-		"# HELP ctflowd_input_age_seconds how old\n"
-		"# TYPE ctflowd_input_age_seconds gauge\n"
-		"ctflowd_input_age_seconds{input=\"ct1\",plugin=\"IN\"} 1.500000001\n"
-		"# HELP ctflowd_input_up 1: the input has not failed\n"
-		"# TYPE ctflowd_input_up gauge\n"
-		"ctflowd_input_up{input=\"ct1\",plugin=\"IN\"} 1\n"
-		"ctflowd_input_up{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin=\"IN\"} 0\n"
-		"# HELP ctflowd_input_odd_name_bytes_total odd-name of IN\n"
-		"# TYPE ctflowd_input_odd_name_bytes_total counter\n"
-		"ctflowd_input_odd_name_bytes_total{input=\"b\\\"a\\\\c\\nk?\xc3\xa4\",plugin="
-		"\"IN\"}"
-		" 18446744073709551615\n"
-		"# HELP ctflowd_filter_events_total events of MARK\n"
-		"# TYPE ctflowd_filter_events_total counter\n"
-		"ctflowd_filter_events_total{filter=\"m\",plugin=\"MARK\"} 11\n");
+	ck_assert_str_eq(got, written);
 	free(got);
 	ctx_free(&a.ctx);
 	ctx_free(&b.ctx);
