@@ -22,13 +22,14 @@ INTEROP_TESTS = tests/interop/test_adding_up.py tests/interop/test_collectors.py
 	tests/interop/test_tls.py
 INTEROP_TESTS += tests/interop/test_paths.py tests/interop/test_files.py
 INTEROP_TESTS += tests/interop/test_outage.py tests/interop/test_prometheus.py
+INTEROP_TESTS += tests/interop/test_streaming.py
 INTEROP_TESTS += tests/interop/test_killed.py tests/interop/test_slow.py
 if ALL_PLUGINS
 TESTS += $(INTEROP_TESTS)
 endif
 dist_check_SCRIPTS += $(INTEROP_TESTS) tests/interop/slow_collector.py \
 	tests/interop/slow_tls_collector.py
-EXTRA_DIST += tests/interop/dying.py tests/interop/monitoring.py
+EXTRA_DIST += tests/interop/dying.py tests/interop/kafka.py tests/interop/monitoring.py
 EXTRA_DIST += tests/interop/collectors.py tests/interop/pmacct.py \
 	tests/interop/tls_collector.py
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """nfacctd of pmacct: run, and the rows it prints."""
+import collections
 import json
 import os
 import re
@@ -23,6 +24,31 @@ timestamps_secs: false
 KEYS = ("src_host, dst_host, src_port, dst_port, proto, timestamp_start, timestamp_end, "
         "post_nat_src_host, post_nat_dst_host, post_nat_src_port, post_nat_dst_port, flows, "
         "nat_event")
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "udplite": 136}
+PORTS = (6, 17, 136)
+
+
+def sent(flows):
+    """Counter of (protocol, from, to, packets, bytes), and of ports where there are such."""
+    rows = collections.Counter()
+    for f in flows:
+        there, back = (f.sport, f.dport), (f.reply_sport, f.reply_dport)
+        if f.proto not in PORTS:
+            there = back = (0, 0)
+        rows[f.proto, f.src, f.dst, *there, f.opkts, f.obytes] += 1
+        if f.rpkts:
+            rows[f.proto, f.reply_src, f.reply_dst, *back, f.rpkts, f.rbytes] += 1
+    return rows
+
+
+def printed(rows):
+    found = collections.Counter()
+    for r in rows:
+        proto = PROTOCOLS.get(r["ip_proto"]) or int(r["ip_proto"])
+        ports = (r["port_src"], r["port_dst"]) if proto in PORTS else (0, 0)
+        found[proto, r["ip_src"], r["ip_dst"], *ports, r["packets"], r["bytes"]] += r["flows"]
+    return found
 
 
 class Nfacctd:

@@ -5,7 +5,6 @@
 It knows no reverse elements, so each direction is a record of its own.  It has
 no names for marks and translated IPv6 addresses.
 """
-import collections
 import os
 import shutil
 import sys
@@ -20,42 +19,17 @@ import scene  # noqa: E402
 from daemon import until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 
-PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "ipv6-icmp": 58, "udplite": 136}
-PORTS = (6, 17, 136)
-
-
-def sent(flows):
-    """Counter of (protocol, from, to, packets, bytes), and of ports where there are such."""
-    rows = collections.Counter()
-    for f in flows:
-        there, back = (f.sport, f.dport), (f.reply_sport, f.reply_dport)
-        if f.proto not in PORTS:
-            there = back = (0, 0)
-        rows[f.proto, f.src, f.dst, *there, f.opkts, f.obytes] += 1
-        if f.rpkts:
-            rows[f.proto, f.reply_src, f.reply_dst, *back, f.rpkts, f.rbytes] += 1
-    return rows
-
-
-def printed(rows):
-    found = collections.Counter()
-    for r in rows:
-        proto = PROTOCOLS.get(r["ip_proto"]) or int(r["ip_proto"])
-        ports = (r["port_src"], r["port_dst"]) if proto in PORTS else (0, 0)
-        found[proto, r["ip_src"], r["ip_dst"], *ports, r["packets"], r["bytes"]] += r["flows"]
-    return found
-
 
 def test(lab, tmp):
     natlab.build(lab)
     nfacctd = pmacct.Nfacctd(lab, GATEWAY, 2100, f"{tmp}/pmacct", mtu=1420)
     flows = scene.standard(lab, tmp, ["ct1:NFCT,pm1:IPFIX"], {
         "pm1": 'oid=1\nhost="127.0.0.1"\npreset=pmacct\n'})
-    want = sent(flows)
-    until("all rows", lambda: sum(printed(nfacctd.rows()).values()) >= sum(want.values()),
+    want = pmacct.sent(flows)
+    until("all rows", lambda: sum(pmacct.printed(nfacctd.rows()).values()) >= sum(want.values()),
           step=0.5)
     problems = [f"nfacctd says: {w}" for w in nfacctd.finish()]
-    got = printed(nfacctd.rows())
+    got = pmacct.printed(nfacctd.rows())
     problems += [f"not there: {n} times {row}" for row, n in (want - got).items()]
     problems += [f"not sent: {n} times {row}" for row, n in (got - want).items()]
     print(f"{len(flows)} flows, {sum(got.values())} rows")
