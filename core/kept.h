@@ -81,8 +81,10 @@ void kept_read(struct input *, bool events, uint64_t upto_ns);
 int kept_sink_start(struct sink *);
 /* Of a batch: flows for it were put into frames. */
 void kept_given(struct sink *, uint64_t flows, uint64_t ns);
-/* With its mutex.  A frame was queued; a loss is in no gap, now is in that one. */
+/* With its mutex.  A gap is to be queued; a frame was, and has a number. */
+void kept_gap(struct sink *, const struct qframe *);
 void kept_pushed(struct sink *, const struct qframe *);
+/* A loss is in no gap; now it is in the one queued last. */
 void kept_owe(struct sink *, const struct ctf_gap *);
 void kept_paid(struct sink *);
 /* Its thread, with the mutex: some were settled; it was opened. */

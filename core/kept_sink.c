@@ -48,13 +48,22 @@ kept_pushed(struct sink *s, const struct qframe *f)
 	if (!k)
 		return;
 	set(&k->number, f->f.number);
-	if (!f->is_gap)
+	if (f->is_gap && f->gap.count_is == CTF_UNCOUNTED)
+		set(&k->uncounted, f->f.number);
+}
+
+void
+kept_gap(struct sink *s, const struct qframe *f)
+{
+	struct kept_sink *k = s->keep;
+
+	if (!k)
 		return;
 	set(&k->given, get(&k->given) + qframe_flows(f));
 	if (f->f.last_ns > get(&k->given_ns))
 		set(&k->given_ns, f->f.last_ns);
 	if (f->gap.count_is == CTF_UNCOUNTED)
-		set(&k->uncounted, f->f.number);
+		set(&k->uncounted, UINT64_MAX);
 }
 
 void

@@ -172,6 +172,9 @@ succeed(struct sink *s)
 	pass_on_encoders(s, before);
 	ctx_pass_on(&s->ctx, &before->ctx);
 	s->keep = before->keep;
+	for (const struct qframe *f = s->queue.head; f; f = f->next)
+		if (f->is_gap) /* of an input that has just been started */
+			kept_gap(s, f);
 	before->heir = s;
 	before->claimed = false;
 }

@@ -87,7 +87,7 @@ sink_free(struct sink *s)
 
 /* With the mutex. */
 static void
-push(struct sink *s, struct qframe *f)
+put(struct sink *s, struct qframe *f)
 {
 	f->since_ms = ctf_mono_ms();
 	queue_push(&s->queue, f);
@@ -95,6 +95,14 @@ push(struct sink *s, struct qframe *f)
 		return;
 	kept_pushed(s, f);
 	spool_pushed(s);
+}
+
+static void
+push(struct sink *s, struct qframe *f)
+{
+	if (f->is_gap) /* flows were counted when they were encoded */
+		kept_gap(s, f);
+	put(s, f);
 }
 
 void
@@ -236,7 +244,7 @@ sink_inherit(struct sink *s, struct sink *from)
 
 		next = f->next;
 		f->next = NULL;
-		push(s, f);
+		put(s, f);
 		f->since_ms = since;
 	}
 	pthread_mutex_unlock(&s->lock);

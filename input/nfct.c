@@ -187,6 +187,7 @@ nfct_setup(void *self, struct ctf_err *err)
 static void
 nfct_release(void *self)
 {
+	nfct_record_end(self); /* of the configuration before */
 	nfct_select_release(self);
 }
 

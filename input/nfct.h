@@ -143,6 +143,7 @@ void nfct_choose_tick(struct nfct *s);
 void nfct_choose_checks(struct nfct *s);
 
 /* nfct_reload.c */
+void nfct_record_end(struct nfct *s);
 int nfct_reload(void *self, void *other, struct ctf_err *err);
 void nfct_reloaded(void *self);
 

@@ -106,28 +106,43 @@ set_back(struct nfct *s, struct nfct *o, bool keeps)
 	nfct_cover_begin(s);
 }
 
-/* The new file, if it is another one; the old one goes on until all else is done. */
+/*
+ * The new file, if it is another one; the old one goes on until all else is
+ * done, and the other object has it then, in case all is undone.
+ */
 static int
-open_record(const struct nfct *s, const struct nfct_conf *was, struct pcap_writer **ret,
+open_record(const struct nfct *s, const struct nfct *o, struct pcap_writer **ret,
 	    struct ctf_err *err)
 {
 	const char *path = nfct_conf(s)->record;
 	struct ctf_err why = { 0 };
 	int r = 0;
 
-	if (path[0] && strcmp(was->record, path) != 0)
+	if (o->record)
+		*ret = o->record;
+	else if (path[0] && strcmp(nfct_conf(o)->record, path) != 0)
 		r = pcap_writer_open(path, ret, &why);
 	return r < 0 ? ctf_fail(err, -r, "cannot record to %s", why.msg) : 0;
 }
 
 static void
-set_record(struct nfct *s, const struct nfct_conf *was, struct pcap_writer *record)
+set_record(struct nfct *s, struct nfct *o, struct pcap_writer *record)
 {
-	if (strcmp(was->record, nfct_conf(s)->record) == 0)
+	if (strcmp(nfct_conf(o)->record, nfct_conf(s)->record) == 0)
 		return;
-	if (pcap_writer_close(s->record) < 0)
-		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete", was->record);
+	o->record = s->record;
 	s->record = record;
+}
+
+void
+nfct_record_end(struct nfct *s)
+{
+	int r = pcap_writer_close(s->record);
+
+	if (r < 0)
+		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",
+			nfct_conf(s)->record, strerror(-r));
+	s->record = NULL;
 }
 
 /* Whoever was not asked about ends before may be told of them twice. */
@@ -155,6 +170,34 @@ same_guard(const struct nfct_conf *a, const struct nfct_conf *b)
 	       a->reliable_fill == b->reliable_fill;
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0 && !strchr(a, '@'); /* that names a file */
+}
+
+/* It is asked because of others: what it hears, and how, stays as it is. */
+static bool
+same_options(const struct nfct *s, const struct nfct *o)
+{
+	const struct nfct_conf *a = nfct_conf(s), *b = nfct_conf(o);
+
+	return s->mask == o->mask && s->extra == o->extra &&
+	       memcmp(a, b, offsetof(struct nfct_conf, select)) == 0 &&
+	       same_text(a->select, b->select) && same_text(a->accept_src, b->accept_src) &&
+	       same_text(a->accept_dst, b->accept_dst) &&
+	       same_text(a->accept_proto, b->accept_proto) && strcmp(a->record, b->record) == 0;
+}
+
+/* Fields of the table that records are written to. */
+static void
+set_fields(struct nfct *s)
+{
+	nfct_choose_tick(s);
+	nfct_choose_checks(s);
+	ct_prepare(&s->in);
+}
+
 int
 nfct_reload(void *self, void *other, struct ctf_err *err)
 {
@@ -167,7 +210,12 @@ nfct_reload(void *self, void *other, struct ctf_err *err)
 
 	if (strcmp(s->ns.path, o->ns.path) != 0 || s->ns.all != o->ns.all)
 		return other_namespace(o, err);
-	r = open_record(s, was, &record, err);
+	if (same_options(s, o)) { /* no stretch of coverage ends */
+		exchange(s, o);
+		set_fields(s);
+		return 0;
+	}
+	r = open_record(s, o, &record, err);
 	if (r < 0)
 		return r;
 	conclude(s, was, is->reliable && o->mask & CTF_DESTROY);
@@ -175,7 +223,8 @@ nfct_reload(void *self, void *other, struct ctf_err *err)
 	r = set_socket(s, was, kept, err);
 	if (r < 0) {
 		set_back(s, o, nfct_keeps(s));
-		(void)pcap_writer_close(record);
+		if (record != o->record)
+			(void)pcap_writer_close(record);
 		return r;
 	}
 	if (mask != s->mask || !same_selection(&s->select, &o->select))
@@ -183,12 +232,10 @@ nfct_reload(void *self, void *other, struct ctf_err *err)
 	set_repeats(s, was, mask);
 	if (mask != s->mask || !same_guard(was, is))
 		nfct_guard_renew(s);
-	set_record(s, was, record);
-	nfct_choose_tick(s);
+	set_record(s, o, record);
 	if (was->sysctl != is->sysctl && !s->ns.path[0])
 		nfct_sysctl_apply(nfct_ctx(s), is->sysctl, s->ns.path, &s->sys);
-	nfct_choose_checks(s);
-	ct_prepare(&s->in);
+	set_fields(s);
 	nfct_cover_begin(s);
 	return 0;
 }

@@ -274,7 +274,7 @@ nfct_start(void *self, struct ctf_err *err)
 	if (r == 0)
 		r = nfct_sweep_start(s, err);
 	if (r < 0) {
-		(void)pcap_writer_close(s->record);
+		nfct_record_end(s);
 		close_all(s);
 		return r;
 	}
@@ -337,7 +337,6 @@ void
 nfct_stop(void *self)
 {
 	struct nfct *s = self;
-	int r;
 
 	(void)ctf_every(nfct_ctx(s), 0, tick);
 	nfct_sweep_stop(s);
@@ -348,10 +347,7 @@ nfct_stop(void *self)
 	if (!s->hand.handed)
 		nfct_count_retries(s, ctf_now());
 	nfct_cover_stop(s);
-	r = pcap_writer_close(s->record);
-	if (r < 0)
-		ctf_log(nfct_ctx(s), CTF_ERROR, "recording to %s is incomplete: %s",
-			nfct_conf(s)->record, strerror(-r));
+	nfct_record_end(s);
 	nfct_hand_stop(s);
 	close_all(s);
 	s->left = s->probing = false;

@@ -16,7 +16,7 @@ sys.path.insert(0, HERE)
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
 import reloaded  # noqa: E402
-from daemon import text, until  # noqa: E402
+from daemon import Daemon, configuration, text, until  # noqa: E402
 from ipfix_wire import Reader, messages  # noqa: E402
 from numbered import (PORTS, each_once, gaps_in, in_database, in_text,  # noqa: E402
                       make_database)
@@ -344,7 +344,38 @@ def databases(lab, tmp):
     s.daemon.stop()
     if count(path) != s.flows.made:
         problems.append(f"{count(path)} rows of {s.flows.made} flows")
+    with sqlite3.connect(path) as db:  # nothing has changed for the input
+        stretches = db.execute("SELECT * FROM coverage").fetchall()
+    if len(stretches) != 2:  # one of each output
+        problems.append(f"coverage: {stretches}")
     return problems
+
+
+def recorded(lab, tmp):
+    """A change of the recording that comes to nothing: the file goes on."""
+    stacks = [TEXT.format("emu1")]
+    sections = {"emu1": 'file="%D/emu"\nsync=1\n', "ct1": 'record="%D/a.pcap"\n'}
+    s = reloaded.Reloaded(lab, NS, tmp, "recorded", stacks, sections)
+    s.flows.make(100)
+    s.has("emu", 100)
+    s.options = f"logfile={s.dir}/none/log\n"
+    s.must(1, stacks, sections | {"ct1": 'record="%D/b.pcap"\n'})
+    s.options = ""
+    s.flows.make(100)
+    s.has("emu", 200)
+    s.must(0, stacks, sections | {"ct1": 'record="%D/c.pcap"\n'})
+    s.flows.make(100)
+    s.has("emu", 300)
+    s.daemon.stop()
+    found = []
+    for name in "ac":
+        os.mkdir(f"{s.dir}/{name}")
+        again = Daemon(lab, NS, f"{s.dir}/{name}", configuration(
+            f"{s.dir}/{name}", [TEXT.format("emu1").replace("NFCT", "REPLAY")],
+            {"ct1": f'file="{s.dir}/{name}.pcap"\n', "emu1": f'file="{s.dir}/{name}/emu"\n'}))
+        again.start(wait=False).wait()
+        found += s.text(f"{name}/emu")
+    return each_once("recorded", found, 300)
 
 
 def spooled(lab, tmp):
@@ -409,7 +440,7 @@ def test(lab, tmp):
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
     for play in (hundred, refused, mended, inherited, judged, elsewhere, databases,
-                 spooled, ended):
+                 recorded, spooled, ended):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()

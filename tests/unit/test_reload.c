@@ -296,6 +296,32 @@ START_TEST(an_input_that_cannot_start)
 }
 END_TEST
 
+/* What a successor that has to wait drops was given once. */
+START_TEST(a_held_queue_overflows)
+{
+	struct scene s;
+	struct sink *k;
+
+	begin(&s, ONE);
+	s.box.answer = CTF_AGAIN;
+	s.box.answers = 1000000;
+	feed(&s, 100);
+	reload(&s, ONE "queue=64K\noverflow=drop-old\n");
+	k = sink(&s, "k");
+	ck_assert(k->held);
+	feed(&s, 20000);
+	turn(&s);
+	ck_assert_uint_gt(*k->dropped, 0);
+	ck_assert_uint_eq(k->keep->given, s.box.fed);
+	s.box.answers = 0;
+	settle(&s);
+	ck_assert(!k->held);
+	ck_assert_uint_eq(k->keep->given, s.box.fed);
+	end(&s);
+	ck_assert_uint_gt(s.box.ngaps, 0);
+}
+END_TEST
+
 /* Numbers go on, whoever counts. */
 START_TEST(counters_go_on)
 {
@@ -331,6 +357,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, an_output_that_cannot_be);
 	tcase_add_test(t, an_input_changed);
 	tcase_add_test(t, an_input_that_cannot_start);
+	tcase_add_test(t, a_held_queue_overflows);
 	tcase_add_test(t, counters_go_on);
 }
 
