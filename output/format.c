@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lines of the user's own making; see format.h. */
 #include "format.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#define PLAIN 64u               /* the most a value takes that is no text, and a separator */
+#define MOST (STREAM_FRAME / 2) /* of a frame, so that texts have room as well */
 
 /* ---- made of text --------------------------------------------------------------- */
 
@@ -29,7 +33,7 @@ add(struct format *f, enum format_what what, const char *text, size_t len)
 	if (!more->text)
 		return NULL;
 	f->n++;
-	f->fixed += len + FORMAT_TIME + 8;
+	f->fixed += len + (what == LITERAL ? 1 : PLAIN);
 	return more;
 }
 
@@ -134,6 +138,9 @@ add_piece(struct format *f, const struct how *h, bool follows, struct ctf_err *e
 				    "%s: %s cannot be written as %s (iso[.ms|.us|.ns] s ms us "
 				    "ns local utc %%..., hex, json)",
 				    f->option, h->name, bad);
+	f->fixed += p->spec.form == FORM_STRFTIME ? FORMAT_TIME : 0;
+	if (f->fixed > MOST)
+		return ctf_fail_opt(f->ctx, err, f->option, "%s: is too long", f->option);
 	return check_spec(f, p, h->name, err);
 }
 

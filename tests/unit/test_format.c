@@ -174,6 +174,28 @@ START_TEST(frames)
 }
 END_TEST
 
+/* As long as the option allows, it is written or refused, not left out line by line. */
+START_TEST(long_ones)
+{
+	static const char field[] = "%{orig.ip.saddr}:", stamp[] = "%{time:%c}";
+	char text[8001] = "", all[9000];
+	struct plug *p;
+
+	for (unsigned i = 0; i < 400; i++)
+		strcat(text, field);
+	p = plug_with(&ctf_plugin_logemu, "format", text);
+	plug_rec(p, AF_INET6, CTF_NEW, 0);
+	ck_assert_int_eq(plug_encode(p), CTF_OK);
+	plug_free(p);
+	text[0] = '\0';
+	for (unsigned i = 0; i < 700; i++)
+		strcat(text, stamp);
+	snprintf(all, sizeof(all), "format=\"%s\"\n", text);
+	ck_assert_int_lt(plug_try(&ctf_plugin_logemu, all, &err), 0);
+	ck_assert_ptr_nonnull(strstr(err.msg, "format: is too long"));
+}
+END_TEST
+
 /* Whatever stands there is refused or written: no line break, no crash. */
 START_TEST(random_formats)
 {
@@ -367,6 +389,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, control_characters);
 	tcase_add_test(t, syslog_text);
 	tcase_add_test(t, frames);
+	tcase_add_test(t, long_ones);
 	tcase_add_test(t, random_formats);
 	tcase_add_test(t, quoting);
 	tcase_add_test(t, default_columns);
