@@ -281,6 +281,8 @@ advance_head(struct stream *s, size_t w)
 	}
 	head = w < s->head_left ? w : s->head_left;
 	s->head_left -= (uint32_t)head;
+	if (head && !s->head_left)
+		stream_head_note(s);
 	return w - head;
 }
 

@@ -57,6 +57,7 @@ struct stream { /* begins the sink */
 	bool looked_back;               /* at what the process before left */
 	uint64_t head;                  /* layout that the output begins with; 0: not known */
 	uint32_t head_left;             /* bytes of it to be written before the next frame */
+	struct stream_header *header;   /* in the state page */
 };
 
 /* These are callbacks of struct ctf_plugin. */
@@ -91,6 +92,8 @@ void stream_note(struct stream *s, const struct ctf_frame *f, size_t w);
  * how many frames have that layout.
  */
 void stream_head_look(struct stream *s, const struct ctf_frame *);
+/* It is all written: for whoever goes on with that file. */
+void stream_head_note(struct stream *s);
 unsigned stream_head_run(const struct ctf_frame *const *, unsigned n);
 
 /*

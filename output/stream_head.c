@@ -31,6 +31,43 @@ begins_with(const char *path, const struct ctf_layout *l)
 	return at == l->len;
 }
 
+/* Which layout it was that stood last in which file, for whoever comes after us. */
+struct stream_header {
+	uint64_t dev, ino, id;
+};
+
+static struct stream_header *
+header(struct stream *s)
+{
+	bool kept;
+
+	if (!s->header)
+		s->header = ctf_state(s->obj.ctx, "header", sizeof(*s->header), &kept);
+	return s->header;
+}
+
+void
+stream_head_note(struct stream *s)
+{
+	struct stream_header *h = header(s);
+
+	if (!h || !s->head || s->head_left || s->kind != STREAM_FILE)
+		return;
+	h->id = 0;
+	h->dev = s->dev;
+	h->ino = s->ino;
+	h->id = s->head;
+}
+
+/* 0: somebody else may have written there since. */
+static uint64_t
+remembered(struct stream *s)
+{
+	const struct stream_header *h = header(s);
+
+	return h && h->dev == s->dev && h->ino == s->ino ? h->id : 0;
+}
+
 static bool
 is_empty(const struct stream *s)
 {
@@ -58,11 +95,14 @@ stream_head_look(struct stream *s, const struct ctf_frame *f)
 	}
 	if (s->head == l->id || s->off)
 		return;
-	if (!s->head && s->kind == STREAM_FILE && begins_with(s->name, l))
+	if (!s->head && s->kind == STREAM_FILE && !is_empty(s))
+		s->head = remembered(s);
+	if (s->head == l->id || (!s->head && s->kind == STREAM_FILE && begins_with(s->name, l)))
 		s->head_left = 0;
 	else
 		s->head_left = l->len;
 	s->head = l->id;
+	stream_head_note(s);
 }
 
 unsigned

@@ -378,6 +378,32 @@ def recorded(lab, tmp):
     return each_once("recorded", found, 300)
 
 
+def headed(lab, tmp):
+    """CSV: a header wherever the columns change, and nowhere else."""
+    stacks = ["ct1:NFCT,csv1:CSV"]
+    columns = ["orig.l4.dport", "event,orig.l4.dport"]
+
+    def section(n, more=""):
+        return {"csv1": f'file="%D/csv"\nsync=1\nfields="{columns[n]}"\n{more}'}
+    s = reloaded.Reloaded(lab, NS, tmp, "headed", stacks, section(0))
+    want = []
+    for number, (n, more) in enumerate((
+            (0, None), (1, ""), (0, ""), (0, "queue=1M\n"), (1, ""), (1, None), (0, None))):
+        if more is not None:
+            s.must(0, stacks, section(n, more))
+        elif number:  # a new start
+            s.daemon.stop()
+            s.write(s.conf(stacks, section(n)))
+            s.daemon.start()
+        if not want or want[-1] != columns[n]:
+            want.append(columns[n])
+        s.flows.make(10)
+        s.has("csv", 10 * (number + 1) + len(want))
+    s.daemon.stop()
+    got = [w for w in text(f"{s.dir}/csv").splitlines() if w in columns]
+    return [] if got == want else [f"headers {got}, not {want}"]
+
+
 def spooled(lab, tmp):
     """What is on disk goes to the successor, which writes there as well."""
     stacks = [TEXT.format("emu1"), "ct1:NFCT,ip1:IP2STR,json1:JSON"]
@@ -440,7 +466,7 @@ def test(lab, tmp):
     problems = []
     only = os.environ.get("CTF_SCENES", "").split()
     for play in (hundred, refused, mended, inherited, judged, elsewhere, databases,
-                 recorded, spooled, ended):
+                 recorded, headed, spooled, ended):
         if only and play.__name__ not in only:
             continue
         began = time.monotonic()
