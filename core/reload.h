@@ -99,6 +99,8 @@ int reload_match(struct reload *);
 /* rl->next takes over; -errno: it cannot, and nothing has changed (said). */
 int reload_commit(struct reload *);
 
+/* Counters and totals of the encoders before go on. */
+void reload_pass_on(struct sink *to, struct sink *from);
 /* For reload_filter.c: */
 bool reload_same_id(const struct inst *, const struct inst *);
 /* Its options are needed for longer than its graph. */

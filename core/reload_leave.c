@@ -81,6 +81,7 @@ succeed(struct reload *rl, struct sink *s)
 	for (struct encoder *e = heir->encoders; e; e = e->next)
 		pump_seal(e->stack->input);
 	ctx_pass_on(&heir->ctx, &s->ctx);
+	reload_pass_on(heir, s);
 	if (s->left.opened)
 		handover_forget(rl->run->handover, heir->inst);
 	handover_pass(rl->run->handover, &s->ctx);

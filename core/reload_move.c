@@ -97,12 +97,18 @@ reload_match(struct reload *rl)
 	return ret;
 }
 
-/* The numbers of the encoders before go on in the first of the new ones. */
-static void
-pass_on_encoders(const struct sink *to, const struct sink *from)
+/* The numbers of the encoders before go on in the first of the new ones that works. */
+void
+reload_pass_on(struct sink *to, struct sink *from)
 {
-	for (struct encoder *e = from->encoders; e; e = e->next)
-		ctx_pass_on(&to->encoders->ctx, &e->ctx);
+	const struct ctf_plugin *pl = to->inst->plugin;
+	struct encoder *first = sink_voice(to);
+
+	for (struct encoder *e = from->encoders; e; e = e->next) {
+		ctx_pass_on(&first->ctx, &e->ctx);
+		if (pl->reload)
+			(void)pl->reload(first->ctx.obj, e->ctx.obj, NULL);
+	}
 }
 
 /* What an input that has just been started had to say. */
@@ -130,7 +136,7 @@ move_sink(struct reload *rl, struct sink **at)
 	struct sink *fresh = *at, *s = fresh->before, **out = &a->sinks;
 	struct encoder *was = s->encoders, **idle = &a->idle;
 
-	pass_on_encoders(fresh, s);
+	reload_pass_on(fresh, s);
 	while (*out != s)
 		out = &(*out)->next;
 	*out = s->next;
@@ -169,7 +175,7 @@ succeed(struct sink *s)
 		ctf_log(&s->ctx, CTF_NOTICE, "spool_dir takes effect at the next start");
 	ctf_log(&s->ctx, CTF_NOTICE, "%s%s: begun anew", what ? what : "stack",
 		what ? " has changed" : " is back");
-	pass_on_encoders(s, before);
+	reload_pass_on(s, before);
 	ctx_pass_on(&s->ctx, &before->ctx);
 	s->keep = before->keep;
 	for (const struct qframe *f = s->queue.head; f; f = f->next)

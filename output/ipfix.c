@@ -308,6 +308,15 @@ release(void *self)
 	free(e->layout);
 }
 
+static int
+reload(void *self, void *other, struct ctf_err *err)
+{
+	struct encoder *e = self, *before = other;
+
+	ipfix_told_go_on(&e->told, &before->told);
+	return 0;
+}
+
 static uint32_t
 stream(void *self, const struct ctf_rec *r)
 {
@@ -392,6 +401,7 @@ CTF_PLUGIN(ipfix) = {
 	.unprobe = ipfix_unprobe,
 	.setup = setup,
 	.release = release,
+	.reload = reload,
 	.stream = stream,
 	.encode = encode,
 	.gap = gap,

@@ -193,6 +193,7 @@ ipfix_flows(const struct ctf_frame *f)
 struct ipfix_lost { /* by the input, in a domain */
 	uint32_t domain;
 	uint64_t flows, first_ns, last_ns;
+	uint64_t passed; /* of flows: to the encoder after this one */
 };
 
 struct ipfix_told {       /* by an encoder, in options records */
@@ -200,6 +201,7 @@ struct ipfix_told {       /* by an encoder, in options records */
 	char host[65];
 	uint64_t boot_ns;     /* when the host was started */
 	uint64_t lost;        /* flows, for certain or at most */
+	uint64_t passed;      /* of these, as above */
 	uint64_t covered[64]; /* hashes of the stretches told last */
 	uint64_t named[64];   /* and of names */
 	unsigned n, nnamed, nlost;
@@ -207,6 +209,8 @@ struct ipfix_told {       /* by an encoder, in options records */
 };
 
 void ipfix_told_init(struct ipfix_told *, const char *self);
+/* A reload: totals go on; again, and only what has come since is added. */
+void ipfix_told_go_on(struct ipfix_told *, struct ipfix_told *before);
 /*
  * At the beginning of a frame with flows of another namespace: what it is
  * called, unless that was told.  untell: it was not, after all.

@@ -126,6 +126,24 @@ lost_of(struct ipfix_told *told, uint32_t domain)
 	return &told->by[told->nlost++];
 }
 
+void
+ipfix_told_go_on(struct ipfix_told *told, struct ipfix_told *before)
+{
+	told->lost += before->lost - before->passed;
+	before->passed = before->lost;
+	for (unsigned i = 0; i < before->nlost; i++) {
+		struct ipfix_lost *b = &before->by[i], *l = lost_of(told, b->domain);
+
+		if (!l)
+			continue;
+		if (b->first_ns && (!l->first_ns || b->first_ns < l->first_ns))
+			l->first_ns = b->first_ns;
+		l->last_ns = l->last_ns > b->last_ns ? l->last_ns : b->last_ns;
+		l->flows += b->flows - b->passed;
+		b->passed = b->flows;
+	}
+}
+
 /* What the input lost, in this domain and so far: section 4.2. */
 static void
 tell_metering(struct ipfix_told *told, const struct ctf_gap *g, struct ctf_frame *f)

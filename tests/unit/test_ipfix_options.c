@@ -94,6 +94,31 @@ START_TEST(test_gap_grows)
 }
 END_TEST
 
+/* An encoder that follows another one: totals never go back. */
+START_TEST(test_gap_follows)
+{
+	struct ctf_gap g = { T0, T0, 3, CTF_EXACT, "overrun", "ct1", -1 };
+	struct plug *p = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n"), *q;
+	char want[400];
+
+	q = plug_new(&ctf_plugin_ipfix, BASE "pen=32473\n");
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
+	ck_assert_int_eq(ctf_plugin_ipfix.reload(plug_self(q), plug_self(p), NULL), 0);
+	g.from_ns = g.to_ns = T0 + 1000000;
+	ck_assert_int_eq(plug_gap(p, &g), CTF_OK); /* it comes to its end, */
+	ck_assert_int_eq(ctf_plugin_ipfix.reload(plug_self(q), plug_self(p), NULL), 0);
+	ck_assert_int_eq(plug_gap(q, &g), CTF_OK);
+	snprintf(want, sizeof(want),
+		 "302 144=%d 166=9 323=1700000000001 323=1700000000001 "
+		 "32473/1010=3 32473/1011=0 32473/1012='overrun'\n"
+		 "301 149=7 143=%d 323=1700000000000 323=1700000000001 32473/1014=9\n",
+		 getpid(), getpid());
+	expect(q, 0, OWN, want);
+	plug_free(p);
+	plug_free(q);
+}
+END_TEST
+
 START_TEST(test_gap_own)
 {
 	struct ctf_gap g = { T0, T0, CTF_UNKNOWN, CTF_UNCOUNTED, "clock_step", "ct1", -1 };
@@ -402,6 +427,7 @@ add_tests(TCase *t)
 {
 	tcase_add_test(t, test_gap);
 	tcase_add_test(t, test_gap_grows);
+	tcase_add_test(t, test_gap_follows);
 	tcase_add_test(t, test_gap_own);
 	tcase_add_test(t, test_metering);
 	tcase_add_test(t, test_coverage);

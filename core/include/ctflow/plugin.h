@@ -400,6 +400,7 @@ struct ctf_plugin {
 	 * the rest, so that called once more it undoes that.  0: self goes on, other is
 	 * released; -EOPNOTSUPP, or NULL: other is started in its place; else (err): not
 	 * possible while it runs.  A filter is asked only if its options are the same.
+	 * Encoder: other is an earlier one, whose totals go on; asked again at its end.
 	 */
 	int (*reload)(void *self, void *other, struct ctf_err *err);
 	/* Input: it does go on, in the new graph, for others that it feeds now. */
