@@ -143,9 +143,7 @@ become_user(struct daemon *d)
 static bool
 second_term(void *arg)
 {
-	const struct daemon *d = arg;
-
-	return d->terms > 1;
+	return ((const struct daemon *)arg)->terms > 1;
 }
 
 static struct setup *
@@ -444,6 +442,8 @@ show_plugin(const struct cli *cli)
 		return 1;
 	if (cli->what == CLI_MAN) {
 		code = info_man(stdout, set, cli->plugin) ? 1 : 0;
+	} else if (strcmp(cli->plugin, "global") == 0) {
+		info_global(stdout);
 	} else if ((p = setup_plugin(set, cli->plugin, &err))) {
 		info_plugin(stdout, p);
 	} else {

@@ -62,6 +62,14 @@ info_plugin(FILE *f, const struct ctf_plugin *p)
 	print_ports(f, "Fields written:", p->writes);
 }
 
+void
+info_global(FILE *f)
+{
+	fprintf(f, "global (section): what the daemon itself is told; besides stack= and "
+		   "plugin=\n\nOptions:\n");
+	opt_describe(f, global_opts);
+}
+
 int
 info_man(FILE *f, struct plugin_set *set, const char *name)
 {

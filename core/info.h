@@ -14,6 +14,8 @@ struct global_conf {
 extern const struct ctf_opt global_opts[];
 
 void info_plugin(FILE *, const struct ctf_plugin *);
+/* -i global: its options. */
+void info_global(FILE *);
 /* mdoc(7): the options of a plugin, of every output ("output") or "global". */
 int info_man(FILE *, struct plugin_set *, const char *name);
 /* The configuration in force, which parses again, and the wiring as comments. */

@@ -20,8 +20,11 @@ const struct ctf_opt out_opts[] = {
 	  "auto|drop-old|block",
 	  "when the queue is full: drop-old drops the oldest, counted as a gap; block lets the "
 	  "input wait, which only REPLAY can for long; auto: block for REPLAY, else drop-old" },
-	{ "reconnect", CTF_OMSEC, offsetof(struct out_conf, reconnect), 10, 3600 * 1000, "1",
-	  NULL, "first delay before opening again; doubles up to a minute" },
+	{ "reconnect", CTF_OMSEC, offsetof(struct out_conf, reconnect), 0, 3600 * 1000, "1",
+	  NULL,
+	  "first delay before opening again; doubles up to a minute; 0, with which ulogd2 "
+	  "gives "
+	  "up for good: 1" },
 	{ "gaps", CTF_OBOOL, offsetof(struct out_conf, gaps), 0, 0, "yes", NULL,
 	  "write a record of what was lost, where it stood" },
 	{ "interim", CTF_OENUM, offsetof(struct out_conf, interim), 0, 0, "auto",

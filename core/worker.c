@@ -16,6 +16,7 @@
 #include "sink.h"
 #include "spool.h"
 
+#define RECONNECT_MS 1000u
 #define DELAY_MAX_MS 60000u
 #define DELAY_STOPPING_MS 1000u
 #define BUSY_MS 50u
@@ -85,7 +86,9 @@ delay_spread(uint64_t delay, uint64_t random)
 static void
 back_off(struct sink *s, const struct ctf_err *err)
 {
-	s->delay_ms = delay_next(s->delay_ms, s->inst->out.reconnect);
+	uint64_t first = s->inst->out.reconnect;
+
+	s->delay_ms = delay_next(s->delay_ms, first ? first : RECONNECT_MS);
 	s->retry_at_ms = ctf_mono_ms() + delay_spread(s->delay_ms, ctf_now() / 64);
 	say_down(s, err);
 	ctf_count(s->retries, 1);

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every option of every plugin: its limits, just outside, garbage, twice.
+"""Every option of every plugin, and of [global]: its limits, just outside, garbage, twice.
 
 The options are those that -i prints.  A refusal names file, line, option and
 what is allowed.
@@ -96,9 +96,17 @@ def options(name):
 
 def said(tmp, name, role, entries):
     """[(option, value)] as the plugin's section: what -n says, by line."""
+    if name == "global":
+        head = f'[r]\nfile="{tmp}/none"\n[o]\nfile="{tmp}/out"\n' \
+            "[global]\nstack=r:REPLAY,o:GPRINT\n"
+        return of_lines(tmp, head, entries)
     stack = {"input": "x:{},o:GPRINT", "filter": "r:REPLAY,x:{},o:GPRINT",
              "output": "r:REPLAY,x:{}"}[role].format(name)
     head = f'[global]\nstack={stack}\n[r]\nfile="{tmp}/none"\n[o]\nfile="{tmp}/out"\n[x]\n'
+    return of_lines(tmp, head, entries)
+
+
+def of_lines(tmp, head, entries):
     with open(f"{tmp}/conf", "w", encoding="ascii") as f:
         f.write(head + "".join(f"{o.name}={v}\n" for o, v in entries))
     done = call("-n", "-c", f"{tmp}/conf")
@@ -144,7 +152,7 @@ def twice(tmp, name, role, found):
 def every(check, least):
     def test(tmp):
         seen = 0
-        for name in plugins():
+        for name in ["global", *plugins()]:
             role, found = options(name)
             check(tmp, name, role, found)
             seen += len(found)
