@@ -53,5 +53,5 @@ TESTS += tests/interop/test_mysql.py
 endif
 endif
 dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
-EXTRA_DIST += tests/interop/databases.py
+EXTRA_DIST += tests/interop/databases.py tests/interop/mariadb.py
 EXTRA_DIST += tests/interop/ulogd2.py tests/interop/ulogd2_texts.py tests/interop/confs

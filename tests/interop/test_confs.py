@@ -5,7 +5,8 @@
 They are those of confs/, which have the traits of real ones, and the real ones
 where a collection of them lies in CTF_CONFS or beside the sources.  Only paths,
 hosts and the networks of filters are changed, and plugin= lines left out; ulogd2
-is spared its packet stacks.  A file without a flow stack in [global] is refused
+is spared its packet stacks.  Stacks that end in MYSQL store in a MariaDB started for
+them, by a procedure over a view as accounting programs have it.  A file without a flow stack in [global] is refused
 by ctflowd, which is right only where ulogd2 logs no flow either.
 """
 import contextlib
@@ -28,13 +29,14 @@ import traffic  # noqa: E402
 import ulogd2  # noqa: E402
 from calls import call  # noqa: E402
 from daemon import text, until  # noqa: E402
+from mariadb import MariaDB  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from tables import TABLES  # noqa: E402
 
 OWN = f"{HERE}/confs"
 REAL = os.environ.get("CTF_CONFS") or f"{HERE}/../../../shared/ulogd-confs"
 PACKETS = re.compile(r":(NFLOG|ULOG|UNIXSOCK|NFACCT)\b")
-SERVERS = re.compile(r":(MYSQL|PGSQL)\b")  # beside their servers: other tests
+LEFT_OUT = re.compile(r":PGSQL\b")  # beside its server: another test
 LIVE = 8  # flow stacks that run in both, at least
 
 
@@ -58,13 +60,47 @@ def stacks(path):
     return found
 
 
+class Accounts(MariaDB):
+    """What a procedure made of the flows, a database for each copy of a configuration."""
+
+    def __init__(self, tmp):
+        super().__init__(tmp)
+        self.made = 0
+
+    def database(self, view, procedure):
+        """A new one, in which a view tells which columns the procedure takes."""
+        self.made += 1
+        name = f"copy{self.made}"
+        self.sql(f"CREATE DATABASE {name}; GRANT ALL ON {name}.* TO flows@localhost", db="mysql")
+        self.sql("CREATE TABLE accounts(source varbinary(16), port int, octets bigint,"
+                 " back bigint);"
+                 f"CREATE VIEW {view} AS SELECT 0 id, source orig_ip_saddr_bin, port orig_l4_dport,"
+                 " octets orig_raw_pktlen, back reply_raw_pktlen FROM accounts", db=name)
+        self.sql(None, db=name, stdin=f"""DELIMITER //
+CREATE FUNCTION {procedure}(source varbinary(16), port int, octets bigint, back bigint)
+RETURNS int BEGIN INSERT INTO accounts VALUES (source, port, octets, back); RETURN 0; END //
+""")
+        return name
+
+    def text(self, name):
+        return self.sql("SELECT hex(source), port, octets, back FROM accounts", db=name)
+
+
 class Copy:
     """A configuration whose paths are in a folder of its own."""
 
-    def __init__(self, path, folder, ours):
+    def __init__(self, path, folder, ours, accounts):
         self.folder, self.ours, self.paths, self.tables = folder, ours, {}, {}
+        self.accounts, self.databases = accounts, {}
+        self.keys = {id: {} for id, plugin in stacks(path) if plugin == "MYSQL"}
         os.makedirs(folder)
         lines = text(path).splitlines()
+        for section, ln in zip(parts(lines), lines):
+            found = re.match(r'\s*(\w+)\s*=\s*"?([^"\s]*)', ln)
+            if section in self.keys and found:
+                self.keys[section][found[1]] = found[2]
+        for section, keys in self.keys.items():
+            self.databases[section] = accounts.database(keys["table"], keys["procedure"])
         out = [self.line(*both) for both in zip(parts(lines), lines)]
         self.file = f"{folder}/conf"
         with open(self.file, "w", encoding="utf-8") as f:
@@ -77,8 +113,12 @@ class Copy:
             state = f'\nstate_dir="{self.folder}/state"' if self.ours else ""
             return f'[global]\nlogfile="{self.folder}/log"\nloglevel=3{state}'
         if key in ("logfile", "plugin", "loglevel") or (key == "stack" and (
-                SERVERS.search(ln) or not self.ours and PACKETS.search(ln))):
+                LEFT_OUT.search(ln) or not self.ours and PACKETS.search(ln))):
             return None
+        if section in self.databases:
+            return {"db": f"db={self.databases[section]}", "user": "user=flows",
+                    "host": f'host="{self.accounts.path if self.ours else "localhost"}"',
+                    "pass": 'pass=""'}.get(key, ln)
         if key in ("file", "db"):
             self.paths[section] = f"{self.folder}/{section}.{key}"
             return f'{key}="{self.paths[section]}"'
@@ -133,11 +173,11 @@ class Listener(threading.Thread):
 class Pair:
     """One file, as both daemons run it."""
 
-    def __init__(self, lab, path, tmp):
+    def __init__(self, lab, path, tmp, accounts):
         self.name = os.path.basename(path).removesuffix(".conf")
-        self.stacks = [s for s in stacks(path) if not SERVERS.search(f":{s[1]}")]
-        self.theirs = Copy(path, f"{tmp}/{self.name}/ulogd2", False)
-        self.ours = Copy(path, f"{tmp}/{self.name}/ctflowd", True)
+        self.stacks = [s for s in stacks(path) if not LEFT_OUT.search(f":{s[1]}")]
+        self.theirs = Copy(path, f"{tmp}/{self.name}/ulogd2", False, accounts)
+        self.ours = Copy(path, f"{tmp}/{self.name}/ctflowd", True, accounts)
         self.lab = lab
         schema = text(path.removesuffix(".conf") + ".schema.sql")
         for copy in (self.theirs, self.ours):
@@ -179,6 +219,8 @@ class Pair:
     def output(self, copy, section, plugin, listener):
         if plugin == "SYSLOG":
             return copy.syslog.flows()
+        if plugin == "MYSQL":
+            return copy.accounts.text(copy.databases[section])
         if plugin == "SQLITE3":
             return copy.rows(section)
         if section not in copy.paths:
@@ -195,9 +237,15 @@ def refused(path):
 
 def test(lab, tmp):
     natlab.build(lab)
+    with Accounts(tmp) as accounts:
+        os.environ["MYSQL_UNIX_PORT"] = accounts.path  # for ulogd2
+        return compare(lab, tmp, accounts)
+
+
+def compare(lab, tmp, accounts):
     files = [f for d in (OWN, REAL) for f in sorted(glob.glob(f"{d}/*.conf"))]
     problems = [p for f in files if not stacks(f) for p in refused(f)]
-    pairs = [Pair(lab, f, tmp) for f in files if stacks(f)]
+    pairs = [Pair(lab, f, tmp, accounts) for f in files if stacks(f)]
     ports = [Listener(lab, p) for p in (7002, 7001)]
     for step in (Pair.start, Pair.wait):
         for p in pairs:
@@ -217,5 +265,7 @@ def test(lab, tmp):
     return problems
 
 
-ulogd2.need("JSON", "SQLITE3")
+ulogd2.need("JSON", "SQLITE3", "MYSQL")
+if not shutil.which("mariadbd"):
+    labs.skip("needs mariadb-server")
 scene.main(test)
