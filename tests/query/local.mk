@@ -25,7 +25,7 @@ tests_query_test_doctor_parts_LDADD = libunit.a libctquery.a libctflow.a $(QUERY
 # Questions to ctflow.
 CTFLOW_TESTS = tests/query/test_completion.py tests/query/test_live.py tests/query/test_show.py
 CTFLOW_TESTS += tests/query/test_names.py tests/query/test_report.py tests/query/test_sums.py
-CTFLOW_TESTS += tests/query/test_index.py tests/query/test_old.py
+CTFLOW_TESTS += tests/query/test_index.py tests/query/test_old.py tests/query/test_man.py
 EXTRA_DIST += tests/query/version2.sql tests/query/version2.lines
 if HAVE_CHECK
 if HAVE_SQLITE3
