@@ -161,7 +161,7 @@ struct ch { /* the sink */
 	char where[300]; /* "db" on host port n */
 	char *password;  /* of this session */
 	unsigned version;
-	bool up;
+	bool up, said_making;
 	struct past *past;
 	char spool[80];
 	struct ch_ref *refs;

@@ -66,8 +66,9 @@ const struct ch_table ch_tables[] = {
 #define KNOWN(c) "nullIf(r." c ", -1) AS " c
 #define TOLD(c) "nullIf(r." c ", '') AS " c
 #define TIME(c) "nullIf(r." c ", 0) AS " c
+/* Not by src: in a view that would be the text of this name. */
 #define READABLE \
-	"if(substring(r.src, 1, 12) = " MAPPED ", 4, 6) AS family, " KNOWN("proto") ", " \
+	"if(substring(r.outer, 1, 12) = " MAPPED ", 4, 6) AS family, " KNOWN("proto") ", " \
 	ADDR("src") ", " KNOWN("sport") ", " ADDR("dst") ", " KNOWN("dport") ", " \
 	ADDR("nat_src") ", " KNOWN("nat_sport") ", " ADDR("nat_dst") ", " KNOWN("nat_dport") \
 	", " KNOWN("icmp_type") ", " KNOWN("icmp_code") ", " KNOWN("orig_packets") ", " \

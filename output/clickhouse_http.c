@@ -288,7 +288,9 @@ result(struct ch_http *h, bool *ret_done)
 			continue;
 		*ret_done = true;
 		code = m->data.result;
-		if (code != CURLE_OK && !h->error[0])
+		if (code == CURLE_WRITE_ERROR) /* we wanted no more */
+			snprintf(h->error, sizeof(h->error), "an answer without an end");
+		else if (code != CURLE_OK && !h->error[0])
 			snprintf(h->error, sizeof(h->error), "%s", curl_easy_strerror(code));
 		curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &h->answer->status);
 		return errno_of(code);

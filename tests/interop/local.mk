@@ -52,6 +52,13 @@ if ALL_PLUGINS
 TESTS += tests/interop/test_mysql.py
 endif
 endif
+if SHARED_CLICKHOUSE
+if ALL_PLUGINS
+TESTS += tests/interop/test_clickhouse.py
+endif
+endif
+dist_check_SCRIPTS += tests/interop/test_clickhouse.py
+EXTRA_DIST += tests/interop/clickhouse.py tests/interop/clickhouse_fakes.py
 dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
 EXTRA_DIST += tests/interop/databases.py tests/interop/mariadb.py
 EXTRA_DIST += tests/interop/ulogd2.py tests/interop/ulogd2_texts.py tests/interop/confs

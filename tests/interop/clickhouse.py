@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A ClickHouse server as an ordinary process, on free ports and with a folder of its own."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from daemon import Failed, until
+
+BIN = shutil.which("clickhouse-server") or "/usr/sbin/clickhouse-server"
+
+CONFIG = """<yandex>
+<logger><level>information</level><log>{dir}/log</log><errorlog>{dir}/errors</errorlog></logger>
+<http_port>{http}</http_port><tcp_port>{tcp}</tcp_port>{tls}
+<listen_host>{address}</listen_host>
+<path>{data}/</path><tmp_path>{data}/tmp/</tmp_path>
+<users_config>users.xml</users_config><default_profile>default</default_profile>
+<default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>
+<timezone>UTC</timezone><keep_alive_timeout>3</keep_alive_timeout>
+<remote_servers>{clusters}</remote_servers>{more}
+</yandex>
+"""
+TLS = """<https_port>{port}</https_port><openSSL><server>
+<certificateFile>{cert}</certificateFile><privateKeyFile>{key}</privateKeyFile>
+<caConfig>{ca}</caConfig><verificationMode>{verify}</verificationMode>
+<cacheSessions>true</cacheSessions><disableProtocols>sslv2,sslv3</disableProtocols>
+</server></openSSL>"""
+USERS = """<yandex><profiles><default/></profiles><quotas><default/></quotas><users>
+<default><password></password><networks><ip>::/0</ip></networks><profile>default</profile>
+<quota>default</quota></default>
+<gateway><password>{secret}</password><networks><ip>::/0</ip></networks>
+<profile>default</profile><quota>default</quota></gateway></users></yandex>
+"""
+SECRET = "s3cret-of-clickhouse"
+
+
+def free_ports(n, address="127.0.0.1"):
+    taken = [socket.create_server((address, 0)) for _ in range(n)]
+    ports = [s.getsockname()[1] for s in taken]
+    for s in taken:
+        s.close()
+    return ports
+
+
+class Clickhouse:
+    """One server.  `data` is its folder of data, a tmpfs maybe; netns: ["ip", ...]."""
+
+    def __init__(self, tmp, name="clickhouse", data=None, tls=None, address="127.0.0.1",
+                 prefix=(), more="", clusters=""):
+        self.dir, self.address, self.prefix = f"{tmp}/{name}", address, list(prefix)
+        os.mkdir(self.dir)
+        self.data = data or f"{self.dir}/data"
+        os.makedirs(self.data, exist_ok=True)
+        self.port, self.tcp, self.tls = free_ports(3) if not prefix else (8123, 9000, 8443)
+        tls = TLS.format(port=self.tls, **({"verify": "none"} | tls)) if tls else ""
+        self.write("config.xml", CONFIG.format(
+            dir=self.dir, data=self.data, http=self.port, tcp=self.tcp, tls=tls,
+            address=address, more=more, clusters=clusters.replace("@", str(self.tcp))))
+        self.write("users.xml", USERS.format(secret=SECRET))
+        self.child = None
+        self.output = open(f"{self.dir}/output", "ab")  # pylint: disable=consider-using-with
+        self.start()
+
+    def write(self, name, text):
+        with open(f"{self.dir}/{name}", "w", encoding="ascii") as f:
+            f.write(text)
+
+    def start(self):
+        self.child = subprocess.Popen(  # pylint: disable=consider-using-with
+            [*self.prefix, BIN, f"--config-file={self.dir}/config.xml"],
+            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, cwd=self.dir)
+        until("ClickHouse", self.is_up, 60, step=0.1)
+
+    def is_up(self):
+        try:
+            return self.sql("SELECT 1").strip() == "1"
+        except (Failed, OSError):
+            return False
+
+    def kill(self, number=signal.SIGKILL):
+        self.child.send_signal(number)
+        self.child.wait(60)
+
+    def restart(self, number=signal.SIGKILL):
+        self.kill(number)
+        self.start()
+
+    def sql(self, text, user="default", password=""):
+        """What it answers; Failed if it refuses."""
+        if self.prefix:
+            return self.client(text)
+        request = urllib.request.Request(f"http://{self.address}:{self.port}/", text.encode(),
+                                         {"X-ClickHouse-User": user,
+                                          "X-ClickHouse-Key": password})
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                return answer.read().decode()
+        except urllib.error.HTTPError as e:
+            raise Failed(f"{text[:200]}: {e.read().decode()[:500]}") from e
+
+    def client(self, text):
+        """The same in its namespace."""
+        done = subprocess.run([*self.prefix, "curl", "-sS", "--fail-with-body", "--data-binary",
+                               "@-", f"http://{self.address}:{self.port}/"], input=text,
+                              capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise Failed(f"{text[:200]}: {done.stdout[:500]}{done.stderr}")
+        return done.stdout
+
+    def number(self, text):
+        return int(self.sql(text) or 0)
+
+    def count(self, table="flows_raw FINAL", db="ctflow"):
+        return self.number(f"SELECT count() FROM {db}.{table}")
+
+    def options(self, more=""):
+        return f'host="{self.address}:{self.port}"\ncreate=yes\n{more}'
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.child:
+            self.child.kill()
+            self.child.wait()
+        self.output.close()

@@ -1,0 +1,217 @@
+#!/usr/bin/env -S python3 -B
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""CLICKHOUSE with a real server: every flow exactly once, whatever the server does.
+
+Killed and started again while it is filled, its disk full, its answers lost, wrong,
+refused or never given; the wrong password, tables and certificate.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
+
+import lab as labs  # noqa: E402
+import scene  # noqa: E402
+from clickhouse import BIN, SECRET, Clickhouse  # noqa: E402
+from clickhouse_fakes import Fake, Proxy  # noqa: E402
+from daemon import Failed, until  # noqa: E402
+from databases import expected, replay, START  # noqa: E402
+
+FLOWS = 500_000
+KEY = "outer,outer_port,at_ns,exporter,nsid,id,start_ns"
+
+
+def run(lab, tmp, name, options, flows, during=None, more=""):
+    return replay(lab, tmp, name, "CLICKHOUSE", options, flows, "", during, more)
+
+
+def fresh(ch):
+    ch.sql("DROP DATABASE IF EXISTS ctflow")
+
+
+def rows(ch, table="flows"):
+    """As databases.expected() has them."""
+    text = ch.sql(f"SELECT sport, orig_bytes, intDiv(start_ns, 1000000000), intDiv(start_ns"
+                  f" % 1000000000, 1000), intDiv(destroy_ns, 1000000000), intDiv(destroy_ns %"
+                  f" 1000000000, 1000) FROM ctflow.{table}")
+    return [tuple(map(int, line.split("\t"))) for line in text.splitlines()]
+
+
+def once(ch, flows):
+    """What is wrong unless each flow of the recording is there exactly once."""
+    got, want = rows(ch), {expected(i) for i in range(flows)}
+    if len(got) != flows or set(got) != want:
+        yield (f"{len(got)} rows of {flows} flows; missing {list(want - set(got))[:3]}, unknown "
+               f"{list(set(got) - want)[:3]}")
+
+
+def restarted(lab, tmp, ch):
+    """500,000 flows while the server is killed twice."""
+    def during(_):
+        for part in 5, 2:
+            until("rows", lambda p=part: stored(ch) > FLOWS / p, 90, step=0.02)
+            ch.restart()
+    began = time.monotonic()
+    daemon = run(lab, tmp, "restarted", ch.options("batch_rows=20000\n"), FLOWS, during)
+    print(f"{FLOWS} flows in {time.monotonic() - began:.1f} s with two restarts, "
+          f"{stored(ch) - FLOWS} twice")
+    if daemon.code or daemon.log().count("works again") < 2:
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    for what in f"uniqExact({KEY})", "count()":
+        n = ch.number(f"SELECT {what} FROM ctflow.flows_raw FINAL")
+        if n != FLOWS:
+            yield f"{what} is {n}"
+    n = ch.number("SELECT uniqExact(start_ns, sport, orig_bytes) FROM ctflow.flows")
+    if n != FLOWS:
+        yield f"{n} different flows in the view"
+    yield from sides(ch)
+
+
+def sides(ch):
+    """The tables by source and destination find all flows of a host."""
+    for side, ip in ("src", "0A000001"), ("dst", "0A000002"):
+        n = ch.number(f"SELECT count() FROM ctflow.flows_raw FINAL WHERE (outer, outer_port, at_ns)"
+                      f" IN (SELECT outer, outer_port, at_ns FROM ctflow.flows_{side} WHERE {side}"
+                      f" = toFixedString(unhex('00000000000000000000FFFF{ip}'), 16))")
+        if n != FLOWS:
+            yield f"{n} flows by {side}"
+
+
+def stored(ch):
+    try:
+        return ch.count("flows_raw")
+    except (Failed, OSError):
+        return 0
+
+
+def lost_answer(lab, tmp, ch):
+    """The server has the rows, but its answer never comes: they come twice and show once."""
+    fresh(ch)
+    proxy = Proxy(ch.port, cut=(2, 3, 6))
+    options = f'host="127.0.0.1:{proxy.port}"\ncreate=yes\nbatch_rows=1000\n'
+    daemon = run(lab, tmp, "answer", options, 10_000)
+    proxy.close()
+    if daemon.code or proxy.cuts != 3:
+        yield f"exit code {daemon.code} after {proxy.cuts} cuts: {daemon.words()}"
+    if ch.count("flows_raw") <= 10_000:
+        yield "nothing came twice: the test is none"
+    yield from once(ch, 10_000)
+
+
+def wrong_password(lab, tmp, ch):
+    """Refused at the start, in a line that names all but the password; later, when it changes."""
+    fresh(ch)
+    with open(f"{tmp}/secret", "w", encoding="ascii") as f:
+        f.write(f"not-{SECRET}\n")
+    options = ch.options(f'user=gateway\npassword_file="{tmp}/secret"\n')
+    daemon = run(lab, tmp, "wrong", options, 5)
+    line = [ln for ln in daemon.words().splitlines() if "gateway" in ln and "assword" in ln]
+    if daemon.code != 1 or not line or str(ch.port) not in line[0]:
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    with open(f"{tmp}/secret", "w", encoding="ascii") as f:
+        f.write(f"{SECRET}\n")
+    right = run(lab, tmp, "right", options, 5)
+    if right.code:
+        yield f"with the right password exit code {right.code}: {right.words()}"
+    if SECRET in daemon.words() + right.words():
+        yield "the password is in the log"
+    yield from once(ch, 5)
+
+
+def wrong_schema(lab, tmp, ch):
+    fresh(ch)
+    for name, sql, create, words in (
+            ("none", "SELECT 1", "no", "there is no table ctflow.flows_raw"),
+            ("column", "CREATE DATABASE ctflow; CREATE TABLE ctflow.flows_raw (outer String, at_ns"
+             " Int64) ENGINE = MergeTree ORDER BY at_ns", "yes",
+             "column outer of ctflow.flows_raw is String, not FixedString(16)"),
+            ("newer", "DROP TABLE ctflow.flows_raw; CREATE TABLE"
+             " ctflow.meta (key String, value String) ENGINE = ReplacingMergeTree ORDER BY key;"
+             " INSERT INTO ctflow.meta VALUES ('version', '2')", "yes",
+             "newer version of ctflowd")):
+        for statement in sql.split("; "):
+            ch.sql(statement)
+        daemon = run(lab, tmp, f"schema-{name}", ch.options().replace("yes", create), 5)
+        if daemon.code != 1 or words not in daemon.words():
+            yield f"{name}: exit code {daemon.code}: {daemon.words()}"
+
+
+def altered(lab, tmp, ch):
+    """A table that is changed while we fill it: said, kept, and delivered when it is mended."""
+    fresh(ch)
+    run(lab, tmp, "made", ch.options(), 1)
+
+    def during(daemon):
+        until("rows", lambda: stored(ch) >= 1000, step=0.02)
+        ch.sql("RENAME TABLE ctflow.flows_raw TO ctflow.elsewhere")
+        daemon.wait_log("flows_raw")
+        time.sleep(0.5)
+        ch.sql("RENAME TABLE ctflow.elsewhere TO ctflow.flows_raw")
+    daemon = run(lab, tmp, "altered", ch.options("batch_rows=1000\n").replace(
+        "create=yes", "create=no"), 20_000, during)
+    if daemon.code or "trying again" not in daemon.log():
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(ch, 20_000)
+
+
+def bad_servers(lab, tmp, ch):
+    """What is no answer: a clear line each, then the next server, and nothing is lost."""
+    for kind, words in (("stall", "no answer in time"), ("500", "HTTP status 500"),
+                        ("garbage", "not an answer of ClickHouse"), ("noise", "HTTP/0.9"),
+                        ("endless", "an answer without an end"), ("close", "mpty reply"),
+                        ("short", "closed with")):
+        fresh(ch)
+        fake = Fake(ch.port, kind)
+        options = (f'host="127.0.0.1:{fake.port}"\ncreate=yes\ntimeout=700ms\nbatch_rows=500\n')
+
+        def during(daemon, fake=fake, words=words):
+            daemon.wait_log(words)
+            fake.mend()
+        daemon = run(lab, tmp, f"bad-{kind}", options, 2000, during)
+        fake.close()
+        if daemon.code or not fake.bad:
+            yield f"{kind}: exit code {daemon.code}: {daemon.words()}"
+        yield from (f"{kind}: {p}" for p in once(ch, 2000))
+
+
+def failover(lab, tmp, ch):
+    """The first of two is not there: said in no error, the second takes over."""
+    fresh(ch)
+    fake = Fake(ch.port, "close")
+    daemon = run(lab, tmp, "failover", f'host="127.0.0.1:{fake.port}, 127.0.0.1:{ch.port}"\n'
+                 "create=yes\n", 2000)
+    fake.close()
+    if daemon.code or f"127.0.0.1 port {ch.port} takes over" not in daemon.log():
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(ch, 2000)
+
+
+def chosen(*parts):
+    """Those that CLICKHOUSE_PARTS names, or all."""
+    names = os.environ.get("CLICKHOUSE_PARTS", "").split()
+    return [p for p in parts if not names or p.__name__ in names]
+
+
+def test(lab, tmp):
+    problems = []
+    with Clickhouse(tmp) as ch:
+        for part in chosen(restarted, lost_answer, wrong_password, wrong_schema, altered, bad_servers,
+                           failover):
+            began = time.monotonic()
+            problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, ch)]
+            print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+    return problems
+
+
+os.environ["PATH"] += ":/usr/sbin"
+if not os.access(BIN, os.X_OK):
+    labs.skip("needs clickhouse-server")
+if __name__ == "__main__":
+    scene.main(test)
