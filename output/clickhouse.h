@@ -157,7 +157,8 @@ struct ch_ref { /* a row of the frames at hand */
 struct ch { /* the sink */
 	struct ctf_obj obj;
 	struct ch_http http;
-	unsigned server; /* of the list */
+	unsigned server; /* of the list, */
+	bool failed;     /* which did not take what it was sent */
 	char where[300]; /* "db" on host port n */
 	char *password;  /* of this session */
 	unsigned version;

@@ -226,7 +226,10 @@ servers(const struct ch_conf *c)
 	return n;
 }
 
-/* Beginning with the one that worked last, each once.  A mistake counts if all are. */
+/*
+ * Beginning with the one that worked last, or the next if that has failed us, each
+ * once.  A mistake counts if all are.
+ */
 int
 ch_session(struct ch *s, struct ctf_err *err)
 {
@@ -238,9 +241,10 @@ ch_session(struct ch *s, struct ctf_err *err)
 	if (*CH_CONF(s)->password_file)
 		ch_password_read(CH_CONF(s)->password_file, &s->password);
 	for (unsigned i = 0; i < n; i++) {
-		s->server = (first + i) % n;
+		s->server = (first + i + s->failed) % n;
 		r = server_try(s, &one);
 		if (r == 0) {
+			s->failed = false;
 			ctf_count(s->failovers, s->server != first);
 			if (s->server != first)
 				ctf_log(s->obj.ctx, CTF_NOTICE, "%s takes over", s->where);

@@ -353,6 +353,7 @@ ch_deliver(void *sink, const struct ctf_frame *const *frames, unsigned n, unsign
 	case -EINTR: /* what it was sent comes again, with the same keys */
 		return CTF_AGAIN;
 	default:
+		s->failed = true;
 		return CTF_RETRY;
 	}
 }
