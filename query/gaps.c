@@ -2,9 +2,11 @@
 /* gaps.c - ctflow gaps: when flows were lost, why, and how many. */
 #include <errno.h>
 
-#include "query.h"
+#include "engine.h"
 
+/* That of a server is the first. */
 static const struct q_col cols[] = {
+	{ "exporter", Q_TEXT, "EXPORTER" },
 	{ "from", Q_TIME, "FROM" },
 	{ "to", Q_TIME, "TO" },
 	{ "length", Q_DUR, "LENGTH" },
@@ -31,6 +33,8 @@ row(struct q *q, const struct q_db *db, sqlite3_stmt *st)
 {
 	int64_t from = sqlite3_column_int64(st, 0), to = sqlite3_column_int64(st, 1);
 
+	if (q_has_server(q))
+		q_cell_text(q, (const char *)sqlite3_column_text(st, 7));
 	q_cell_time(q, from);
 	q_cell_time(q, to);
 	q_cell_int(q, to - from);
@@ -52,9 +56,10 @@ of_db(struct q *q, struct q_db *db, const struct q_words *w, struct ctf_err *err
 	int rc = SQLITE_DONE,
 	    r = q_db_prepare(db,
 			     sqlite3_mprintf("SELECT from_ns, to_ns, cause, count, count_is,"
-					     " instance, nsid FROM gaps WHERE output = ?1"
+					     " instance, nsid, %s FROM gaps WHERE output = ?1"
 					     " COLLATE NOCASE AND to_ns >= ?2 AND from_ns < ?3"
-					     " ORDER BY from_ns, to_ns"),
+					     " ORDER BY from_ns, to_ns",
+					     db->engine->server ? "exporter" : "NULL"),
 			     &st, err);
 
 	if (r < 0)
@@ -73,12 +78,17 @@ of_db(struct q *q, struct q_db *db, const struct q_words *w, struct ctf_err *err
 static int
 gaps(struct q *q, const struct q_words *w, struct ctf_err *err)
 {
-	int end, r = q_out_begin(q, cols, sizeof(cols) / sizeof(*cols));
+	const bool server = q_has_server(q);
+	int end, r = q_dbs_begin(q, Q_N_GAPS, Q_NEVER, err);
 
+	if (r == 0)
+		r = q_out_begin(q, server ? cols : cols + 1,
+				sizeof(cols) / sizeof(*cols) - !server);
 	if (r < 0)
 		return r;
 	for (struct q_db *db = q->dbs; db && r == 0; db = db->next)
 		r = of_db(q, db, w, err);
+	q_dbs_end(q, NULL);
 	end = q_out_end(q);
 	return r < 0 ? r : end;
 }
@@ -103,4 +113,5 @@ const struct q_verb q_verb_gaps = {
 	.args = "[since TIME] [until TIME]",
 	.doc = "when flows were lost, why, and how many",
 	.run = run,
+	.server = true,
 };

@@ -24,6 +24,9 @@ libctquery_a_SOURCES += query/rollup.c query/sums.c query/sums_gone.c query/sums
 libctquery_a_SOURCES += query/report.c query/report.h query/report_chart.c query/report_cover.c query/report_db.c \
 	query/report_flows.c query/report_page.c query/report_part.c query/report_style.c \
 	query/report_sums.c query/report_text.c
+libctquery_a_SOURCES += query/engine.h query/q_sqlite.c query/ch.h query/ch_answer.c query/ch_engine.c \
+	query/ch_engine.h query/ch_find.c query/ch_json.c query/ch_json.h query/ch_notes.c query/ch_scan.c \
+	query/ch_sql.c query/ch_sql.h query/ch_sums.c query/ch_text.c query/ch_url.c query/http.h
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 
 bin_PROGRAMS += ctflow
@@ -31,6 +34,14 @@ ctflow_SOURCES = query/main.c
 ctflow_CPPFLAGS = $(libctquery_a_CPPFLAGS)
 ctflow_LDADD = libctquery.a libctflow.a $(QUERY_LIBS) $(NFCT_LIB_LIBS) $(MNL_LIBS) -lm
 ctflow_LDFLAGS = $(AM_LDFLAGS) -pie -Wl,--as-needed
+if HAVE_CURL
+# What ctflow needs to ask a server, loaded when it does.
+pkglib_LTLIBRARIES += ctflow-clickhouse.la
+ctflow_clickhouse_la_SOURCES = query/ch_curl.c query/http.h
+ctflow_clickhouse_la_CFLAGS = $(AM_CFLAGS) $(CURL_CFLAGS)
+ctflow_clickhouse_la_LDFLAGS = $(MODULE_LDFLAGS)
+ctflow_clickhouse_la_LIBADD = $(CURL_LIBS)
+endif
 bashcompletiondir = $(datadir)/bash-completion/completions
 dist_bashcompletion_DATA = query/completion/ctflow
 endif

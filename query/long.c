@@ -84,11 +84,12 @@ show(struct q *q, struct q_ask *ask, struct ctf_err *err)
 	int r, end;
 
 	ask->limit = 0;
+	ask->longest = l.most;
 	r = q_scan(q, ask, row, &l, err);
 	q_progress_end(q);
 	if (r == 0 && l.k.n)
 		qsort(l.k.flow, l.k.n, sizeof(*l.k.flow), longer_first);
-	cols = q_flow_cols(&n);
+	cols = q_flow_cols(q, &n);
 	if (r == 0)
 		r = q_out_begin(q, cols, n);
 	for (size_t i = 0; r == 0 && i < l.k.n; i++)
@@ -148,4 +149,5 @@ const struct q_verb q_verb_long = {
 	.args = "['>' LENGTH] [EXPR] [since TIME] [until TIME] [limit N]",
 	.doc = "flows that lasted longest, ended or not; the longest first",
 	.run = run,
+	.server = true,
 };

@@ -9,6 +9,8 @@
 int q_db_add(struct q *, const char *path, const char *table, struct ctf_err *err);
 /* All tables of a file, or that of --table. */
 int q_db_add_file(struct q *, const char *path, struct ctf_err *err);
+/* A database of a server. */
+int q_db_add_server(struct q *, const char *url, struct ctf_err *err);
 /* The statements of q_name(), if there are names. */
 int q_names_open(struct q_db *, struct ctf_err *err);
 void q_names_close(struct q_db *);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ch.h"
 #include "open.h"
 #include "q_conf.h"
 
@@ -78,7 +79,8 @@ q_dbs_open(struct q *q, struct ctf_err *err)
 
 	q->conf = q_conf_path(q);
 	for (unsigned i = 0; r == 0 && (path = q_opt_nth(q, "db", i)); i++)
-		r = q_db_add_file(q, path, err);
+		r = ch_is_url(path) ? q_db_add_server(q, path, err)
+				    : q_db_add_file(q, path, err);
 	if (r == 0 && !q_opt(q, "db"))
 		r = by_conf(q, err);
 	return r;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* q_flow.c - a flow as a row of the output. */
-#include "query.h"
+#include "engine.h"
 
+/* That of a server is the first. */
 static const struct q_col cols[] = {
+	{ "exporter", Q_TEXT, "EXPORTER" },
 	{ "start", Q_TIME, "START", Q_C_FRACTION },
 	{ "end", Q_TIME, "END" },
 	{ "at", Q_TIME, NULL, Q_C_NEVER },
@@ -36,10 +38,22 @@ static const struct q_col cols[] = {
 };
 
 const struct q_col *
-q_flow_cols(unsigned *ret_n)
+q_flow_cols(const struct q *q, unsigned *ret_n)
 {
-	*ret_n = sizeof(cols) / sizeof(*cols);
-	return cols;
+	bool server = q_has_server(q);
+
+	*ret_n = sizeof(cols) / sizeof(*cols) - !server;
+	return server ? cols : cols + 1;
+}
+
+const char *
+q_flow_name(const struct q_flow *f, const struct q_addr *a)
+{
+	if (!f->exporter)
+		return q_name(f->db, a, q_flow_end(f));
+	return memcmp(a, &f->src, sizeof(*a)) == 0   ? f->src_name
+	       : memcmp(a, &f->dst, sizeof(*a)) == 0 ? f->dst_name
+						     : NULL;
 }
 
 static void
@@ -81,14 +95,16 @@ times(struct q *q, const struct q_flow *f)
 int
 q_flow_row(struct q *q, const struct q_flow *f)
 {
+	if (q_has_server(q))
+		q_cell_text(q, f->exporter);
 	times(q, f);
 	number(q, f, Q_H_PROTO, f->proto);
 	q_cell_addr(q, &f->src);
 	number(q, f, Q_H_SPORT, f->sport);
-	q_cell_text(q, q_name(f->db, &f->src, q_flow_end(f)));
+	q_cell_text(q, q_flow_name(f, &f->src));
 	q_cell_addr(q, &f->dst);
 	number(q, f, Q_H_DPORT, f->dport);
-	q_cell_text(q, q_name(f->db, &f->dst, q_flow_end(f)));
+	q_cell_text(q, q_flow_name(f, &f->dst));
 	number(q, f, Q_H_PACKETS, f->packets);
 	number(q, f, Q_H_BYTES, f->bytes);
 	number(q, f, Q_H_RPACKETS, f->reply_packets);

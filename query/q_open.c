@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine.h"
 #include "open.h"
 
 #define BUSY_MS 5000
@@ -299,6 +300,8 @@ forget(struct q_db *db)
 static void
 db_free(struct q_db *db)
 {
+	if (db->engine && db->engine->close)
+		db->engine->close(db);
 	shut(db);
 	forget(db);
 	free(db->path);
@@ -337,6 +340,7 @@ db_new(struct q *q, const char *path, const char *table, struct q_db **ret_db,
 
 	if (!db)
 		return ctf_fail(err, ENOMEM, "out of memory");
+	db->engine = &q_sqlite;
 	db->path = strdup(path);
 	db->table = strdup(table);
 	if (!db->path || !db->table)

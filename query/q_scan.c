@@ -3,61 +3,30 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "scan.h"
+#include "engine.h"
 
-struct scan {
-	struct q *q;
-	const struct q_ask *ask;
-	struct stream *s;
-	unsigned n;
-	uint64_t found;
-};
-
-static int
-add(struct scan *sc, struct q_db *db, bool days, enum layout l, const char *table)
+int
+scan_add(struct scan *sc, struct q_stream *s)
 {
-	struct stream *more = realloc(sc->s, (sc->n + 1) * sizeof(*more));
+	struct q_stream **more = realloc(sc->s, (sc->n + 1) * sizeof(struct q_stream *));
 
-	if (!more)
+	if (!more) {
+		s->free(s);
 		return -ENOMEM;
+	}
 	sc->s = more;
-	more[sc->n++] = (struct stream){
-		.q = sc->q,
-		.db = db,
-		.ask = sc->ask,
-		.days = days,
-		.layout = l,
-		.table = table,
-		.pos = sc->ask->newest ? INT64_MAX : INT64_MIN,
-	};
+	more[sc->n++] = s;
 	return 0;
 }
 
-static int
-add_db(struct scan *sc, struct q_db *db)
-{
-	bool ended = sc->ask->ended;
-	int r = 0;
-
-	if (r == 0 && ended && db->stamped)
-		r = add(sc, db, false, L_STAMPED, db->stamped);
-	if (r == 0 && ended && db->received)
-		r = add(sc, db, false, L_RECEIVED, db->received);
-	if (r == 0 && ended && db->version >= 3)
-		r = add(sc, db, true, L_FULL, NULL);
-	if (r == 0 && db->open)
-		r = add(sc, db, false, db->open_3 ? L_OPEN : L_OPEN_2, db->open);
-	return r;
-}
-
 /* The stream with the row that comes next; NULL: there is none. */
-static struct stream *
+static struct q_stream *
 first(struct scan *sc)
 {
-	struct stream *best = NULL;
+	struct q_stream *best = NULL;
 
 	for (unsigned i = 0; i < sc->n; i++) {
-		struct stream *s = &sc->s[i];
+		struct q_stream *s = sc->s[i];
 
 		if (s->done)
 			continue;
@@ -69,28 +38,22 @@ first(struct scan *sc)
 }
 
 static int
-begin(struct q_db *db, struct ctf_err *err)
+next(struct q_stream *s, struct ctf_err *err)
 {
-	return sqlite3_exec(db->db, "BEGIN", NULL, NULL, NULL) == SQLITE_OK
-		       ? 0
-		       : q_sql_failed(db, err);
-}
+	int r = s->next(s, err);
 
-static void
-end(struct q_db *db)
-{
-	if (!sqlite3_get_autocommit(db->db))
-		sqlite3_exec(db->db, "COMMIT", NULL, NULL, NULL);
+	s->done = r <= 0;
+	return r;
 }
 
 static int
 rows(struct scan *sc, int (*row)(void *, const struct q_flow *), void *arg, struct ctf_err *err)
 {
-	struct stream *s;
+	struct q_stream *s;
 	int r = 0;
 
 	for (unsigned i = 0; i < sc->n; i++) {
-		r = q_stream_next(&sc->s[i], err);
+		r = next(sc->s[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -103,7 +66,7 @@ rows(struct scan *sc, int (*row)(void *, const struct q_flow *), void *arg, stru
 			return 0;
 		if (q_cancelled(sc->q))
 			return ctf_fail(err, EINTR, "interrupted");
-		r = q_stream_next(s, err);
+		r = next(s, err);
 		if (r < 0)
 			return r;
 	}
@@ -115,24 +78,15 @@ q_scan(struct q *q, const struct q_ask *ask, int (*row)(void *arg, const struct 
        void *arg, struct ctf_err *err)
 {
 	struct scan sc = { .q = q, .ask = ask };
-	int r = 0;
+	int r = q_dbs_begin(q, 0, Q_NEVER, err), end;
 
-	for (struct q_db *db = q->dbs; db && r == 0; db = db->next) {
-		r = begin(db, err);
-		if (r == 0 && add_db(&sc, db) < 0)
-			r = ctf_fail(err, ENOMEM, "out of memory");
-	}
+	for (struct q_db *db = q->dbs; db && r == 0; db = db->next)
+		r = db->engine->streams(&sc, db, err);
 	if (r == 0)
 		r = rows(&sc, row, arg, err);
 	for (unsigned i = 0; i < sc.n; i++)
-		q_stream_close(&sc.s[i]);
+		sc.s[i]->free(sc.s[i]);
 	free(sc.s);
-	for (struct q_db *db = q->dbs; db; db = db->next) {
-		end(db);
-		if (r == 0 && !q_db_at_rest(db))
-			r = ctf_fail(err, EAGAIN,
-				     "%s: somebody began to write to it meanwhile; ask again",
-				     db->path);
-	}
-	return r;
+	end = q_dbs_end(q, r == 0 ? err : NULL);
+	return r < 0 ? r : end;
 }

@@ -81,7 +81,7 @@ int
 show_begin(struct q *q)
 {
 	unsigned n;
-	const struct q_col *cols = q_flow_cols(&n);
+	const struct q_col *cols = q_flow_cols(q, &n);
 
 	return q_out_begin(q, cols, n);
 }

@@ -318,25 +318,25 @@ span_bind(struct stream *s)
 	s->busy = true;
 }
 
-int
-q_stream_next(struct stream *s, struct ctf_err *err)
+static int
+stream_next(struct q_stream *head, struct ctf_err *err)
 {
-	while (!s->done) {
+	struct stream *s = (struct stream *)head;
+
+	for (;;) {
 		int rc, r;
 
 		if (!s->busy && s->next == s->todo.n) {
 			r = piece_next(s, err);
-			if (r <= 0) {
-				s->done = true;
+			if (r <= 0)
 				return r;
-			}
 			continue;
 		}
 		if (!s->busy)
 			span_bind(s);
 		rc = sqlite3_step(s->st);
 		if (rc == SQLITE_ROW) {
-			layout_decode(s->st, s->layout, s->db, &s->flow);
+			layout_decode(s->st, s->layout, s->db, &head->flow);
 			return 1;
 		}
 		s->busy = false;
@@ -344,16 +344,57 @@ q_stream_next(struct stream *s, struct ctf_err *err)
 			return q_sql_failed(s->db, err);
 		sqlite3_reset(s->st);
 	}
-	return 0;
 }
 
-void
-q_stream_close(struct stream *s)
+static void
+stream_free(struct q_stream *head)
 {
+	struct stream *s = (struct stream *)head;
+
 	sqlite3_finalize(s->st);
 	sqlite3_finalize(s->catalog);
 	sql_free(&s->sql);
 	free(s->st_base);
 	free(s->part.base);
 	free(s->todo.p);
+	free(s);
+}
+
+/* ---- all of a file ------------------------------------------------------------------------- */
+
+static int
+add(struct scan *sc, struct q_db *db, bool days, enum layout l, const char *table)
+{
+	struct stream *s = malloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*s = (struct stream){
+		.head = { .next = stream_next, .free = stream_free },
+		.q = sc->q,
+		.db = db,
+		.ask = sc->ask,
+		.days = days,
+		.layout = l,
+		.table = table,
+		.pos = sc->ask->newest ? INT64_MAX : INT64_MIN,
+	};
+	return scan_add(sc, &s->head);
+}
+
+int
+q_streams(struct scan *sc, struct q_db *db, struct ctf_err *err)
+{
+	bool ended = sc->ask->ended;
+	int r = 0;
+
+	if (ended && db->stamped)
+		r = add(sc, db, false, L_STAMPED, db->stamped);
+	if (r == 0 && ended && db->received)
+		r = add(sc, db, false, L_RECEIVED, db->received);
+	if (r == 0 && ended && db->version >= 3)
+		r = add(sc, db, true, L_FULL, NULL);
+	if (r == 0 && db->open)
+		r = add(sc, db, false, db->open_3 ? L_OPEN : L_OPEN_2, db->open);
+	return r < 0 ? ctf_fail(err, ENOMEM, "out of memory") : 0;
 }

@@ -51,13 +51,16 @@ struct q_verb {
 	 */
 	int (*run)(struct q *, int argc, char **argv);
 	bool offline; /* needs no database */
+	bool server;  /* can ask a server, too */
 };
 
 struct q_db {
 	struct q_db *next;
-	char *path;
+	const struct q_engine *engine;
+	char *path; /* or what a server is called */
 	char *table;
-	sqlite3 *db;
+	sqlite3 *db; /* of a server: its notes */
+	struct ch *ch; /* the server, or NULL */
 	struct q_names *names;    /* NULL: it has none */
 	int version;              /* of the schema */
 	bool immutable;           /* opened so because nobody can be writing */
@@ -254,6 +257,8 @@ enum { /* bits of q_flow.has */
 
 struct q_flow {
 	const struct q_db *db;
+	/* Of a server, as long as that is open; else NULL. */
+	const char *exporter, *src_name, *dst_name;
 	bool open;     /* it lives: the counters are as of seen_ns */
 	bool lost;     /* it lived, and nobody saw its end: seen_ns is the last sighting */
 	bool stamped;  /* at_ns is when conntrack dropped it, else when that was received */
@@ -278,13 +283,15 @@ struct q_flow {
 int64_t q_flow_end(const struct q_flow *);
 
 /*
- * The name an address had then, NULL if none is known (q_name.c).  Of a flow ask
- * for q_flow_end().  Valid until the next call.
+ * The name an address had then, NULL if none is known (q_name.c).  Valid until
+ * the next call.
  */
 const char *q_name(const struct q_db *, const struct q_addr *, int64_t at_ns);
 
+/* The same of an address of a flow, at its end. */
+const char *q_flow_name(const struct q_flow *, const struct q_addr *);
 /* The columns of a flow in all formats, and one row of them. */
-const struct q_col *q_flow_cols(unsigned *ret_n);
+const struct q_col *q_flow_cols(const struct q *, unsigned *ret_n);
 int q_flow_row(struct q *, const struct q_flow *);
 
 /* ---- asking (q_scan.c) ------------------------------------------------------------------ */
@@ -294,6 +301,7 @@ struct q_ask {
 	const struct ctf_expr *expr;
 	int64_t longer_ns; /* lasted longer than this; Q_NEVER: any */
 	uint64_t limit;    /* 0: none */
+	uint64_t longest;  /* others than the longest so many may be left out; 0: none */
 	bool newest;       /* backwards in time */
 	bool ended, open;  /* which flows; lost ones count as ended */
 	/*

@@ -3,6 +3,7 @@
 #ifndef CTF_QUERY_SCAN_H
 #define CTF_QUERY_SCAN_H
 
+#include "engine.h"
 #include "sql.h"
 
 struct span { /* of at_ns, both included */
@@ -22,6 +23,7 @@ struct part { /* a row of the catalog */
 
 /* One table after the other, in the order of at_ns. */
 struct stream {
+	struct q_stream head;
 	struct q *q;
 	struct q_db *db;
 	const struct q_ask *ask;
@@ -39,13 +41,10 @@ struct stream {
 	struct spans todo; /* spans of it that are left, */
 	size_t next;       /* from this one on */
 	bool busy;         /* st stands on a row */
-	bool done;
-	struct q_flow flow; /* that row */
 };
 
-/* 1: there is a flow, 0: no more, or -errno. */
-int q_stream_next(struct stream *, struct ctf_err *err);
-void q_stream_close(struct stream *);
+/* The streams of a file. */
+int q_streams(struct scan *, struct q_db *, struct ctf_err *err);
 
 /*
  * The parts of s->part that may have rows that fit, ascending.  Returns 1, 0 when

@@ -30,6 +30,7 @@ const struct q_verb q_verb_show = {
 	.args = "[EXPR] [since TIME] [until TIME] [limit N]",
 	.doc = "flows that fit an expression, the oldest first; limit: the newest N of them",
 	.run = run_show,
+	.server = true,
 };
 
 static int
@@ -47,6 +48,7 @@ const struct q_verb q_verb_open = {
 	.args = "[EXPR] [since TIME] [until TIME] [limit N]",
 	.doc = "flows that were alive when the table was last looked through",
 	.run = run_open,
+	.server = true,
 };
 
 /* ---- export ------------------------------------------------------------------- */
@@ -83,4 +85,5 @@ const struct q_verb q_verb_export = {
 	.doc = "flows for other programs, as many as there are",
 	.options = export_options,
 	.run = run_export,
+	.server = true,
 };

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "engine.h"
 #include "sums.h"
 
 #define SERVICES 32768 /* ports from here on are of clients */
@@ -288,18 +289,22 @@ units_add(struct sums *s, struct q_db *db, const struct rollup *ro, struct ctf_e
 }
 
 int
+sums_sqlite(struct sums *s, struct q_db *db, struct ctf_err *err)
+{
+	struct rollup ro = { .is = false };
+	int r = rollup_open(s, db, &ro, err);
+
+	return r == 0 ? units_add(s, db, &ro, err) : r;
+}
+
+int
 sums_collect(struct sums *s, struct ctf_err *err)
 {
 	int r = 0;
 
 	s->gone = (struct sums_gone){ .deleted = Q_NEVER };
-	for (struct q_db *db = s->q->dbs; db && r == 0; db = db->next) {
-		struct rollup ro = { .is = false };
-
-		r = rollup_open(s, db, &ro, err);
-		if (r == 0)
-			r = units_add(s, db, &ro, err);
-	}
+	for (struct q_db *db = s->q->dbs; db && r == 0; db = db->next)
+		r = db->engine->sums(s, db, err);
 	q_progress_end(s->q);
 	return r;
 }

@@ -43,6 +43,8 @@ struct sums {
 	enum sums_key key;
 	enum sums_unit unit; /* of time, in the zone of people */
 	const struct q_words *words;
+	size_t most; /* that is what will be shown of them: the largest by that; 0: all */
+	enum tally_by by;
 	struct tally tally; /* key.slot: the unit's begin */
 	unsigned from;      /* SUMS_BY_* */
 	struct sums_gone gone;
@@ -82,7 +84,9 @@ int sums_gone_look(struct sums_gone *, struct q_db *, int64_t from, int64_t to,
 		   struct ctf_err *err);
 /* "", or as "; flows before TIME are deleted". */
 void sums_gone_text(const struct q *, const struct sums_gone *, char *text, size_t size);
-/* sums.c: the rest, from flows. */
+/* sums.c: of a file, its rollups first. */
+int sums_sqlite(struct sums *, struct q_db *, struct ctf_err *err);
+/* The rest, from flows. */
 int sums_flows(struct sums *, struct q_db *, int64_t from, int64_t to, struct ctf_err *err);
 /* Adds what a flow counted. */
 void sums_of(const struct q_flow *, struct tally_sum *to);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "engine.h"
 #include "sums.h"
 
 #define DEFAULT_N 10u
@@ -106,6 +107,10 @@ answer(struct q *q, int argc, char **argv, struct asked *a, struct ctf_err *err)
 		r = words_read(a, err);
 	if (r == 0 && a->s.unit != SUMS_WHOLE && a->top)
 		r = ctf_fail(err, EINVAL, "\"per\" is for ctflow sum");
+	a->s.most = a->n;
+	a->s.by = a->by;
+	if (r == 0 && q_opt(q, "names") && q_has_server(q))
+		r = ctf_fail(err, EINVAL, "--names is not offered on a server");
 	if (r == 0)
 		r = sums_collect(&a->s, err);
 	if (r == 0)
@@ -142,6 +147,7 @@ const struct q_verb q_verb_top = {
 	       "mark",
 	.options = options,
 	.run = run_top,
+	.server = true,
 };
 
 const struct q_verb q_verb_sum = {
@@ -150,4 +156,5 @@ const struct q_verb q_verb_sum = {
 	.doc = "how much it was in all, or for each key and unit of time",
 	.options = options,
 	.run = run_sum,
+	.server = true,
 };

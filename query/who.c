@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "ch.h"
+#include "engine.h"
 #include "who.h"
 
 #define SKEW_NS WHO_SEC
@@ -137,7 +139,7 @@ clock_doubted(const struct who_cover *c)
 static bool
 any_excludes(const struct who_answer *w)
 {
-	if (clock_doubted(&w->cover))
+	if (clock_doubted(&w->cover) || w->several)
 		return false;
 	for (unsigned i = 0; i < w->found.n; i++)
 		if (excludes_others(&w->ask, &w->found.m[i]))
@@ -195,15 +197,6 @@ who_judge(struct who_answer *w)
 
 /* ---- one look at everything --------------------------------------------------------- */
 
-static int
-transaction(struct q *q, const char *sql, struct ctf_err *err)
-{
-	for (struct q_db *db = q->dbs; db; db = db->next)
-		if (sqlite3_exec(db->db, sql, NULL, NULL, NULL) != SQLITE_OK && err)
-			return q_sql_failed(db, err);
-	return 0;
-}
-
 /* Rows, coverage and gaps of one moment. */
 static int
 databases_ask(struct q *q, struct who_answer *w, struct ctf_err *err)
@@ -219,10 +212,10 @@ databases_ask(struct q *q, struct who_answer *w, struct ctf_err *err)
 	}
 	w->found.n = n;
 	w->cover = (struct who_cover){ .n = 0 };
-	transaction(q, "ROLLBACK", NULL);
-	r = transaction(q, "BEGIN", err);
+	q_dbs_end(q, NULL);
+	r = q_dbs_begin(q, Q_N_COVERAGE | Q_N_GAPS | Q_N_SWEEPS | Q_N_META, w->ask.at_ns, err);
 	for (struct q_db *db = q->dbs; db && r == 0; db = db->next)
-		r = who_find(q, db, &w->ask, &w->found, err);
+		r = db->engine->find(q, db, &w->ask, &w->found, err);
 	who_matches_tidy(&w->found);
 	return r ? r : who_cover(q, &w->ask, &w->live, &w->found, &w->cover, err);
 }
@@ -273,8 +266,22 @@ answer(struct q *q, struct who_answer *w)
 		r = who_evidence(q, w, evidence, &err);
 	if (r == 0)
 		r = who_say(q, w, &err);
-	transaction(q, "ROLLBACK", NULL);
+	q_dbs_end(q, NULL);
 	return r < 0 ? q_failed(q, r, &err) : (int)w->verdict;
+}
+
+/* Exporters of servers, beside each other or files. */
+static bool
+several(const struct q *q)
+{
+	unsigned n = 0, files = 0;
+
+	for (const struct q_db *db = q->dbs; db; db = db->next)
+		if (db->ch)
+			n += db->ch->nexporters;
+		else
+			files = 1;
+	return n && n + files > 1;
 }
 
 static int
@@ -293,6 +300,7 @@ run(struct q *q, int argc, char **argv)
 	r = q_dbs_open(q, &err);
 	if (r < 0)
 		return q_failed(q, r, &err);
+	w.several = several(q);
 	r = answer(q, &w);
 	who_matches_free(&w.found);
 	return r;
@@ -317,4 +325,5 @@ const struct q_verb q_verb_who = {
 	.options = options,
 	.run = run,
 	.offline = true, /* it opens them when it has to */
+	.server = true,
 };

@@ -85,6 +85,7 @@ struct who_cover {
 	int64_t proven_ns; /* nothing is missing, as this look at the table shows; or NEVER */
 	int64_t last_ns;   /* up to then the databases know */
 	char watched[256]; /* whom that is about */
+	const char *whose; /* of several exporters that whose reasons come; or NULL */
 };
 
 struct who_live {      /* a look at the kernel's table (who_live.c) */
@@ -133,6 +134,7 @@ struct who_answer {
 	struct who_live live;
 	struct who_cover cover;
 	enum who_verdict verdict;
+	bool several; /* connection tables: one does not exclude the others */
 	bool certain;
 };
 

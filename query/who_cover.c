@@ -10,6 +10,8 @@
  */
 #include <errno.h>
 
+#include "ch.h"
+#include "engine.h"
 #include "who_watch.h"
 
 /* The records of a look come after its begin. */
@@ -283,25 +285,55 @@ watched_add(struct who_walk *w)
 		 w->first->netns, w->first->netns[0] ? ")" : "");
 }
 
-/* Of the tables watched then all must be whole. */
-static int
-tables_judge(struct who_walk *w)
+/* Those of files, or of an exporter of a server. */
+static bool
+is_of(const struct who_span *s, const struct q_db *db, const char *exporter)
 {
-	unsigned n = 0;
-	int r = 0;
+	if (!db)
+		return !s->db->engine->server;
+	return s->db == db && strcmp(s->exporter, exporter) == 0;
+}
 
-	for (int pass = 0; pass < 2 && n == 0 && r == 0; pass++) {
+/* Of the tables watched then all must be whole; returns how many there are. */
+static int
+tables_judge(struct who_walk *w, const struct q_db *db, const char *exporter)
+{
+	int n = 0, r = 0;
+
+	for (int pass = 0; pass < 2 && n == 0; pass++) {
 		for (unsigned i = 0; i < w->watch->nspans && r == 0; i++) {
 			w->first = &w->watch->spans[i];
 			/* None was: then whichever there is says why. */
-			if (!is_first(w->watch, i) || !(pass || concerned(w)))
+			if (!is_of(w->first, db, exporter) || !is_first(w->watch, i) ||
+			    !(pass || concerned(w)))
 				continue;
 			watched_add(w);
 			r = table_judge(w);
 			n++;
 		}
 	}
-	return r;
+	return r < 0 ? r : n;
+}
+
+/* A file is of one gateway; of a server each exporter must be whole. */
+static int
+all_judge(struct who_walk *w)
+{
+	int r = tables_judge(w, NULL, NULL);
+
+	for (const struct q_db *db = w->q->dbs; db && r >= 0; db = db->next) {
+		for (unsigned i = 0; db->ch && i < db->ch->nexporters && r >= 0; i++) {
+			const char *exporter = db->ch->exporters[i];
+
+			w->cover->whose = db->ch->nexporters > 1 ? exporter : NULL;
+			r = tables_judge(w, db, exporter);
+			if (r == 0)
+				who_reason(w->cover, WHO_BEFORE, true, INT64_MIN, INT64_MAX,
+					   "the database does not say what was watched");
+			w->cover->whose = NULL;
+		}
+	}
+	return r < 0 ? r : 0;
 }
 
 int
@@ -319,11 +351,11 @@ who_cover(struct q *q, const struct who_ask *ask, const struct who_live *live,
 			from = found->m[i].f.seen_ns;
 	r = who_watch_load(q, from, live->read && live->whole, &watch, err);
 	if (r == 0)
-		r = tables_judge(&w);
+		r = all_judge(&w);
 	for (unsigned i = 0; i < watch.nspans; i++)
 		if (watch.spans[i].upto_ns > c->last_ns)
 			c->last_ns = watch.spans[i].upto_ns;
-	if (r == 0 && watch.nspans == 0)
+	if (r == 0 && watch.nspans == 0 && c->n == 0)
 		who_reason(c, WHO_BEFORE, true, INT64_MIN, INT64_MAX,
 			   "the database does not say what was watched");
 	who_watch_free(&watch);

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ch.h"
+#include "engine.h"
 #include "sha256.h"
 #include "who_rows.h"
 
@@ -90,6 +92,12 @@ head_put(struct paper *p, const struct q *q, const struct who_answer *w)
 	put(p, false, "by: ctflow %s on %s, user %u", PACKAGE_VERSION, host,
 	    (unsigned)getuid());
 	for (const struct q_db *db = q->dbs; db; db = db->next) {
+		if (db->engine->server) {
+			put(p, false, "server: %s", db->path);
+			for (unsigned i = 0; i < db->ch->nexporters; i++)
+				put(p, false, "exporter: %s", db->ch->exporters[i]);
+			continue;
+		}
 		if (stat(db->path, &st) < 0)
 			st = (struct stat){ .st_size = 0 };
 		q_time_iso((int64_t)st.st_mtim.tv_sec * WHO_SEC + st.st_mtim.tv_nsec, text);

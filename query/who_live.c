@@ -21,6 +21,7 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
+#include "engine.h"
 #include "who.h"
 
 #define DUMP (1u << 16) /* bytes the kernel may answer with at once */
@@ -301,6 +302,8 @@ looks_possible(struct q *q, struct who_live *live)
 
 	if (q_opt(q, "no-live"))
 		snprintf(live->why, sizeof(live->why), "not asked for");
+	else if (q_has_server(q))
+		snprintf(live->why, sizeof(live->why), "a server was asked, not the gateway");
 	else if (!same_boot(q))
 		snprintf(
 			live->why, sizeof(live->why),

@@ -202,12 +202,22 @@ rank(const struct who_match *m)
 	return !m->f.open && !m->f.lost ? 0 : m->live ? 1 : m->f.open ? 2 : 3;
 }
 
+/* NULL, of a file, comes first; an id is of one exporter. */
+static int
+by_exporter(const struct q_flow *a, const struct q_flow *b)
+{
+	return strcmp(a->exporter ? a->exporter : "", b->exporter ? b->exporter : "");
+}
+
 static int
 same_flow(const struct who_match *a, const struct who_match *b)
 {
 	int r;
 
 	ORDER(a->f.start_ns, b->f.start_ns);
+	r = by_exporter(&a->f, &b->f);
+	if (r)
+		return r;
 	ORDER(a->f.nsid, b->f.nsid);
 	ORDER(a->f.id, b->f.id);
 	ORDER(a->f.proto, b->f.proto);
@@ -273,7 +283,7 @@ static bool
 same_host(const struct who_match *a, const struct who_match *b)
 {
 	return addr_compare(&a->host, &b->host) == 0 && a->f.zone == b->f.zone &&
-	       a->f.nsid == b->f.nsid;
+	       a->f.nsid == b->f.nsid && by_exporter(&a->f, &b->f) == 0;
 }
 
 unsigned

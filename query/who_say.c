@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine.h"
 #include "who.h"
 #include "who_rows.h"
 
@@ -14,7 +15,9 @@ static const char *const roles[] = { [WHO_NAT] = "translated",
 				     [WHO_SERVED] = "inside, port forward",
 				     [WHO_ANSWERED] = "own address, answered" };
 
+/* That of a server is the first. */
 static const struct q_col cols[] = {
+	{ "exporter", Q_TEXT, "EXPORTER" },
 	{ "host", Q_ADDR, "HOST" },
 	{ "host_port", Q_INT, "PORT" },
 	{ "name", Q_TEXT, "NAME" },
@@ -64,7 +67,7 @@ flow_port(struct q *q, const struct q_flow *f, unsigned bit, uint16_t port)
 static const char *
 name_of(const struct who_match *m)
 {
-	return m->f.db ? q_name(m->f.db, &m->host, q_flow_end(&m->f)) : NULL;
+	return m->f.db ? q_flow_name(&m->f, &m->host) : NULL;
 }
 
 static const char *
@@ -88,6 +91,8 @@ row(struct q *q, const struct who_match *m)
 	const struct q_flow *f = &m->f;
 	bool all = q->format != Q_TABLE;
 
+	if (q_has_server(q))
+		q_cell_text(q, f->exporter);
 	q_cell_addr(q, &m->host);
 	port_cell(q, m->hport);
 	q_cell_text(q, name_of(m));
@@ -120,7 +125,9 @@ row(struct q *q, const struct who_match *m)
 static int
 rows(struct q *q, const struct who_answer *w)
 {
-	int r = q_out_begin(q, cols, sizeof(cols) / sizeof(*cols)), end;
+	const bool server = q_has_server(q);
+	int end, r = q_out_begin(q, server ? cols : cols + 1,
+				 sizeof(cols) / sizeof(*cols) - !server);
 
 	for (unsigned i = 0; i < w->found.n && r == 0; i++)
 		r = row(q, &w->found.m[i]);
@@ -158,7 +165,10 @@ more_text(const struct who_match *m, char text[TEXT])
 	if (m->f.zone)
 		n += snprintf(text + n, TEXT - (size_t)n, ", zone %u", m->f.zone);
 	if (m->f.nsid >= 0)
-		snprintf(text + n, TEXT - (size_t)n, ", namespace %lld", (long long)m->f.nsid);
+		n += snprintf(text + n, TEXT - (size_t)n, ", namespace %lld",
+			      (long long)m->f.nsid);
+	if (m->f.exporter && (size_t)n < TEXT)
+		snprintf(text + n, TEXT - (size_t)n, ", at %.60s", m->f.exporter);
 }
 
 static void

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "engine.h"
 #include "who_watch.h"
 
 /* The last sign of life may be ahead of what is read and stored by so much. */
@@ -152,9 +153,10 @@ loss_add(struct who_watch *w, struct q_db *db, enum who_why why)
 	return l;
 }
 
-enum { G_FROM, G_TO, G_CAUSE, G_COUNT, G_IS, G_INSTANCE };
+enum { G_FROM, G_TO, G_CAUSE, G_COUNT, G_IS, G_INSTANCE, G_EXPORTER };
 #define GAPS \
-	"SELECT min(from_ns, to_ns), max(from_ns, to_ns), cause, count, count_is, instance" \
+	"SELECT min(from_ns, to_ns), max(from_ns, to_ns), cause, count, count_is, instance, " \
+	"%s" \
 	" FROM gaps WHERE output = %Q COLLATE NOCASE AND max(from_ns, to_ns) >= %lld" \
 	" AND cause <> 'counters' AND (cause <> 'clock_step' OR from_ns > to_ns)" \
 	" AND (cause = 'clock_step' OR count IS NOT 0)"
@@ -190,13 +192,15 @@ loss_read(struct who_watch *w, struct q_db *db, sqlite3_stmt *st)
 		l->why = WHO_DOWN;
 	gap_text(l, st);
 	l->instance = column_text(st, G_INSTANCE);
-	return l->instance ? 0 : -ENOMEM;
+	l->exporter = column_text(st, G_EXPORTER);
+	return l->instance && l->exporter ? 0 : -ENOMEM;
 }
 
 static int
 gaps_load(struct q_db *db, int64_t from, struct who_watch *w, struct ctf_err *err)
 {
-	char *sql = sqlite3_mprintf(GAPS, db->table, (long long)(from - BLUR_NS));
+	char *sql = sqlite3_mprintf(GAPS, db->engine->server ? "exporter" : "NULL", db->table,
+				    (long long)(from - BLUR_NS));
 
 	return rows_load(db, sql, loss_read, w, err);
 }
@@ -223,7 +227,8 @@ kept_load(struct q_db *db, struct who_watch *w, struct ctf_err *err)
 	l->from_ns = INT64_MIN;
 	l->to_ns = kept - 1;
 	l->instance = strdup("");
-	return l->instance ? 0 : ctf_fail(err, ENOMEM, "out of memory");
+	l->exporter = strdup("");
+	return l->instance && l->exporter ? 0 : ctf_fail(err, ENOMEM, "out of memory");
 }
 
 static int
@@ -234,12 +239,20 @@ by_begin(const void *a, const void *b)
 	return x->from_ns < y->from_ns ? -1 : x->from_ns > y->from_ns;
 }
 
+/* What has none is of all. */
+static bool
+of_exporter(const struct who_loss *l, const struct who_span *s)
+{
+	return !l->exporter[0] || strcmp(l->exporter, s->exporter) == 0;
+}
+
 /* Such a name is the output's own. */
 static bool
 of_no_input(const struct who_watch *w, const struct who_loss *l)
 {
 	for (unsigned i = 0; i < w->nspans; i++)
-		if (w->spans[i].db == l->db && strcmp(w->spans[i].instance, l->instance) == 0)
+		if (w->spans[i].db == l->db && strcmp(w->spans[i].instance, l->instance) == 0 &&
+		    of_exporter(l, &w->spans[i]))
 			return false;
 	return true;
 }
@@ -271,8 +284,10 @@ who_watch_free(struct who_watch *w)
 {
 	for (unsigned i = 0; i < w->nspans; i++)
 		span_free(&w->spans[i]);
-	for (unsigned i = 0; i < w->nlosses; i++)
+	for (unsigned i = 0; i < w->nlosses; i++) {
 		free(w->losses[i].instance);
+		free(w->losses[i].exporter);
+	}
 	free(w->spans);
 	free(w->losses);
 	*w = (struct who_watch){ .nspans = 0 };
@@ -288,10 +303,26 @@ who_same_table(const struct who_span *a, const struct who_span *b)
 bool
 who_loses(const struct who_loss *l, const struct who_span *s)
 {
-	return l->db == s->db && (l->all || strcmp(l->instance, s->instance) == 0);
+	return l->db == s->db && of_exporter(l, s) &&
+	       (l->all || strcmp(l->instance, s->instance) == 0);
 }
 
 /* ---- looks at the whole table ------------------------------------------------------------- */
+
+/* Complete looks of the stream of that span. */
+static char *
+look_sql(const struct who_span *s, const char *what, const char *when)
+{
+	sqlite3_str *sql = sqlite3_str_new(NULL);
+
+	sqlite3_str_appendf(sql,
+			    "SELECT %s FROM sweeps WHERE output = %Q COLLATE NOCASE"
+			    " AND instance = %Q AND nsid = %lld AND complete AND %s",
+			    what, s->db->table, s->instance, (long long)s->nsid, when);
+	if (s->db->engine->server)
+		sqlite3_str_appendf(sql, " AND exporter = %Q", s->exporter);
+	return sqlite3_str_finish(sql);
+}
 
 static int
 look(const struct who_span *s, const char *what, const char *when, int64_t t, int64_t *ret_ns,
@@ -303,13 +334,7 @@ look(const struct who_span *s, const char *what, const char *when, int64_t t, in
 	*ret_ns = Q_NEVER;
 	if (!q_db_has(s->db, "sweeps"))
 		return 0;
-	r = q_db_prepare(s->db,
-			 sqlite3_mprintf("SELECT %s FROM sweeps WHERE output = %Q"
-					 " COLLATE NOCASE AND instance = %Q AND nsid = %lld"
-					 " AND complete AND %s",
-					 what, s->db->table, s->instance, (long long)s->nsid,
-					 when),
-			 &st, err);
+	r = q_db_prepare(s->db, look_sql(s, what, when), &st, err);
 	if (r < 0)
 		return r;
 	sqlite3_bind_int64(st, 1, t);

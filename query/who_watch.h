@@ -17,8 +17,8 @@ struct who_span { /* a stretch of coverage of one stream: an input into a table 
 
 struct who_loss { /* of a stream, or of all that goes into the table */
 	struct q_db *db;
-	char *instance;
-	bool all; /* of whatever goes into the table */
+	char *instance, *exporter; /* exporter "": of a file, where there is one */
+	bool all;                  /* of whatever goes into the table */
 	int64_t from_ns, to_ns;
 	enum who_why why;
 	char text[128];

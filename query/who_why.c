@@ -31,13 +31,20 @@ who_reason(struct who_cover *c, enum who_why why, bool then, int64_t from, int64
 	   const char *fmt, ...)
 {
 	struct who_reason *r = &c->reasons[c->n];
+	size_t n = 0;
 	va_list ap;
 
-	if (c->n == WHO_REASONS)
-		return;
+	if (c->n == WHO_REASONS) { /* of many, one of that very time must stay */
+		r--;
+		if (!then || r->then)
+			return;
+		c->n--;
+	}
 	*r = (struct who_reason){ why, then, from, to, "" };
+	if (c->whose)
+		n = (size_t)snprintf(r->text, sizeof(r->text), "%.80s: ", c->whose);
 	va_start(ap, fmt);
-	vsnprintf(r->text, sizeof(r->text), fmt, ap);
+	vsnprintf(r->text + n, sizeof(r->text) - n, fmt, ap);
 	va_end(ap);
 	c->n++;
 }

@@ -41,3 +41,15 @@ TESTS += tests/query/test_who.py tests/query/test_who_random.py
 endif
 endif
 dist_check_SCRIPTS += tests/query/test_who.py tests/query/test_who_random.py
+# The same history on a server of ClickHouse.
+if HAVE_CHECK
+if SHARED_CLICKHOUSE
+check_PROGRAMS += tests/query/history_clickhouse
+endif
+endif
+tests_query_history_clickhouse_SOURCES = $(tests_query_history_SOURCES) output/clickhouse.c \
+	$(clickhouse_extra)
+tests_query_history_clickhouse_CPPFLAGS = $(AM_CPPFLAGS) $(CLICKHOUSE_CFLAGS) -DCTF_BUILTIN \
+	-DHISTORY_PLUGIN=ctf_plugin_clickhouse -DHISTORY_FILE='"host"' \
+	-DHISTORY_DEFAULT='"create=yes\n"' -DHISTORY_OPTION='"--create"'
+tests_query_history_clickhouse_LDADD = $(LDADD) $(CLICKHOUSE_LIBS)
