@@ -47,6 +47,16 @@ if ALL_PLUGINS
 TESTS += tests/interop/test_pgsql.py
 endif
 endif
+# ctflow on a server, beside files of SQLite.
+if SHARED_CLICKHOUSE
+if HAVE_SQLITE3
+if ALL_PLUGINS
+TESTS += tests/interop/test_clickhouse_query.py
+endif
+endif
+endif
+dist_check_SCRIPTS += tests/interop/test_clickhouse_query.py
+EXTRA_DIST += tests/interop/clickhouse_asked.py
 if SHARED_MYSQL
 if ALL_PLUGINS
 TESTS += tests/interop/test_mysql.py

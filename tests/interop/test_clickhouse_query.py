@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ctflow on a real ClickHouse server: the answers of SQLite's files over the same flows.
+
+CTF_SEED and CTF_QUESTIONS ask others, and more.
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
+import clickhouse_asked as asked  # noqa: E402
+from clickhouse import SECRET, Clickhouse  # noqa: E402
+from clickhouse_asked import SEC, T0, at, run  # noqa: E402
+from history import build  # noqa: E402
+
+SEED = int(os.environ.get("CTF_SEED", "20261122"))
+QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "60"))
+GATEWAYS, FLOWS = 8, 500
+READER = """<reader><password>{}</password><networks><ip>::/0</ip></networks>
+<profile>readonly</profile><quota>default</quota></reader></users>"""
+
+
+class Fleet:
+    """Eight gateways: a file of SQLite each, and one server of all."""
+
+    def __init__(self, tmp, server):
+        rng = random.Random(SEED)
+        self.tmp, self.url = tmp, f"clickhouse://127.0.0.1:{server.port}/ctflow"
+        self.told = [asked.gateway(rng, n, FLOWS) for n in range(GATEWAYS)]
+        self.files = [f"{tmp}/{h.exporter}.db" for h in self.told]
+        for h, path in zip(self.told, self.files):
+            asked.store(h, server.port, path)
+            with sqlite3.connect(path) as db:  # sums of flows are asked, not of sweeps
+                db.execute("UPDATE meta SET value = '0' WHERE key LIKE 'rollups:%'")
+            db.close()
+
+
+def alike(words, files, url, *options):
+    """Both sides say the same; how much it was."""
+    a, b = run(files, *words), run([url], *options, *words)
+    verb = [w for w in words if not str(w).startswith("-")][0]
+    assert a.returncode < 4, (words, a.stderr)
+    assert a.returncode == b.returncode, (words, a.returncode, b.returncode, b.stderr, a.stdout)
+    x, y = asked.plain(verb, a.stdout), asked.plain(verb, b.stdout)
+    assert x == y, f"{words}:\n{str(x)[:3000]}\n{str(y)[:3000]}"
+    return len(x["matches"] if isinstance(x, dict) else x)
+
+
+def same_flows(fleet):
+    """Of all gateways together, and of some."""
+    rng, some = random.Random(SEED + 1), 0
+    for i in range(QUESTIONS):
+        words = asked.flows_asked(rng) if i % 2 else asked.sums_asked(rng)
+        few = rng.sample(range(GATEWAYS), rng.randrange(1, 4)) if i % 3 == 0 else []
+        some += alike(words, [fleet.files[n] for n in few] or fleet.files, fleet.url,
+                      *(w for n in few for w in ("--exporter", fleet.told[n].exporter))) > 0
+    assert some > QUESTIONS // 3, some
+    assert alike(["gaps"], fleet.files, fleet.url) > 3
+    assert alike(["open"], fleet.files, fleet.url) > 20
+
+
+def same_who(fleet):
+    """A gateway by itself: the very verdict, its reasons and its matches."""
+    rng, seen = random.Random(SEED + 2), set()
+    for _ in range(QUESTIONS // 2):
+        n = rng.randrange(GATEWAYS)
+        words = asked.who_asked(rng, fleet.told[n].flows)
+        alike(words, [fleet.files[n]], fleet.url, "--exporter", fleet.told[n].exporter)
+        seen.add(run([fleet.files[n]], *words).returncode)
+    assert seen >= {0, 2, 3}, seen
+
+
+def who_of_all(fleet):
+    """NONE only if it is that everywhere; matches are those of all; hosts are apart."""
+    rng = random.Random(SEED + 3)
+    several = 0
+    for _ in range(12):
+        words = asked.who_asked(rng, fleet.told[rng.randrange(GATEWAYS)].flows)
+        whole = json.loads(run([fleet.url], *words).stdout)
+        each = [json.loads(run([f], *words).stdout) for f in fleet.files]
+        assert (whole["verdict"] == "NONE") == all(e["verdict"] == "NONE" for e in each), words
+        assert whole["hosts"] == sum(e["hosts"] for e in each), words
+        want = sorted((h.exporter, m["start"] or "", m["src"], m["id"])
+                      for h, e in zip(fleet.told, each) for m in e["matches"])
+        assert sorted((m["exporter"], m["start"] or "", m["src"], m["id"])
+                      for m in whole["matches"]) == want, words
+        several += len({w[0] for w in want}) > 1
+    assert several, "no question was about several gateways"
+    never = run([fleet.url], "who", "192.0.2.9:9", "at", at(T0 + 3600 * SEC))
+    assert never.returncode == 3, never.stdout  # no sweep has shown what lives
+
+
+def none_is_proven(server):
+    """Each exporter must prove it; one that does not spoils it, unless it is left out."""
+    for name, swept in (("a", True), ("b", True), ("c", False)):
+        h = asked.History()
+        h.exporter = name
+        h.flow(src="10.0.0.1", dst="192.0.2.1", proto=6, sport=1, dport=2, start=T0,
+               end=T0 + SEC, destroy=T0 + SEC, id=7)
+        h.coverage(asked.FROM, asked.UPTO, to_ns=asked.UPTO, exporter=name)
+        for minute in range(0, 600, 15) if swept else ():
+            h.sweep(T0 + minute * 60 * SEC, previous_ns=T0 + (minute - 15) * 60 * SEC,
+                    min_age_ns=0, complete=1)
+        lines = "".join(line + "\n" for line in h.told)
+        done = subprocess.run([build("tests/query/history_clickhouse"),
+                               f"127.0.0.1:{server.port}", "--exporter", name, "--db", "proof",
+                               "--create", "yes"], input=lines, text=True, check=False,
+                              capture_output=True, timeout=asked.TIMEOUT)
+        assert done.returncode == 0, done.stdout
+    url = f"clickhouse://127.0.0.1:{server.port}/proof"
+    words = ("who", "203.0.113.77:7", "tcp", "at", at(T0 + 3600 * SEC))
+    proven = json.loads(run([url], "--exporter", "a", "--exporter", "b", *words).stdout)
+    assert proven["verdict"] == "NONE" and proven["certain"] and proven["proven"], proven
+    spoilt = json.loads(run([url], *words).stdout)
+    assert spoilt["verdict"] == "UNKNOWN", spoilt
+    assert all(r["text"].startswith("c: ") for r in spoilt["reasons"]), spoilt["reasons"]
+    # the same flow id of two gateways are two flows, and two hosts
+    both = json.loads(run([url], "who", "10.0.0.1:1", "at", at(T0)).stdout)
+    assert sorted(m["exporter"] for m in both["matches"]) == ["a", "b", "c"], both
+    assert both["verdict"] == "SEVERAL" and both["hosts"] == 3
+    # a gateway that stopped has not seen what came later
+    later = run([url], "--exporter", "a", "who", "203.0.113.77:7", "at", at(asked.UPTO + SEC))
+    assert later.returncode == 3 and "c: " not in later.stdout, later.stdout
+    early = json.loads(run([url], "--exporter", "a", "who", "203.0.113.77:7", "at",
+                           at(asked.FROM - 86400 * SEC)).stdout)
+    assert early["verdict"] == "UNKNOWN", early
+    # whole days are dropped there without a word: then nothing is proven of before
+    server.sql("INSERT INTO proof.flows_raw SELECT outer, outer_port,"
+               f" at_ns + {86400 * SEC}, exporter, nsid, id + 1, start_ns, end_ns, stamped, proto,"
+               " src, sport, dst, dport, nat_src, nat_sport, nat_dst, nat_dport, icmp_type,"
+               " icmp_code, orig_packets, orig_bytes, reply_packets, reply_bytes, mark, zone,"
+               " status, tcp_state, end_reason, src_name, dst_name FROM proof.flows_raw")
+    day = time.strftime("%Y%m%d", time.gmtime(T0 // SEC))
+    server.sql(f"ALTER TABLE proof.flows_raw DROP PARTITION {day}")
+    gone = json.loads(run([url], "--exporter", "a", "--exporter", "b", *words).stdout)
+    assert gone["verdict"] == "UNKNOWN", gone
+    assert "deleted by retention" in {r["why"] for r in gone["reasons"]}, gone
+
+
+def evidence(fleet):
+    f = next(f for f in fleet.told[3].flows if f.get("nat_sport") and f.get("start"))
+    words = ("who", f"{f['nat_src']}:{f['nat_sport']}", "at", at(f["start"]))
+    path = f"{fleet.tmp}/evidence"
+    told = run([fleet.url], *words, "--evidence", path, fmt="table")
+    assert f["src"] in told.stdout and "gw3 " in told.stdout, told
+    with open(path, encoding="utf-8") as lines:
+        text = lines.read()
+    assert f"server: {fleet.url}" in text and "exporter: gw7" in text, text
+    assert f"exporter=gw3 at_ns={f['destroy']} " in text, text
+    assert run([], "who", "--verify", path).returncode == 0
+
+
+def long_lists(fleet):
+    """10,000 addresses and ranges of both families out of a file; hundreds of ports."""
+    rng = random.Random(SEED + 4)
+    words = {f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(256)}"
+             for _ in range(8000)} | {f"fd00:{n:x}::/{rng.randrange(32, 64)}" for n in range(900)}
+    words |= {f"172.{rng.randrange(256)}.{n}.0/{rng.randrange(20, 31)}" for n in range(200)}
+    words |= {f"10.0.0.{n}" for n in range(2, 20, 3)} | {"fd00::1", "fd00::2/127", "198.51.96.0/21"}
+    path = f"{fleet.tmp}/addresses"
+    with open(path, "w", encoding="ascii") as f:
+        f.write("\n".join(sorted(words)) + "\n")
+    ports = ", ".join(str(n) for n in range(1, 65000, 7))
+    for expr in (f"src host in @{path}", f"not (nat dst host in @{path})", f"port in {{{ports}}}",
+                 f"host in @{path} and not (dst port in {{{ports}}})"):
+        assert alike(["show", expr], fleet.files[:2], fleet.url, "--exporter", "gw0",
+                     "--exporter", "gw1") > 10, expr
+
+
+def refused(url, *words, env=None, want=4):
+    """What it says of what is wrong: one line."""
+    done = run([url], *(words or ("show", "tcp")), env=env)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == want and len(lines) == 1, (url, done)
+    return lines[0]
+
+
+def mistakes(fleet, server):
+    host = f"127.0.0.1:{server.port}"
+    assert "refused" in refused(f"clickhouse://gateway@{host}/ctflow",
+                                env={"CLICKHOUSE_PASSWORD": "wrong"})
+    assert "refused" in refused(f"clickhouse://nobody@{host}/ctflow")
+    secret = f"{fleet.tmp}/secret"
+    with open(secret, "w", encoding="ascii") as f:
+        f.write(SECRET + "\n")
+    url = f"clickhouse://reader@{host}/ctflow?password_file={secret}&timeout=60s"
+    for words in (("top", 3, "src"), ("show", f"src host in @{fleet.tmp}/addresses", "limit", 2)):
+        done = run([url], *words)  # it may only read, and not set anything
+        assert done.returncode == 0, done.stderr
+    assert SECRET not in refused(f"clickhouse://reader:{SECRET}@{host}/ctflow", want=64)
+    assert "password_file" in refused(f"clickhouse://{host}/ctflow?x=1", want=64)
+    assert "is missing" in refused(f"clickhouse://{host}/", want=64)
+    assert "no such database" in refused(f"clickhouse://{host}/nowhere")
+    assert "no history" in refused(f"clickhouse://{host}/default")
+    server.sql("CREATE DATABASE newer")
+    server.sql("CREATE TABLE newer.meta AS ctflow.meta")
+    server.sql("INSERT INTO newer.meta VALUES ('format', 'ctflowd'), ('version', '99')")
+    assert "newer version of ctflowd (schema 99" in refused(f"clickhouse://{host}/newer")
+    assert "gw0, gw1" in refused(fleet.url, "--exporter", "gw99", "show")
+    assert "not offered on a server" in refused(fleet.url, "tail")
+    assert "--names" in refused(fleet.url, "top", "src", "--names", want=64)
+    assert "--table" in refused(fleet.url, "--table", "flows", "show", want=64)
+    nobody = socket.create_server(("127.0.0.1", 0))
+    away = nobody.getsockname()[1]
+    nobody.close()
+    assert f"127.0.0.1:{away}" in refused(f"clickhouse://127.0.0.1:{away}/ctflow")
+    assert "ctflowd-clickhouse" in refused(fleet.url, env={"CTFLOW_MODULE": "/nonexistent.so"})
+
+
+def head(size=None, status="200 OK"):
+    length = f"Content-Length: {size}\r\n" if size is not None else "Connection: close\r\n"
+    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}\r\n".encode()
+
+
+META = (b'{"meta":[{"name":"key","type":"String"}],"data":[["format","ctflowd"],'
+        b'["version","1"]],"rows":2}')
+FALSE = {  # what a server may say, and the words for it
+    head(None, "500 Internal Server Error") + b"oops": "answers 500",
+    head(None, "500 Error") + b"Code: 241, e.displayText() = DB::Exception: Memory limit":
+        "Memory limit",
+    head(None) + b"": "cut off",
+    head(len(META)) + META[:-30]: "127.0.0.1",
+    head(None) + META[:-1]: "cut off",
+    head(None) + META[:-2] + b"3}": "not whole",
+    head(None) + META[:-11] + b"}": "not",
+    head(None) + META[:60] + b"Code: 395, e.displayText() = DB::Exception: it broke off": "broke",
+    head(None) + b"<html>hello</html>": "not an answer",
+    head(None) + META + b"x": "not an answer",
+    head(None) + META.replace(b'["version","1"]', b'["version"]'): "not an answer",
+    head(None) + META.replace(b'"1"', b'"\\q"'): "not an answer",
+    head(None) + b'{"x":' + b"[" * 100000: "not an answer",
+    head(None) + b'{"x":"' + b"y" * (3 << 20): "without end",
+    head(None) + b" " * (3 << 20): "without end",
+    head(None) + b'{"data":[["' + b"\\n" * (3 << 20): "without end",
+    b"SSH-2.0-OpenSSH_9.2\r\n" + b"\0" * 100: "127.0.0.1",
+}
+
+
+class False_(threading.Thread):
+    """A server that gives one answer to everybody, or none."""
+
+    def __init__(self, answer):
+        super().__init__(daemon=True)
+        self.answer, self.open = answer, []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"clickhouse://127.0.0.1:{self.socket.getsockname()[1]}/ctflow"
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                client = self.socket.accept()[0]
+            except OSError:
+                return
+            client.recv(65536)
+            self.open.append(client)
+            if self.answer is None:
+                continue
+            try:
+                client.sendall(self.answer)
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            client.close()
+
+
+def false_servers():
+    for answer, words in FALSE.items():
+        said = refused(False_(answer).url)
+        assert words in said, (answer[:100], said)
+    silent = False_(None).url
+    assert "no answer for 1 s" in refused(silent + "?timeout=1s")
+    with subprocess.Popen([build("ctflow"), "-d", silent, "show"], stderr=subprocess.PIPE,
+                          env=os.environ | asked.module()) as p:
+        time.sleep(0.7)
+        p.send_signal(signal.SIGINT)
+        assert p.wait(30) == 130
+
+
+def main():
+    if not shutil.which("clickhouse-server"):
+        print("no clickhouse-server")
+        return 77
+    with tempfile.TemporaryDirectory() as tmp, Clickhouse(tmp) as server:
+        path = f"{server.dir}/users.xml"
+        with open(path, encoding="ascii") as f:
+            text = f.read()
+        text = text.replace("<default/></profiles>", "<default/><readonly><readonly>1</readonly>"
+                            "</readonly></profiles>")
+        server.write("users.xml", text.replace("</users>", READER.format(SECRET)))
+        server.restart()
+        fleet = Fleet(tmp, server)
+        for scene in (lambda: same_flows(fleet), lambda: same_who(fleet),
+                      lambda: who_of_all(fleet), lambda: none_is_proven(server),
+                      lambda: evidence(fleet), lambda: long_lists(fleet),
+                      lambda: mistakes(fleet, server), false_servers):
+            began = time.monotonic()
+            scene()
+            print(f"{time.monotonic() - began:.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
