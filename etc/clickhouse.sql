@@ -1,71 +1,33 @@
+-- The tables of CLICKHOUSE, as create=yes makes them on a server up to version 24 that is
+-- in no cluster: for a user who may not make them. See CLICKHOUSE in ctflowd.conf(5).
+--
+--     clickhouse-client --multiquery < clickhouse.sql
+
 CREATE DATABASE IF NOT EXISTS ctflow;
 
-CREATE TABLE IF NOT EXISTS ctflow.flows_raw (
-    outer FixedString(16), outer_port Int32, at_ns Int64, exporter String, nsid Int32,
-    id Int64, start_ns Int64, end_ns Int64, stamped UInt8, proto Int16,
-    src FixedString(16), sport Int32, dst FixedString(16), dport Int32,
-    nat_src FixedString(16), nat_sport Int32, nat_dst FixedString(16), nat_dport Int32,
-    icmp_type Int16, icmp_code Int16,
-    orig_packets Int64, orig_bytes Int64, reply_packets Int64, reply_bytes Int64,
-    mark UInt32, zone UInt16, status Int64, tcp_state Int16, end_reason Int16,
-    src_name String, dst_name String
-) ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC')
-ORDER BY (outer, outer_port, at_ns, exporter, nsid, id, start_ns);
+CREATE TABLE IF NOT EXISTS ctflow.flows_raw (outer FixedString(16), outer_port Int32, at_ns Int64, exporter String, nsid Int32, id Int64, start_ns Int64, end_ns Int64, stamped UInt8, proto Int16, src FixedString(16), sport Int32, dst FixedString(16), dport Int32, nat_src FixedString(16), nat_sport Int32, nat_dst FixedString(16), nat_dport Int32, icmp_type Int16, icmp_code Int16, orig_packets Int64, orig_bytes Int64, reply_packets Int64, reply_bytes Int64, mark UInt32, zone UInt16, status Int64, tcp_state Int16, end_reason Int16, src_name String, dst_name String) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC') ORDER BY (outer, outer_port, at_ns, exporter, nsid, id, start_ns);
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS ctflow.flows_src (
-    src FixedString(16), at_ns Int64, outer FixedString(16), outer_port Int32
-) ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC')
-ORDER BY (src, at_ns, outer, outer_port)
-AS SELECT src, at_ns, outer, outer_port FROM ctflow.flows_raw;
+CREATE TABLE IF NOT EXISTS ctflow.open_raw (outer FixedString(16), outer_port Int32, seen_ns Int64, exporter String, nsid Int32, id Int64, start_ns Int64, end_ns Int64, stamped UInt8, proto Int16, src FixedString(16), sport Int32, dst FixedString(16), dport Int32, nat_src FixedString(16), nat_sport Int32, nat_dst FixedString(16), nat_dport Int32, icmp_type Int16, icmp_code Int16, orig_packets Int64, orig_bytes Int64, reply_packets Int64, reply_bytes Int64, mark UInt32, zone UInt16, status Int64, tcp_state Int16, end_reason Int16, src_name String, dst_name String, source String, version UInt64 DEFAULT toUInt64(seen_ns), state UInt8, lost_ns Int64) ENGINE = ReplacingMergeTree(version) PARTITION BY toYYYYMM(toDateTime(intDiv(start_ns, 1000000000)), 'UTC') ORDER BY (exporter, nsid, start_ns, id, proto, src, sport, dst, dport, icmp_type, icmp_code);
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS ctflow.flows_dst (
-    dst FixedString(16), at_ns Int64, outer FixedString(16), outer_port Int32
-) ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC')
-ORDER BY (dst, at_ns, outer, outer_port)
-AS SELECT dst, at_ns, outer, outer_port FROM ctflow.flows_raw;
+CREATE TABLE IF NOT EXISTS ctflow.gaps_raw (exporter String, output String, instance String, nsid Int32, from_ns Int64, cause String, concluded UInt8, told_ns Int64, to_ns Int64, count Int64, count_is UInt8, version UInt64, gone UInt8) ENGINE = ReplacingMergeTree(version) ORDER BY (exporter, output, instance, nsid, from_ns, cause, concluded, told_ns);
 
-CREATE TABLE IF NOT EXISTS ctflow.open_raw (
-    outer FixedString(16), outer_port Int32, seen_ns Int64, exporter String, nsid Int32,
-    id Int64, start_ns Int64, end_ns Int64, stamped UInt8, proto Int16,
-    src FixedString(16), sport Int32, dst FixedString(16), dport Int32,
-    nat_src FixedString(16), nat_sport Int32, nat_dst FixedString(16), nat_dport Int32,
-    icmp_type Int16, icmp_code Int16,
-    orig_packets Int64, orig_bytes Int64, reply_packets Int64, reply_bytes Int64,
-    mark UInt32, zone UInt16, status Int64, tcp_state Int16, end_reason Int16,
-    src_name String, dst_name String,
-    source String, version UInt64 DEFAULT toUInt64(seen_ns), state UInt8, lost_ns Int64
-) ENGINE = ReplacingMergeTree(version)
-ORDER BY (exporter, nsid, start_ns, id, proto, src, sport, dst, dport, icmp_type, icmp_code);
+CREATE TABLE IF NOT EXISTS ctflow.coverage_raw (exporter String, output String, instance String, nsid Int32, from_ns Int64, last_alive_ns Int64, to_ns Int64, boot_id String, event_mask UInt32, acct Int8, timestamp Int8, events Int8, reliable UInt8, selection String, netns String, abilities String, clock_synchronised Int8, clock_error_ns Int64, offload Int8, gro Int8, version UInt64) ENGINE = ReplacingMergeTree(version) ORDER BY (exporter, output, instance, nsid, from_ns);
 
-CREATE TABLE IF NOT EXISTS ctflow.gaps_raw (
-    exporter String, output String, instance String, nsid Int32, from_ns Int64, cause String,
-    concluded UInt8, told_ns Int64, to_ns Int64, count Int64, count_is UInt8, version UInt64,
-    gone UInt8
-) ENGINE = ReplacingMergeTree(version)
-ORDER BY (exporter, output, instance, nsid, from_ns, cause, concluded, told_ns);
+CREATE TABLE IF NOT EXISTS ctflow.sweeps (exporter String, output String, instance String, nsid Int32, at_ns Int64, previous_ns Int64, min_age_ns Int64, complete UInt8) ENGINE = ReplacingMergeTree ORDER BY (exporter, output, instance, nsid, at_ns);
 
-CREATE TABLE IF NOT EXISTS ctflow.coverage_raw (
-    exporter String, output String, instance String, nsid Int32, from_ns Int64,
-    last_alive_ns Int64, to_ns Int64, boot_id String, event_mask UInt32, acct Int8,
-    timestamp Int8, events Int8, reliable UInt8, selection String, netns String,
-    abilities String, clock_synchronised Int8, clock_error_ns Int64, offload Int8, gro Int8,
-    version UInt64
-) ENGINE = ReplacingMergeTree(version)
-ORDER BY (exporter, output, instance, nsid, from_ns);
+CREATE TABLE IF NOT EXISTS ctflow.meta (key String, value String) ENGINE = ReplacingMergeTree ORDER BY (key);
 
-CREATE TABLE IF NOT EXISTS ctflow.sweeps (
-    exporter String, output String, instance String, nsid Int32, at_ns Int64,
-    previous_ns Int64, min_age_ns Int64, complete UInt8
-) ENGINE = ReplacingMergeTree
-ORDER BY (exporter, output, instance, nsid, at_ns);
+CREATE MATERIALIZED VIEW IF NOT EXISTS ctflow.flows_src (src FixedString(16), at_ns Int64, outer FixedString(16), outer_port Int32) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC') ORDER BY (src, at_ns, outer, outer_port) AS SELECT src, at_ns, outer, outer_port FROM ctflow.flows_raw;
 
-CREATE TABLE IF NOT EXISTS ctflow.meta (
-    key String, value String
-) ENGINE = ReplacingMergeTree
-ORDER BY key;
+CREATE MATERIALIZED VIEW IF NOT EXISTS ctflow.flows_dst (dst FixedString(16), at_ns Int64, outer FixedString(16), outer_port Int32) ENGINE = ReplacingMergeTree PARTITION BY toYYYYMMDD(toDateTime(intDiv(at_ns, 1000000000)), 'UTC') ORDER BY (dst, at_ns, outer, outer_port) AS SELECT dst, at_ns, outer, outer_port FROM ctflow.flows_raw;
+
+CREATE VIEW IF NOT EXISTS ctflow.flows AS SELECT nullIf(r.start_ns, 0) AS start_ns, nullIf(r.end_ns, 0) AS end_ns, if(r.stamped = 1, r.at_ns, NULL) AS destroy_ns, if(r.start_ns = 0, NULL, concat(replaceOne(toString(toDateTime(intDiv(r.start_ns, 1000000000)), 'UTC'), ' ', 'T'), '.', substring(toString(1000000 + intDiv(r.start_ns, 1000) % 1000000), 2), 'Z')) AS start, if(r.end_ns = 0, NULL, concat(replaceOne(toString(toDateTime(intDiv(r.end_ns, 1000000000)), 'UTC'), ' ', 'T'), '.', substring(toString(1000000 + intDiv(r.end_ns, 1000) % 1000000), 2), 'Z')) AS end, if(substring(r.outer, 1, 12) = unhex('00000000000000000000FFFF'), 4, 6) AS family, nullIf(r.proto, -1) AS proto, if(r.src = toFixedString('', 16), NULL, if(substring(r.src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.src, 13, 4)))), IPv6NumToString(r.src))) AS src, nullIf(r.sport, -1) AS sport, if(r.dst = toFixedString('', 16), NULL, if(substring(r.dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.dst, 13, 4)))), IPv6NumToString(r.dst))) AS dst, nullIf(r.dport, -1) AS dport, if(r.nat_src = toFixedString('', 16), NULL, if(substring(r.nat_src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_src, 13, 4)))), IPv6NumToString(r.nat_src))) AS nat_src, nullIf(r.nat_sport, -1) AS nat_sport, if(r.nat_dst = toFixedString('', 16), NULL, if(substring(r.nat_dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_dst, 13, 4)))), IPv6NumToString(r.nat_dst))) AS nat_dst, nullIf(r.nat_dport, -1) AS nat_dport, nullIf(r.icmp_type, -1) AS icmp_type, nullIf(r.icmp_code, -1) AS icmp_code, nullIf(r.orig_packets, -1) AS orig_packets, nullIf(r.orig_bytes, -1) AS orig_bytes, nullIf(r.reply_packets, -1) AS reply_packets, nullIf(r.reply_bytes, -1) AS reply_bytes, r.mark AS mark, r.zone AS zone, nullIf(r.nsid, -1) AS nsid, nullIf(r.id, -1) AS id, nullIf(r.status, -1) AS status, nullIf(r.tcp_state, -1) AS tcp_state, nullIf(r.end_reason, -1) AS end_reason, r.at_ns AS at_ns, nullIf(r.src_name, '') AS src_name, nullIf(r.dst_name, '') AS dst_name, r.exporter AS exporter FROM ctflow.flows_raw AS r FINAL UNION ALL SELECT nullIf(r.start_ns, 0) AS start_ns, CAST(NULL AS Nullable(Int64)) AS end_ns, CAST(NULL AS Nullable(Int64)) AS destroy_ns, if(r.start_ns = 0, NULL, concat(replaceOne(toString(toDateTime(intDiv(r.start_ns, 1000000000)), 'UTC'), ' ', 'T'), '.', substring(toString(1000000 + intDiv(r.start_ns, 1000) % 1000000), 2), 'Z')) AS start, CAST(NULL AS Nullable(String)) AS end, if(substring(r.outer, 1, 12) = unhex('00000000000000000000FFFF'), 4, 6) AS family, nullIf(r.proto, -1) AS proto, if(r.src = toFixedString('', 16), NULL, if(substring(r.src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.src, 13, 4)))), IPv6NumToString(r.src))) AS src, nullIf(r.sport, -1) AS sport, if(r.dst = toFixedString('', 16), NULL, if(substring(r.dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.dst, 13, 4)))), IPv6NumToString(r.dst))) AS dst, nullIf(r.dport, -1) AS dport, if(r.nat_src = toFixedString('', 16), NULL, if(substring(r.nat_src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_src, 13, 4)))), IPv6NumToString(r.nat_src))) AS nat_src, nullIf(r.nat_sport, -1) AS nat_sport, if(r.nat_dst = toFixedString('', 16), NULL, if(substring(r.nat_dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_dst, 13, 4)))), IPv6NumToString(r.nat_dst))) AS nat_dst, nullIf(r.nat_dport, -1) AS nat_dport, nullIf(r.icmp_type, -1) AS icmp_type, nullIf(r.icmp_code, -1) AS icmp_code, nullIf(r.orig_packets, -1) AS orig_packets, nullIf(r.orig_bytes, -1) AS orig_bytes, nullIf(r.reply_packets, -1) AS reply_packets, nullIf(r.reply_bytes, -1) AS reply_bytes, r.mark AS mark, r.zone AS zone, nullIf(r.nsid, -1) AS nsid, nullIf(r.id, -1) AS id, nullIf(r.status, -1) AS status, nullIf(r.tcp_state, -1) AS tcp_state, CAST(0 AS Nullable(Int16)) AS end_reason, r.lost_ns AS at_ns, nullIf(r.src_name, '') AS src_name, nullIf(r.dst_name, '') AS dst_name, r.exporter AS exporter FROM ctflow.open_raw AS r FINAL WHERE r.state = 1;
+
+CREATE VIEW IF NOT EXISTS ctflow.open_flows AS SELECT nullIf(r.start_ns, 0) AS start_ns, r.seen_ns AS seen_ns, if(r.start_ns = 0, NULL, concat(replaceOne(toString(toDateTime(intDiv(r.start_ns, 1000000000)), 'UTC'), ' ', 'T'), '.', substring(toString(1000000 + intDiv(r.start_ns, 1000) % 1000000), 2), 'Z')) AS start, if(r.seen_ns = 0, NULL, concat(replaceOne(toString(toDateTime(intDiv(r.seen_ns, 1000000000)), 'UTC'), ' ', 'T'), '.', substring(toString(1000000 + intDiv(r.seen_ns, 1000) % 1000000), 2), 'Z')) AS seen, if(substring(r.outer, 1, 12) = unhex('00000000000000000000FFFF'), 4, 6) AS family, nullIf(r.proto, -1) AS proto, if(r.src = toFixedString('', 16), NULL, if(substring(r.src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.src, 13, 4)))), IPv6NumToString(r.src))) AS src, nullIf(r.sport, -1) AS sport, if(r.dst = toFixedString('', 16), NULL, if(substring(r.dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.dst, 13, 4)))), IPv6NumToString(r.dst))) AS dst, nullIf(r.dport, -1) AS dport, if(r.nat_src = toFixedString('', 16), NULL, if(substring(r.nat_src, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_src, 13, 4)))), IPv6NumToString(r.nat_src))) AS nat_src, nullIf(r.nat_sport, -1) AS nat_sport, if(r.nat_dst = toFixedString('', 16), NULL, if(substring(r.nat_dst, 1, 12) = unhex('00000000000000000000FFFF'), IPv4NumToString(reinterpretAsUInt32(reverse(substring(r.nat_dst, 13, 4)))), IPv6NumToString(r.nat_dst))) AS nat_dst, nullIf(r.nat_dport, -1) AS nat_dport, nullIf(r.icmp_type, -1) AS icmp_type, nullIf(r.icmp_code, -1) AS icmp_code, nullIf(r.orig_packets, -1) AS orig_packets, nullIf(r.orig_bytes, -1) AS orig_bytes, nullIf(r.reply_packets, -1) AS reply_packets, nullIf(r.reply_bytes, -1) AS reply_bytes, r.mark AS mark, r.zone AS zone, nullIf(r.nsid, -1) AS nsid, nullIf(r.id, -1) AS id, nullIf(r.status, -1) AS status, nullIf(r.tcp_state, -1) AS tcp_state, nullIf(r.src_name, '') AS src_name, nullIf(r.dst_name, '') AS dst_name, r.exporter AS exporter FROM ctflow.open_raw AS r FINAL WHERE r.state = 0;
+
+CREATE VIEW IF NOT EXISTS ctflow.gaps AS SELECT r.from_ns AS from_ns, r.to_ns AS to_ns, r.cause AS cause, nullIf(r.count, -1) AS count, if(r.count_is = 0, 'exact', if(r.count_is = 1, 'at_most', 'unknown')) AS count_is, nullIf(r.nsid, -1) AS nsid, r.instance AS instance, r.output AS output, r.exporter AS exporter FROM ctflow.gaps_raw AS r FINAL WHERE r.gone = 0;
+
+CREATE VIEW IF NOT EXISTS ctflow.coverage AS SELECT r.from_ns AS from_ns, r.last_alive_ns AS last_alive_ns, nullIf(r.to_ns, 0) AS to_ns, r.instance AS instance, nullIf(r.nsid, -1) AS nsid, r.exporter AS exporter, r.boot_id AS boot_id, r.event_mask AS event_mask, nullIf(r.acct, -1) AS acct, nullIf(r.timestamp, -1) AS timestamp, nullIf(r.events, -1) AS events, r.reliable AS reliable, r.selection AS selection, r.output AS output, r.netns AS netns, r.abilities AS abilities, nullIf(r.clock_synchronised, -1) AS clock_synchronised, nullIf(r.clock_error_ns, -1) AS clock_error_ns, nullIf(r.offload, -1) AS offload, nullIf(r.gro, -1) AS gro FROM ctflow.coverage_raw AS r FINAL;
 
 INSERT INTO ctflow.meta VALUES ('format', 'ctflowd'), ('version', '1');
 

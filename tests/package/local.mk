@@ -8,6 +8,7 @@ dist_check_SCRIPTS += tests/package/test_install.py
 EXTRA_DIST += tests/package/check-deb tests/package/machine.py
 EXTRA_DIST += debian/changelog debian/control debian/copyright debian/ctflowd.install \
 	debian/ctflowd-dev.install debian/ctflowd-extra.install debian/ctflowd-ipfix.install \
+	debian/ctflowd-clickhouse.install \
 	debian/ctflowd-mysql.install debian/ctflowd-pgsql.install debian/ctflowd-sqlite3.install \
 	debian/not-installed debian/rules debian/source/format
 .PHONY: check-deb

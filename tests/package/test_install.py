@@ -21,7 +21,7 @@ EXPECTED = {
     "bindir": ["ctflow"], "sbindir": ["ctflowd"], "pkgconfigdir": ["ctflowd.pc"],
     "mandir": ["man1/ctflow.1", "man5/ctflowd.conf.5", "man8/ctflowd.8"],
     "bashcompletiondir": ["ctflow", "ctflowd"],
-    "docdir": ["README.md", "compatibility.md", "mysql.sql", "pgsql.sql", "ctflowd.conf",
+    "docdir": ["README.md", "compatibility.md", "mysql.sql", "pgsql.sql", "clickhouse.sql", "ctflowd.conf",
                "ctflowd-namespaces.conf", "ctflowd.rules.yml", "ctflowd-dashboard.json",
                "streaming.md", "nfacctd-kafka.conf", "rsyslog-kafka.conf",
                "examples/Makefile", "examples/datagram.c",

@@ -18,7 +18,7 @@ libunit_a_SOURCES += tests/unit/ipfix_files.h
 libunit_a_SOURCES += tests/unit/manager.c tests/unit/manager.h
 libunit_a_SOURCES += tests/unit/spool_help.h tests/unit/spool_rig.h tests/unit/store_help.h tests/unit/reload_help.h
 libunit_a_CPPFLAGS = $(AM_CPPFLAGS) -DCTF_BUILTIN
-libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS)
+libunit_a_CFLAGS = $(AM_CFLAGS) $(IPFIX_CFLAGS) $(SQLITE3_CFLAGS) $(CLICKHOUSE_CFLAGS)
 
 # The core, by itself and around plugins that do as they are told (fakes.h).
 UNIT_TESTS = tests/unit/test_background tests/unit/test_batch tests/unit/test_cli \
@@ -175,6 +175,17 @@ endif
 if SHARED_SQLITE3
 UNIT_TESTS += $(SQLITE3_TESTS)
 libunit_a_SOURCES += $(SQLITE3_HELP) output/sqlite3.c $(sqlite3_extra)
+endif
+
+CLICKHOUSE_TESTS = tests/unit/test_clickhouse
+tests_unit_test_clickhouse_CPPFLAGS = $(AM_CPPFLAGS) $(CLICKHOUSE_CFLAGS)
+tests_unit_test_clickhouse_LDADD = $(LDADD) $(CLICKHOUSE_LIBS)
+if BUILTIN_CLICKHOUSE
+UNIT_TESTS += $(CLICKHOUSE_TESTS)
+endif
+if SHARED_CLICKHOUSE
+UNIT_TESTS += $(CLICKHOUSE_TESTS)
+libunit_a_SOURCES += output/clickhouse.c $(clickhouse_extra)
 endif
 
 if HAVE_SQLITE3
