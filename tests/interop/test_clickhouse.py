@@ -5,9 +5,10 @@
 Killed and started again while it is filled, its disk full, its answers lost, wrong,
 refused or never given; the wrong password, tables and certificate.
 """
+import contextlib
+import glob
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,8 @@ import scene  # noqa: E402
 from clickhouse import BIN, SECRET, Clickhouse  # noqa: E402
 from clickhouse_fakes import Fake, Proxy  # noqa: E402
 from daemon import Failed, until  # noqa: E402
-from databases import expected, replay, START  # noqa: E402
+from databases import expected, replay  # noqa: E402
+from tls_collector import Authority  # noqa: E402
 
 FLOWS = 500_000
 KEY = "outer,outer_port,at_ns,exporter,nsid,id,start_ns"
@@ -94,6 +96,8 @@ def stored(ch):
 def lost_answer(lab, tmp, ch):
     """The server has the rows, but its answer never comes: they come twice and show once."""
     fresh(ch)
+    run(lab, tmp, "first", ch.options(), 1)
+    ch.sql("SYSTEM STOP MERGES")
     proxy = Proxy(ch.port, cut=(2, 3, 6))
     options = f'host="127.0.0.1:{proxy.port}"\ncreate=yes\nbatch_rows=1000\n'
     daemon = run(lab, tmp, "answer", options, 10_000)
@@ -103,6 +107,7 @@ def lost_answer(lab, tmp, ch):
     if ch.count("flows_raw") <= 10_000:
         yield "nothing came twice: the test is none"
     yield from once(ch, 10_000)
+    ch.sql("SYSTEM START MERGES")
 
 
 def wrong_password(lab, tmp, ch):
@@ -193,6 +198,103 @@ def failover(lab, tmp, ch):
     yield from once(ch, 2000)
 
 
+def spool(tmp, name):
+    return f'spool_dir="{tmp}/{name}-spool"\nspool_sync=0\nqueue=64K\n'
+
+
+def spooled(tmp, name):
+    return sum(os.path.getsize(f) for f in glob.glob(f"{tmp}/{name}-spool/**", recursive=True)
+               if os.path.isfile(f))
+
+
+def disk_full(lab, tmp, _):
+    """No room on the server's disk: spooled, and all there when there is room again."""
+    small = f"{tmp}/small"
+    os.mkdir(small)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64M", "none", small], check=True)
+    try:
+        with Clickhouse(tmp, "full", data=f"{small}/data") as ch:
+            def during(daemon):
+                until("rows", lambda: stored(ch) >= 5_000, step=0.02)
+                fill(f"{small}/filler")
+                daemon.wait_log("trying again")
+                until("the spool", lambda: spooled(tmp, "full") > 1 << 20)
+                os.remove(f"{small}/filler")
+            daemon = run(lab, tmp, "full-daemon", ch.options(
+                "batch_rows=2000\n" + spool(tmp, "full")), 100_000, during)
+            run(lab, tmp, "full-daemon", ch.options(spool(tmp, "full")), 0, lambda again: until(
+                "the spool", lambda: ch.count() >= 100_000) and again.send(signal.SIGTERM))
+            said = [ln for ln in daemon.words().splitlines() if "trying again" in ln]
+            if daemon.code or not re.search("space|No space", said[0] if said else ""):
+                yield f"exit code {daemon.code}: {daemon.words()}"
+            yield from once(ch, 100_000)
+    finally:
+        subprocess.run(["umount", "-l", small], check=False)
+
+
+def fill(path):
+    with open(path, "wb", buffering=0) as f:
+        for size in 1 << 20, 1 << 12:
+            with contextlib.suppress(OSError):
+                while f.write(b"\0" * size) == size:
+                    pass
+
+
+def stopped(lab, tmp, ch):
+    """A server that answers no more holds up no stop, and no flow is lost or doubled."""
+    fresh(ch)
+    fake = Fake(ch.port, "stall")
+    options = f'host="127.0.0.1:{fake.port}"\ncreate=yes\nbatch_rows=500\n{spool(tmp, "stop")}'
+
+    def during(daemon):
+        until("an insert", lambda: fake.bad, step=0.02)
+        began = time.monotonic()
+        daemon.send(signal.SIGTERM)
+        daemon.wait()
+        times.append(time.monotonic() - began)
+    times = []
+    first = run(lab, tmp, "frozen", options, 20_000, during, "stop_timeout=1\n")
+    events = int(re.search("events=(\\d+)", first.log()).group(1))
+    fake.mend()
+
+    def again(daemon):
+        until("the spool", lambda: ch.count() >= events)
+        daemon.send(signal.SIGTERM)
+    daemon = run(lab, tmp, "frozen", options, 0, again)
+    fake.close()
+    if first.code or daemon.code or times[0] > 10 or not events:
+        yield f"{times[0]:.1f} s for {events} flows, exit code {first.code}, then {daemon.code}: " \
+            f"{daemon.words()}"
+    yield from once(ch, events)
+
+
+def tls(lab, tmp, _):
+    """A certificate by the right authority, for the right name, and one of our own."""
+    certificates = f"{tmp}/certificates"
+    os.mkdir(certificates)
+    ca, other = (Authority(certificates, name) for name in ("ca", "other"))
+    pair, ours = ca.sign("server", "DNS:localhost"), ca.sign("client", "DNS:client")
+    theirs = {"cert": pair[0], "key": pair[1], "ca": ca.ca, "verify": "strict"}
+    with Clickhouse(tmp, "tls", tls=theirs) as ch:
+        mine = f'tls_cert="{ours[0]}"\ntls_key="{ours[1]}"\n'
+        for name, host, more, words in (
+                ("right", "localhost", f'tls_ca="{ca.ca}"\n{mine}', ""),
+                ("authority", "localhost", f'tls_ca="{other.ca}"\n{mine}', "certificate"),
+                ("name", "127.0.0.1", f'tls_ca="{ca.ca}"\n{mine}', "certificate"),
+                ("nobody", "localhost", f'tls_ca="{ca.ca}"\n', "certificate required")):
+            def during(daemon, words=words):
+                if words:
+                    daemon.wait_log("trying again")
+                    daemon.wait_log(words)
+                    daemon.send(signal.SIGTERM)
+            daemon = run(lab, tmp, f"tls-{name}", f'host="{host}:{ch.tls}"\ntls=yes\ncreate=yes\n'
+                         + more, 5, during, "stop_timeout=1\n" if words else "")
+            said = [ln for ln in daemon.log().splitlines() if "trying again" in ln]
+            if daemon.code or bool(said) != bool(words):
+                yield f"{name}: exit code {daemon.code}: {daemon.log()}"
+        yield from once(ch, 5)
+
+
 def chosen(*parts):
     """Those that CLICKHOUSE_PARTS names, or all."""
     names = os.environ.get("CLICKHOUSE_PARTS", "").split()
@@ -203,7 +305,7 @@ def test(lab, tmp):
     problems = []
     with Clickhouse(tmp) as ch:
         for part in chosen(restarted, lost_answer, wrong_password, wrong_schema, altered, bad_servers,
-                           failover):
+                           failover, stopped, disk_full, tls):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, ch)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
