@@ -189,8 +189,10 @@ libunit_a_SOURCES += output/clickhouse.c $(clickhouse_extra)
 endif
 
 if HAVE_SQLITE3
-QUERY_TESTS = tests/unit/test_query_clickhouse tests/unit/test_query_out tests/unit/test_query_time
+QUERY_TESTS = tests/unit/test_query_answer tests/unit/test_query_clickhouse tests/unit/test_query_out tests/unit/test_query_time
 QUERY_LDADD = libctquery.a $(LDADD) $(QUERY_LIBS) -lm
+tests_unit_test_query_answer_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/query $(QUERY_CFLAGS)
+tests_unit_test_query_answer_LDADD = $(QUERY_LDADD)
 tests_unit_test_query_clickhouse_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/query $(QUERY_CFLAGS)
 tests_unit_test_query_clickhouse_LDADD = $(QUERY_LDADD)
 tests_unit_test_query_out_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
