@@ -17,6 +17,7 @@ struct ch {                              /* a database of a server */
 	char **exporters; /* all that it knows, or those of --exporter */
 	unsigned nexporters;
 	bool chosen; /* by --exporter */
+	bool spread; /* the rows are on several servers */
 	void *words; /* of ch_word() */
 };
 

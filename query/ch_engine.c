@@ -102,6 +102,8 @@ schema_look(struct ch *ch, struct ch_answer *a, struct ctf_err *err)
 			ours = strcmp(value, "ctflowd") == 0;
 		if (key && value && strcmp(key, "version") == 0)
 			version = atoll(value);
+		if (key && value && strcmp(key, "engine") == 0)
+			ch->spread = strcmp(value, "Distributed") == 0;
 	}
 	if (r < 0)
 		return r;
@@ -122,7 +124,9 @@ schema_check(struct q *q, struct ch *ch, struct ctf_err *err)
 	struct ch_answer *a = NULL;
 	int r;
 
-	ch_put(&query.sql, "SELECT key, value FROM meta FINAL");
+	ch_put(&query.sql, "SELECT key, value FROM meta FINAL UNION ALL SELECT 'engine', engine"
+			   " FROM system.tables WHERE database = currentDatabase() AND"
+			   " name = 'flows_raw'");
 	r = ch_ask(q, ch, &query, &a, err);
 	if (r == 0)
 		r = schema_look(ch, a, err);

@@ -93,7 +93,9 @@ put_flows(struct ch_text *t, const struct search *s)
 	ch_put(t, " FROM flows_raw");
 	put_then(t, s);
 	put_sides(t, s->ask);
-	ch_put(t, " AND (outer, outer_port, at_ns) GLOBAL IN (");
+	/* GLOBAL makes nothing of the order of rows, but is what several servers need */
+	ch_putf(t, " AND (outer, outer_port, at_ns) %sIN (",
+		s->db->ch->spread ? "GLOBAL " : "");
 	put_places(t, s, "flows_src", "src", NULL);
 	ch_put(t, " UNION ALL ");
 	put_places(t, s, "flows_dst", "dst", NULL);

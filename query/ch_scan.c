@@ -3,8 +3,8 @@
  * ch_scan.c - flows of a server, in the order of time.
  *
  * What lives is asked for first: a flow that ends meanwhile is in both tables, not
- * in none.  Without a limit each day is a question of its own, so that the server
- * need not sort them all at once.
+ * in none.  Each day is a question of its own, so that the server need not sort all
+ * at once, nor look at more days than a limit needs.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -150,11 +150,11 @@ struct ch_stream {
 	bool asked;
 };
 
-/* Whether it is one question: then few rows come, or few are there. */
+/* Whether it is one question: few are there, or any of them may be what is asked for. */
 static bool
 at_once(const struct ch_stream *s)
 {
-	return s->table == CH_OPEN || s->ask->limit || s->ask->longest;
+	return s->table == CH_OPEN || s->ask->longest;
 }
 
 static int
