@@ -23,9 +23,10 @@ import clickhouse_asked as asked  # noqa: E402
 from clickhouse import SECRET, Clickhouse  # noqa: E402
 from clickhouse_asked import SEC, T0, at, run  # noqa: E402
 from history import build  # noqa: E402
+from tls_collector import Authority  # noqa: E402
 
 SEED = int(os.environ.get("CTF_SEED", "20261122"))
-QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "60"))
+QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "50"))
 GATEWAYS, FLOWS = 8, 500
 READER = """<reader><password>{}</password><networks><ip>::/0</ip></networks>
 <profile>readonly</profile><quota>default</quota></reader></users>"""
@@ -218,6 +219,16 @@ def mistakes(fleet, server):
     assert "ctflowd-clickhouse" in refused(fleet.url, env={"CTFLOW_MODULE": "/nonexistent.so"})
 
 
+def over_tls(fleet, server, ca):
+    """Its certificate is verified, and the name in it."""
+    url, words = f"clickhouses://127.0.0.1:{server.tls}/ctflow", ("top", 5, "src")
+    done = run([f"{url}?ca={ca.ca}"], *words)
+    assert done.returncode == 0 and done.stdout == run([fleet.url], *words).stdout, done
+    assert "certificate" in refused(url)
+    assert "localhost" in refused(f"clickhouses://localhost:{server.tls}/ctflow?ca={ca.ca}")
+    assert f"127.0.0.1:{server.tls}" in refused(f"clickhouse://127.0.0.1:{server.tls}/ctflow")
+
+
 def head(size=None, status="200 OK"):
     length = f"Content-Length: {size}\r\n" if size is not None else "Connection: close\r\n"
     return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}\r\n".encode()
@@ -288,26 +299,34 @@ def false_servers():
         assert p.wait(30) == 130
 
 
+def ask(tmp, server, ca):
+    path = f"{server.dir}/users.xml"
+    with open(path, encoding="ascii") as f:
+        text = f.read()
+    text = text.replace("<default/></profiles>", "<default/><readonly><readonly>1</readonly>"
+                        "</readonly></profiles>")
+    server.write("users.xml", text.replace("</users>", READER.format(SECRET)))
+    server.restart()
+    fleet = Fleet(tmp, server)
+    for scene in (lambda: same_flows(fleet), lambda: same_who(fleet),
+                  lambda: who_of_all(fleet), lambda: none_is_proven(server),
+                  lambda: evidence(fleet), lambda: long_lists(fleet),
+                  lambda: mistakes(fleet, server), lambda: over_tls(fleet, server, ca),
+                  false_servers):
+        began = time.monotonic()
+        scene()
+        print(f"{time.monotonic() - began:.1f} s", flush=True)
+
+
 def main():
     if not shutil.which("clickhouse-server"):
         print("no clickhouse-server")
         return 77
-    with tempfile.TemporaryDirectory() as tmp, Clickhouse(tmp) as server:
-        path = f"{server.dir}/users.xml"
-        with open(path, encoding="ascii") as f:
-            text = f.read()
-        text = text.replace("<default/></profiles>", "<default/><readonly><readonly>1</readonly>"
-                            "</readonly></profiles>")
-        server.write("users.xml", text.replace("</users>", READER.format(SECRET)))
-        server.restart()
-        fleet = Fleet(tmp, server)
-        for scene in (lambda: same_flows(fleet), lambda: same_who(fleet),
-                      lambda: who_of_all(fleet), lambda: none_is_proven(server),
-                      lambda: evidence(fleet), lambda: long_lists(fleet),
-                      lambda: mistakes(fleet, server), false_servers):
-            began = time.monotonic()
-            scene()
-            print(f"{time.monotonic() - began:.1f} s", flush=True)
+    with tempfile.TemporaryDirectory() as tmp:
+        ca = Authority(tmp, "ca")
+        cert, key = ca.sign("server", "IP:127.0.0.1")
+        with Clickhouse(tmp, tls={"cert": cert, "key": key, "ca": ca.ca}) as server:
+            ask(tmp, server, ca)
     return 0
 
 
