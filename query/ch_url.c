@@ -299,7 +299,8 @@ ch_module(struct ch *c, struct ctf_err *err)
 {
 	const char *path = getenv("CTFLOW_MODULE"); /* tests have it in the build folder */
 
-	c->module = dlopen(path ? path : PKGLIBDIR "/" HTTP_MODULE, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	c->module = dlopen(path ? path : PKGLIBDIR "/" HTTP_MODULE,
+			   RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!c->module)
 		return ctf_fail(err, ENOENT,
 				"%s: the package ctflowd-clickhouse is needed to ask a server "

@@ -23,8 +23,8 @@ static const struct q_verb *const verbs[] = {
 #define VERBS (sizeof(verbs) / sizeof(*verbs))
 
 static const struct q_option common[] = {
-	{ "db", "FILE|URL", "the database, instead of those of the configuration; again for more",
-	  'd', true },
+	{ "db", "FILE|URL",
+	  "the database, instead of those of the configuration; again for more", 'd', true },
 	{ "config", "FILE", "the configuration that names the databases", 'c' },
 	{ "table", "NAME", "only this table of flows" },
 	{ "exporter", "NAME", "of a server only this daemon's; again for more", 0, true },

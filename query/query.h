@@ -59,8 +59,8 @@ struct q_db {
 	const struct q_engine *engine;
 	char *path; /* or what a server is called */
 	char *table;
-	sqlite3 *db; /* of a server: its notes */
-	struct ch *ch; /* the server, or NULL */
+	sqlite3 *db;              /* of a server: its notes */
+	struct ch *ch;            /* the server, or NULL */
 	struct q_names *names;    /* NULL: it has none */
 	int version;              /* of the schema */
 	bool immutable;           /* opened so because nobody can be writing */
