@@ -204,8 +204,7 @@ settle(void *arg, const struct setup *was, const struct setup *is)
 	if (strcmp(old->state_dir, new->state_dir) != 0)
 		log_notice("%s:%u: state_dir takes effect at the next start", is->conf->file,
 			   opt_line(conf_find(is->conf, "global"), "state_dir"));
-	if (strcmp(old->metrics_file, new->metrics_file) != 0 ||
-	    old->metrics_interval != new->metrics_interval)
+	if (!metrics_same(old, new))
 		d->metrics_due = true;
 	return 0;
 }
@@ -219,8 +218,7 @@ done(void *arg, const struct setup *is, const char *why)
 		log_errorx("%s is not used, all goes on as before: %s", d->conf, why);
 	d->run.graph = &setup(d)->graph;
 	pulse_renew(d->pulse);
-	if (d->metrics_due && metrics_change(&d->metrics, &d->run, is->global.metrics_file,
-					     is->global.metrics_interval))
+	if (d->metrics_due && metrics_change(&d->metrics, &d->run, &is->global))
 		log_warnx("no timer for metrics_file");
 	d->metrics_due = false;
 	if (d->handover)
@@ -277,8 +275,7 @@ start(struct daemon *d)
 	run_go(&d->run);
 	if (d->run.state)
 		d->pulse = pulse_start(&d->run);
-	if (metrics_start(&d->metrics, &d->run, setup(d)->global.metrics_file,
-			  setup(d)->global.metrics_interval))
+	if (metrics_start(&d->metrics, &d->run, &setup(d)->global))
 		log_warnx("no timer for metrics_file");
 	if (d->pid_fd >= 0 && pidfile_write(d->pid_fd)) {
 		log_fatal("pidfile %s", d->cli.pidfile);

@@ -21,6 +21,8 @@ const struct ctf_opt global_opts[] = {
 	  NULL,
 	  "all numbers in the text format of Prometheus, e.g. a .prom file for "
 	  "node_exporter; replaced as a whole, by the user of -u" },
+	{ "metrics_daemon", CTF_OTEXT, offsetof(struct global_conf, metrics_daemon), 0, 200, "",
+	  NULL, "a label `daemon` of all of them, to tell the daemons of one host apart" },
 	{ "metrics_interval", CTF_OMSEC, offsetof(struct global_conf, metrics_interval), 100,
 	  86400000, "10", NULL, "how often metrics_file is written" },
 	{ 0 },

@@ -8,7 +8,7 @@
 #include "graph.h"
 
 struct global_conf {
-	const char *logfile, *state_dir, *metrics_file;
+	const char *logfile, *state_dir, *metrics_file, *metrics_daemon;
 	uint64_t loglevel, stop_timeout, metrics_interval;
 };
 extern const struct ctf_opt global_opts[];

@@ -229,19 +229,39 @@ print_header(FILE *f, const struct sample *s)
 }
 
 static void
-print_sample(FILE *f, const struct sample *s)
+print_label(FILE *f, const char *name, const char *value)
+{
+	fprintf(f, "%s=\"", name);
+	print_text(f, value, true);
+	fputc('"', f);
+}
+
+/* Which of the daemons of a host; NULL: there is one. */
+static void
+print_which(FILE *f, const char *before, const char *daemon, const char *after)
+{
+	if (!daemon)
+		return;
+	fputs(before, f);
+	print_label(f, "daemon", daemon);
+	fputs(after, f);
+}
+
+static void
+print_sample(FILE *f, const struct sample *s, const char *daemon)
 {
 	print_name(f, s);
-	fprintf(f, "{%s=\"", role_name(s));
-	print_text(f, s->inst->id, true);
-	fputs("\",plugin=\"", f);
-	print_text(f, s->inst->plugin->name, true);
-	fputs("\"} ", f);
+	fputc('{', f);
+	print_label(f, role_name(s), s->inst->id);
+	fputc(',', f);
+	print_label(f, "plugin", s->inst->plugin->name);
+	print_which(f, ",", daemon, "");
+	fputs("} ", f);
 	print_value(f, s->metric->unit, s->value);
 }
 
 static void
-print_families(FILE *f, struct samples *all)
+print_families(FILE *f, struct samples *all, const char *daemon)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		if (all->at[i].printed)
@@ -250,17 +270,19 @@ print_families(FILE *f, struct samples *all)
 		for (size_t k = i; k < all->n; k++) {
 			if (!same_family(&all->at[i], &all->at[k]))
 				continue;
-			print_sample(f, &all->at[k]);
+			print_sample(f, &all->at[k], daemon);
 			all->at[k].printed = true;
 		}
 	}
 }
 
 static void
-print_gauge(FILE *f, const char *name, const char *help, uint64_t ns)
+print_gauge(FILE *f, const struct metrics *m, const char *name, const char *help, uint64_t ns)
 {
-	fprintf(f, "# HELP ctflowd_%s %s\n# TYPE ctflowd_%s gauge\nctflowd_%s ", name, help,
+	fprintf(f, "# HELP ctflowd_%s %s\n# TYPE ctflowd_%s gauge\nctflowd_%s", name, help,
 		name, name);
+	print_which(f, "{", m->daemon, "}");
+	fputc(' ', f);
 	print_value(f, CTF_UNIT_SECONDS, ns);
 }
 
@@ -269,14 +291,16 @@ print_daemon(FILE *f, const struct metrics *m, uint64_t now_ns)
 {
 	fputs("# HELP ctflowd_build_info what runs; the value is always 1\n"
 	      "# TYPE ctflowd_build_info gauge\n"
-	      "ctflowd_build_info{version=\"" VERSION "\"} 1\n",
+	      "ctflowd_build_info{version=\"" VERSION "\"",
 	      f);
-	print_gauge(f, "start_time_seconds", "when it was started, seconds since 1970",
+	print_which(f, ",", m->daemon, "");
+	fputs("} 1\n", f);
+	print_gauge(f, m, "start_time_seconds", "when it was started, seconds since 1970",
 		    m->start_ns);
-	print_gauge(f, "heartbeat_timestamp_seconds",
+	print_gauge(f, m, "heartbeat_timestamp_seconds",
 		    "when these numbers were taken, seconds since 1970", now_ns);
-	print_gauge(f, "heartbeat_interval_seconds", "how often they are (metrics_interval=)",
-		    m->msec * 1000000);
+	print_gauge(f, m, "heartbeat_interval_seconds",
+		    "how often they are (metrics_interval=)", m->msec * 1000000);
 }
 
 char *
@@ -291,7 +315,7 @@ metrics_text(const struct metrics *m, uint64_t now_ns)
 		return NULL;
 	add_graph(&all, m->run->graph, now_ns);
 	print_daemon(f, m, now_ns);
-	print_families(f, &all);
+	print_families(f, &all, m->daemon);
 	free(all.at);
 	if (fclose(f) == 0 && !all.failed)
 		return text;
@@ -370,44 +394,52 @@ on_timer(void *arg)
 }
 
 int
-metrics_start(struct metrics *m, struct run *r, const char *path, uint64_t msec)
+metrics_start(struct metrics *m, struct run *r, const struct global_conf *c)
 {
 	int ret;
 
-	if (!*path)
+	if (!*c->metrics_file)
 		return 0;
-	*m = (struct metrics){
-		.run = r, .path = strdup(path), .start_ns = ctf_now(), .msec = msec
-	};
-	ret = m->path ? loop_timer(r->loop, on_timer, m, &m->timer) : -ENOMEM;
+	*m = (struct metrics){ .run = r,
+			       .path = strdup(c->metrics_file),
+			       .msec = c->metrics_interval,
+			       .start_ns = m->start_ns ? m->start_ns : ctf_now() };
+	if (*c->metrics_daemon)
+		m->daemon = strdup(c->metrics_daemon);
+	ret = m->path && (m->daemon || !*c->metrics_daemon)
+		      ? loop_timer(r->loop, on_timer, m, &m->timer)
+		      : -ENOMEM;
 	if (ret) {
 		metrics_end(m);
 		return ret;
 	}
-	timer_set(m->timer, msec, msec);
+	timer_set(m->timer, c->metrics_interval, c->metrics_interval);
 	metrics_write(m);
 	return 0;
 }
 
 int
-metrics_change(struct metrics *m, struct run *r, const char *path, uint64_t msec)
+metrics_change(struct metrics *m, struct run *r, const struct global_conf *c)
 {
-	uint64_t start_ns = m->start_ns;
-	int ret;
-
 	if (m->timer)
 		loop_del(m->timer);
 	metrics_end(m);
-	ret = metrics_start(m, r, path, msec);
-	if (!ret && start_ns)
-		m->start_ns = start_ns;
-	return ret;
+	return metrics_start(m, r, c);
+}
+
+bool
+metrics_same(const struct global_conf *a, const struct global_conf *b)
+{
+	return strcmp(a->metrics_file, b->metrics_file) == 0 &&
+	       strcmp(a->metrics_daemon, b->metrics_daemon) == 0 &&
+	       a->metrics_interval == b->metrics_interval;
 }
 
 void
 metrics_end(struct metrics *m)
 {
 	free(m->path);
-	m->path = NULL;
+	free(m->daemon);
+	m->path = m->daemon = NULL;
 	m->timer = NULL;
 }

@@ -43,7 +43,7 @@ static bool
 parse(const char *text, struct line *l)
 {
 	const char *p = text + 8;
-	char id[200], plugin[64];
+	char id[200], plugin[64], which[8];
 	size_t n;
 
 	if (strncmp(text, "ctflowd_", 8) != 0)
@@ -59,7 +59,10 @@ parse(const char *text, struct line *l)
 	l->name[n] = '\0';
 	p += n + 1;
 	if (!quoted(&p, l->input ? "input=\"" : "output=\"", id, sizeof(id)) ||
-	    !quoted(&p, ",plugin=\"", plugin, sizeof(plugin)) || *p++ != '}')
+	    !quoted(&p, ",plugin=\"", plugin, sizeof(plugin)))
+		return false;
+	(void)quoted(&p, ",daemon=\"", which, sizeof(which));
+	if (*p++ != '}')
 		return false;
 	snprintf(l->object, sizeof(l->object), "%s:%s", id, plugin);
 	l->value = strtod(p, NULL);
@@ -122,11 +125,11 @@ take(struct st_look *look, const struct line *l)
 static void
 take_daemon(struct st_look *l, const char *text)
 {
-	static const char start[] = "ctflowd_start_time_seconds ";
+	static const char start[] = "ctflowd_start_time_seconds";
 	const char *p = text;
 
-	if (strncmp(text, start, sizeof(start) - 1) == 0)
-		l->d.start_ns = (uint64_t)(strtod(text + sizeof(start) - 1, NULL) * 1e9);
+	if (strncmp(text, start, sizeof(start) - 1) == 0 && strrchr(text, ' '))
+		l->d.start_ns = (uint64_t)(strtod(strrchr(text, ' '), NULL) * 1e9);
 	if (strncmp(text, "ctflowd_build_info{", 19) == 0) {
 		p += 19;
 		(void)quoted(&p, "version=\"", l->version, sizeof(l->version));

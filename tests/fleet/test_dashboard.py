@@ -44,7 +44,7 @@ def of_targets(panel):
         if panel["type"] == "table" and t["format"] != "table":
             yield f"{panel['title']}: a table of series"
         labels = set(re.findall(r"\{\{(\w+)\}\}", t["legendFormat"]))
-        if labels - {"instance", "input", "output"}:
+        if labels - {"instance", "daemon", "input", "output"}:
             yield f"{panel['title']}: legend {t['legendFormat']}"
 
 

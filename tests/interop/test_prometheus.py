@@ -59,7 +59,7 @@ class Watched:
             "out1": f"oid=7\nhost=127.0.0.1\nport={PORT}\nproto=tcp\nreconnect=200ms\n"
                     f'spool_dir="{tmp}/spool"\nspool_sync=100ms\nspool_max=64M\n'})
         conf = conf.replace("[global]\n", f'[global]\nmetrics_file="{self.file}"\n'
-                            "metrics_interval=200ms\n")
+                            "metrics_daemon=gw1\nmetrics_interval=200ms\n")
         self.daemon = Daemon(lab, NS, tmp, conf).start()
 
     def listen(self):

@@ -76,7 +76,7 @@ class Scene:
                              f'spool_dir="{folder}/spool"\nreconnect=1\n'}
         text = configuration(folder, ["ct1:NFCT,db1:SQLITE3", "ct1:NFCT,json1:JSON"], sections)
         self.text = text.replace("[global]", f'[global]\nmetrics_file="{folder}/x.prom"\n'
-                                             "metrics_interval=1")
+                                             "metrics_daemon=gw\nmetrics_interval=1")
         self.daemon = Daemon(lab, NS, folder, self.text)
 
     def run(self, *more, user=None):

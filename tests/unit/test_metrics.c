@@ -142,7 +142,11 @@ START_TEST(an_output)
 	rig_start(&g, ONE "queue=1M\n", 0);
 	rig_feed(&g, 100);
 	rig_spin(&g, &g.box.nkept, 100);
-	ck_assert_int_eq(metrics_start(&m, &g.run, p.file, 60000), 0);
+	ck_assert_int_eq(metrics_start(&m, &g.run,
+				       &(struct global_conf){ .metrics_file = p.file,
+							      .metrics_daemon = "",
+							      .metrics_interval = 60000 }),
+			 0);
 	got = unit_read(p.file);
 	ck_assert_ptr_nonnull(strstr(
 		got, "# TYPE ctflowd_output_records_total counter\n"
@@ -174,7 +178,11 @@ START_TEST(written_later)
 	ck_assert_int_eq(log_open(p.log), 0);
 	box_init(&g.box);
 	rig_start(&g, ONE, 0);
-	ck_assert_int_eq(metrics_start(&m, &g.run, p.file, 20), 0);
+	ck_assert_int_eq(metrics_start(&m, &g.run,
+				       &(struct global_conf){ .metrics_file = p.file,
+							      .metrics_daemon = "",
+							      .metrics_interval = 20 }),
+			 0);
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(loop_once(g.run.loop, 100), 0);
 	first = strstr(unit_read(p.log), "cannot be written, will be tried again");
@@ -207,7 +215,11 @@ START_TEST(a_link_in_the_way)
 	ck_assert_int_eq(symlink(victim, p.tmp), 0);
 	box_init(&g.box);
 	rig_start(&g, ONE, 0);
-	ck_assert_int_eq(metrics_start(&m, &g.run, p.file, 60000), 0);
+	ck_assert_int_eq(metrics_start(&m, &g.run,
+				       &(struct global_conf){ .metrics_file = p.file,
+							      .metrics_daemon = "",
+							      .metrics_interval = 60000 }),
+			 0);
 	ck_assert_str_eq(unit_read(victim), "mine");
 	ck_assert_ptr_nonnull(strstr(unit_read(p.file), "ctflowd_build_info"));
 	metrics_end(&m);
@@ -257,7 +269,11 @@ START_TEST(replaced_as_a_whole)
 	place_folder(&p, true);
 	box_init(&g.box);
 	rig_start(&g, ONE, 0);
-	ck_assert_int_eq(metrics_start(&m, &g.run, p.file, 60000), 0);
+	ck_assert_int_eq(metrics_start(&m, &g.run,
+				       &(struct global_conf){ .metrics_file = p.file,
+							      .metrics_daemon = "",
+							      .metrics_interval = 60000 }),
+			 0);
 	r.path = p.file;
 	ck_assert_int_eq(pthread_create(&thread, NULL, look, &r), 0);
 	for (int i = 0; i < 1000; i++)
@@ -272,12 +288,56 @@ START_TEST(replaced_as_a_whole)
 }
 END_TEST
 
+/* Several daemons in one folder: node_exporter wants no two samples to be alike. */
+START_TEST(one_of_several)
+{
+	struct global_conf conf = { .metrics_daemon = "gw\"2", .metrics_interval = 60000 };
+	struct global_conf other;
+	struct metrics m = { 0 };
+	struct place p;
+	struct rig g;
+	uint64_t began;
+	const char *got;
+
+	place_make(&p);
+	place_folder(&p, true);
+	box_init(&g.box);
+	rig_start(&g, ONE, 0);
+	conf.metrics_file = p.file;
+	other = conf;
+	ck_assert(metrics_same(&conf, &other));
+	ck_assert_int_eq(metrics_start(&m, &g.run, &conf), 0);
+	got = unit_read(p.file);
+	ck_assert_ptr_nonnull(strstr(got, "\nctflowd_build_info{version=\"" VERSION
+					  "\",daemon=\"gw\\\"2\"} 1\n"));
+	ck_assert_ptr_nonnull(
+		strstr(got, "\nctflowd_heartbeat_timestamp_seconds{daemon=\"gw\\\"2\"} "));
+	ck_assert_ptr_nonnull(strstr(
+		got,
+		"\nctflowd_output_up{output=\"k\",plugin=\"KEEP\",daemon=\"gw\\\"2\"} 1\n"));
+	began = m.start_ns;
+	other.metrics_daemon = "";
+	ck_assert(!metrics_same(&conf, &other));
+	ck_assert_int_eq(metrics_change(&m, &g.run, &other), 0);
+	ck_assert_uint_eq(m.start_ns, began);
+	got = unit_read(p.file);
+	ck_assert_ptr_null(strstr(got, "daemon="));
+	metrics_end(&m);
+	rig_stop(&g);
+	place_remove(&p);
+}
+END_TEST
+
 START_TEST(off)
 {
 	struct metrics m = { 0 };
 	struct run r = { 0 };
 
-	ck_assert_int_eq(metrics_start(&m, &r, "", 10), 0);
+	ck_assert_int_eq(metrics_start(&m, &r,
+				       &(struct global_conf){ .metrics_file = "",
+							      .metrics_daemon = "",
+							      .metrics_interval = 10 }),
+			 0);
 	ck_assert_ptr_null(m.path);
 	metrics_write(&m);
 }
@@ -291,6 +351,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, written_later);
 	tcase_add_test(t, a_link_in_the_way);
 	tcase_add_test(t, replaced_as_a_whole);
+	tcase_add_test(t, one_of_several);
 	tcase_add_test(t, off);
 }
 
