@@ -3,7 +3,7 @@ dist_noinst_SCRIPTS += tests/bench/run tests/bench/ingest.py
 EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 	tests/bench/recvloop.c
 # Questions to a big history: tests/bench/ask.py, see its --help.
-dist_noinst_SCRIPTS += tests/bench/ask.py
+dist_noinst_SCRIPTS += tests/bench/ask.py tests/bench/sizes.py
 
 # What decoding and encoding a record costs: "make tests/bench/bench_decode",
 # then run it on a recording; bench_ipfix needs none.
