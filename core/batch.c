@@ -84,6 +84,12 @@ ctf_batch_drop(struct ctf_batch *b)
 		b->n--;
 }
 
+unsigned
+ctf_batch_left(const struct ctf_batch *b)
+{
+	return b->max - b->n;
+}
+
 void *
 ctf_batch_room(struct ctf_batch *b, size_t n)
 {

@@ -3,7 +3,7 @@ input_PLUGINS = nfct replay
 ct_files = input/ct_decode.c input/ct_decode.h input/ct_attr.c input/ct_attr.h \
 	input/ct_shape.c input/ct_shape.h input/ct_end.c input/ct_times.c input/ct_times.h input/ct_ident.c input/ct_entry.c input/ct_plan.c input/ct_raw.h \
 	input/pcap.c input/pcap.h
-nfct_files = input/nfct.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c \
+nfct_files = input/nfct.h input/nfct_burst.c input/nfct_burst.h input/nfct_start.c input/nfct_loss.c input/nfct_sock.c \
 	input/nfct_sock.h input/nfct_req.c input/nfct_diag.c input/nfct_diag.h \
 	input/nfct_sysctl.c input/nfct_sysctl.h input/nfct_bpf.c input/nfct_bpf.h input/nfct_bpf_gen.c input/nfct_bpf_gen.h \
 	input/nfct_select.c input/nfct_select.h \

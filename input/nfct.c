@@ -4,7 +4,7 @@
  *
  * A DESTROY event is the whole flow record, so there is no table here; the
  * options of ulogd2 that size one are accepted.  read() does as little as can
- * be besides receiving: one clock reading and one buffer a batch, counters
+ * be besides receiving: one clock reading a batch, many messages a call, counters
  * added up at the end.
  */
 #include "nfct.h"
@@ -12,11 +12,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define MESSAGE_MAX 8192u /* an event has 250 bytes, at most about 1 KiB */
 
 #define AT(member) offsetof(struct nfct_conf, member)
 
@@ -257,10 +252,11 @@ static int
 decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, struct ctf_rec *rec,
        struct tally *t)
 {
-	int r = len <= MESSAGE_MAX ? ct_decode(&s->in, msg, len, now, nsid, rec) : -EMSGSIZE;
+	int r = len <= NFCT_MESSAGE_MAX ? ct_decode(&s->in, msg, len, now, nsid, rec)
+					: -EMSGSIZE;
 
 	t->events++;
-	if (s->record && len <= MESSAGE_MAX)
+	if (s->record && len <= NFCT_MESSAGE_MAX)
 		record_message(s, now, nsid, msg, len);
 	if (r <= 0) {
 		t->ignored += r == 0;
@@ -292,40 +288,19 @@ decode(struct nfct *s, const void *msg, size_t len, uint64_t now, int nsid, stru
 	return 1;
 }
 
-/*
- * recv() without the C library's cancellation point, which costs a process
- * with threads two atomic operations a call: 6 % of all we do per event.
- */
-static ssize_t
-receive(struct nfct *s, void *msg, uint64_t now, int *ret_nsid)
-{
-	ssize_t len;
-	int nsid;
-
-	if (__builtin_expect(s->ns.heard < 0, 1))
-		return syscall(SYS_recvfrom, s->fd, msg, (size_t)MESSAGE_MAX, MSG_TRUNC, NULL,
-			       NULL);
-	len = nfct_ns_receive(s->fd, msg, MESSAGE_MAX, &nsid);
-	if (len >= 0)
-		*ret_nsid = nfct_ns_hear(s, nsid, now);
-	return len;
-}
-
-/* receive() failed: may the loop go on, is the queue empty, or is all over? */
+/* What ended the receiving: may it go on, is the queue empty, or is all over? */
 static int
-recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
+receive_failed(struct nfct *s, int err, const struct tally *t, uint64_t now)
 {
-	if (errno == ENOBUFS) {
+	if (err == ENOBUFS) {
 		if (t->events)
 			s->read_ns = now;
 		nfct_overrun(s, now);
 		return CTF_READ_MORE;
 	}
-	if (errno == EINTR)
+	if (err == EINTR)
 		return CTF_READ_MORE;
-	if (errno != EAGAIN) {
-		int err = errno;
-
+	if (err != EAGAIN) {
 		ctf_log(nfct_ctx(s), CTF_ERROR, "event socket: %s", strerror(err));
 		return -err;
 	}
@@ -335,6 +310,55 @@ recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
 	return CTF_READ_IDLE;
 }
 
+/* Messages the batch can take, whatever is in them. */
+static unsigned
+room_for(const struct nfct *s, struct ctf_batch *b)
+{
+	unsigned n = ctf_batch_left(b);
+
+	if (n > NFCT_BURST)
+		n = NFCT_BURST;
+	while (s->keep && n && !ctf_batch_room(b, (size_t)n * NFCT_MESSAGE_MAX))
+		n--;
+	return n;
+}
+
+/* A copy of the message that lives as long as the batch. */
+static const uint8_t *
+keep(struct ctf_batch *b, const uint8_t *msg, size_t len)
+{
+	void *p = ctf_batch_room(b, len);
+
+	memcpy(p, msg, len);
+	ctf_batch_keep(b, len);
+	return p;
+}
+
+/* The messages of a burst; those that are records go to the batch. */
+static void
+take(struct nfct *s, unsigned n, struct ctf_batch *b, uint64_t now, struct tally *t)
+{
+	bool many = s->ns.heard >= 0;
+	struct ctf_rec *rec = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		size_t len;
+		const uint8_t *msg = nfct_burst_at(s->burst, i, &len);
+		int nsid = many ? nfct_ns_hear(s, nfct_burst_nsid(s->burst, i), now) : -1;
+
+		if (s->keep && len <= NFCT_MESSAGE_MAX)
+			msg = keep(b, msg, len);
+		if (!rec)
+			rec = ctf_batch_add(b);
+		if (decode(s, msg, len, now, nsid, rec, t))
+			rec = NULL;
+		else
+			rec->set[0] = rec->set[1] = 0;
+	}
+	if (rec)
+		ctf_batch_drop(b);
+}
+
 /*
  * The messages are the kernel's: others may send to this socket only with
  * CAP_NET_ADMIN, and with that they need not forge events.
@@ -342,36 +366,17 @@ recv_failed(struct nfct *s, const struct tally *t, uint64_t now)
 static int
 read_all(struct nfct *s, struct ctf_batch *b, uint64_t now, struct tally *t)
 {
-	struct ctf_rec *rec = NULL;
-	void *msg = NULL;
-	int r = CTF_READ_MORE, nsid = -1;
+	unsigned most;
 
-	for (;;) {
-		ssize_t len;
+	while ((most = room_for(s, b)) > 0) {
+		int r = nfct_burst_receive(s->burst, s->fd, most, s->ns.heard >= 0);
 
-		if (!rec && !(rec = ctf_batch_add(b)))
-			return CTF_READ_MORE;
-		if (!msg && !(msg = ctf_batch_room(b, MESSAGE_MAX)))
-			break;
-		len = receive(s, msg, now, &nsid);
-		if (len < 0) {
-			r = recv_failed(s, t, now);
-			if (r != CTF_READ_MORE)
-				break;
-			continue;
-		}
-		if (!decode(s, msg, (size_t)len, now, nsid, rec, t)) {
-			rec->set[0] = rec->set[1] = 0;
-			continue;
-		}
-		rec = NULL;
-		if (s->keep) {
-			ctf_batch_keep(b, (size_t)len);
-			msg = NULL;
-		}
+		if (r >= 0)
+			take(s, (unsigned)r, b, now, t);
+		else if ((r = receive_failed(s, -r, t, now)) != CTF_READ_MORE)
+			return r;
 	}
-	ctf_batch_drop(b);
-	return r;
+	return CTF_READ_MORE;
 }
 
 static int

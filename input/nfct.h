@@ -6,6 +6,7 @@
 #include <ctflow/plugin.h>
 #include "ct_decode.h"
 #include "nfct_bpf.h"
+#include "nfct_burst.h"
 #include "nfct_clock.h"
 #include "nfct_cover.h"
 #include "nfct_guard.h"
@@ -56,6 +57,7 @@ struct nfct {
 
 	/* while started */
 	int fd; /* the event socket */
+	struct nfct_burst *burst;
 	struct nfct_req req;
 	int diag; /* asks who else listens; below 0: cannot */
 	struct pcap_writer *record;

@@ -265,31 +265,6 @@ watch_changes(void *self, struct ctf_batch *b)
 
 /* ---- events ------------------------------------------------------------------------ */
 
-ssize_t
-nfct_ns_receive(int fd, void *msg, size_t size, int *ret_nsid)
-{
-	union {
-		struct cmsghdr align;
-		char room[128];
-	} control;
-	struct iovec iov = { msg, size };
-	struct msghdr m = { .msg_iov = &iov,
-			    .msg_iovlen = 1,
-			    .msg_control = &control,
-			    .msg_controllen = sizeof(control) };
-	ssize_t len = recvmsg(fd, &m, MSG_TRUNC);
-	int nsid = -1;
-
-	if (len < 0)
-		return len;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-		if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID &&
-		    c->cmsg_len >= CMSG_LEN(sizeof(nsid)))
-			memcpy(&nsid, CMSG_DATA(c), sizeof(nsid));
-	*ret_nsid = nsid;
-	return len;
-}
-
 int
 nfct_ns_hear(struct nfct *s, int nsid, uint64_t now)
 {

@@ -53,8 +53,6 @@ int nfct_ns_listen(struct nfct *s, struct ctf_err *err);
 /* The rest of start(); watches and says who is heard. */
 int nfct_ns_start(struct nfct *s);
 void nfct_ns_stop(struct nfct *s); /* nothing more will be read: gaps; closes */
-/* As recv(2) with MSG_TRUNC; *ret_nsid -1: the own namespace. */
-ssize_t nfct_ns_receive(int fd, void *msg, size_t size, int *ret_nsid);
 /* A message of that namespace was received; the id to report, -1: our own. */
 int nfct_ns_hear(struct nfct *s, int nsid, uint64_t now);
 /* A record of the namespace heard last: gets its name. */

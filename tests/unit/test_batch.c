@@ -20,6 +20,7 @@ START_TEST(records_begin_empty)
 			ctf_put_num(r, CTF_NONE, 99); /* nobody wants it: nothing happens */
 			ck_assert_uint_eq(ctf_num(batch_rec(&b, i), 2), i);
 			ck_assert_uint_eq(ctf_num_or(r, CTF_NONE, 5), 5);
+			ck_assert_uint_eq(ctf_batch_left(&b), BATCH_RECS - 1 - i);
 		}
 		ck_assert_ptr_null(ctf_batch_add(&b));
 		ctf_batch_drop(&b);

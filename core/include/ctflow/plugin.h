@@ -208,8 +208,8 @@ CTF_API unsigned ctf_events_wanted(const struct ctf_ctx *);
 
 /* Input, in read(): the next record, nothing set; NULL when the batch is full. */
 CTF_API struct ctf_rec *ctf_batch_add(struct ctf_batch *);
-/* Takes the record added last back. */
-CTF_API void ctf_batch_drop(struct ctf_batch *);
+CTF_API void ctf_batch_drop(struct ctf_batch *); /* takes the record added last back */
+CTF_API unsigned ctf_batch_left(const struct ctf_batch *); /* records there is room for */
 /*
  * Input, in read(): n bytes to receive into, aligned to 8; NULL when the
  * batch is full.  Only what ctf_batch_keep() keeps outlives the next call.
