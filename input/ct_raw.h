@@ -64,6 +64,16 @@ enum {
 	R_OOB_PROTOCOL,
 	R_N
 };
+/*
+ * Those the decoder itself works with (ct_decode.c, ct_ident.c, ct_end.c); the
+ * others are only handed on.
+ */
+#define CT_RAW_USED \
+	(UINT64_C(0x1ff) << R_ORIG | UINT64_C(1) << R_STATUS | UINT64_C(1) << R_TIMEOUT | \
+	 UINT64_C(1) << R_ID | UINT64_C(1) << R_ZONE | UINT64_C(1) << R_START | \
+	 UINT64_C(1) << R_STOP | UINT64_C(1) << R_EVENT_NS | UINT64_C(1) << R_TCP_STATE | \
+	 UINT64_C(1) << R_SCTP_STATE | UINT64_C(1) << R_DCCP_STATE)
+_Static_assert(T_SIZE == 9, "the original tuple in CT_RAW_USED");
 _Static_assert(R_N <= 64, "one bit of ct_raw.have per value");
 _Static_assert(R_REPLY_BYTES == R_ORIG_PACKETS + 3, "the counters are four in a row");
 

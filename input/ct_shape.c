@@ -64,37 +64,73 @@ number(const struct ct_shape_num *n, const uint8_t *msg)
 	return be64toh(x) & n->mask;
 }
 
-static void
-read_addr(const struct ct_shape_addr *a, const uint8_t *msg, size_t len, struct ct_raw *w,
-	  struct ctf_rec *rec)
+static inline void
+store(void *base, size_t at, uint64_t x)
 {
-	union ct_val v = { .q = { 0, 0 } };
+	memcpy((uint8_t *)base + at, &x, 8);
+}
 
-	memcpy(&v, msg + a->at, len);
-	w->v[a->raw] = v;
+/* An IPv4 address, with zeros behind. */
+static inline union ct_val
+load_ip4(const uint8_t *p)
+{
+	uint32_t x;
+
+	memcpy(&x, p, 4);
+	return (union ct_val){ .q = { htole64(le32toh(x)), 0 } };
+}
+
+static inline union ct_val
+load_ip6(const uint8_t *p)
+{
+	union ct_val v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline void
+put_addr(const struct ct_shape_addr *a, union ct_val v, struct ct_raw *w, struct ctf_rec *rec)
+{
+	if (CT_RAW_USED >> a->from & 1)
+		w->v[a->from] = v;
 	if (a->to != CTF_NONE)
 		rec->v[a->to] = v.val;
+}
+
+static void
+read_addrs(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w, struct ctf_rec *rec)
+{
+	const struct ct_shape_addr *a = s->addr, *end = a + s->addrs;
+
+	if (s->family == AF_INET)
+		for (; a < end; a++)
+			put_addr(a, load_ip4(msg + a->at), w, rec);
+	else
+		for (; a < end; a++)
+			put_addr(a, load_ip6(msg + a->at), w, rec);
 }
 
 void
 ct_shape_read(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w,
 	      struct ctf_rec *rec)
 {
-	const struct ct_shape_num *n = s->num, *end = n + s->nums;
+	const struct ct_shape_num *n = s->num, *end;
 
 	w->event = s->event;
 	w->family = s->family;
-	w->have = s->have;
-	for (const struct ct_shape_num *slots = n + s->slots; n < slots; n++)
-		rec->v[n->to].u = w->v[n->raw].val.u = number(n, msg);
-	for (; n < end; n++)
-		w->v[n->raw].val.u = number(n, msg);
-	for (unsigned i = 0; i < s->addrs; i++) {
-		if (s->family == AF_INET)
-			read_addr(&s->addr[i], msg, 4, w, rec);
-		else
-			read_addr(&s->addr[i], msg, 16, w, rec);
+	w->have = s->have & CT_RAW_USED;
+	for (end = s->num + s->end[CT_TO_RAW]; n < end; n++)
+		store(w, n->raw, number(n, msg));
+	for (end = s->num + s->end[CT_TO_REC]; n < end; n++)
+		store(rec, n->rec, number(n, msg));
+	for (end = s->num + s->end[CT_TO_BOTH]; n < end; n++) {
+		uint64_t x = number(n, msg);
+
+		store(w, n->raw, x);
+		store(rec, n->rec, x);
 	}
+	read_addrs(s, msg, w, rec);
 	rec->set[0] |= s->set[0];
 	rec->set[1] |= s->set[1];
 }
@@ -113,14 +149,14 @@ learn_num(struct learner *l, unsigned raw, size_t at, size_t len)
 	struct ct_shape *s = &l->s;
 	unsigned i = 0;
 
-	while (i < s->nums && s->num[i].raw != raw) /* of two the later one counts */
+	while (i < s->nums && s->num[i].from != raw) /* of two the later one counts */
 		i++;
 	if (i == CT_SHAPE_NUMS)
 		return false;
 	s->nums = (uint8_t)(i == s->nums ? i + 1 : s->nums);
 	s->num[i] = (struct ct_shape_num){ .mask = UINT64_MAX >> (64 - 8 * len),
 					   .at = (uint16_t)(at + len - 8),
-					   .raw = (uint8_t)raw,
+					   .from = (uint8_t)raw,
 					   .to = CTF_NONE };
 	s->have |= UINT64_C(1) << raw;
 	if (raw == R_ORIG + T_PROTO || raw == R_REPLY + T_PROTO)
@@ -134,7 +170,7 @@ learn_addr(struct learner *l, unsigned raw, size_t at)
 	struct ct_shape *s = &l->s;
 	unsigned i = 0;
 
-	while (i < s->addrs && s->addr[i].raw != raw)
+	while (i < s->addrs && s->addr[i].from != raw)
 		i++;
 	if (i == CT_SHAPE_ADDRS)
 		return false;
@@ -199,7 +235,7 @@ learn_zone(struct learner *l)
 	for (unsigned i = 0; i < l->s.nums; i++) {
 		size_t at = l->s.num[i].at + 6u;
 
-		if (l->s.num[i].raw == R_ZONE)
+		if (l->s.num[i].from == R_ZONE)
 			return learn_num(l, R_ORIG + T_ZONE, at, 2) &&
 			       learn_num(l, R_REPLY + T_ZONE, at, 2);
 	}
@@ -210,13 +246,13 @@ static bool
 set_slot(struct ct_shape *s, unsigned raw, ctf_ref to)
 {
 	for (unsigned i = 0; i < s->nums; i++) {
-		if (s->num[i].raw == raw && s->num[i].to == CTF_NONE) {
+		if (s->num[i].from == raw && s->num[i].to == CTF_NONE) {
 			s->num[i].to = to;
 			return true;
 		}
 	}
 	for (unsigned i = 0; i < s->addrs; i++) {
-		if (s->addr[i].raw == raw && s->addr[i].to == CTF_NONE) {
+		if (s->addr[i].from == raw && s->addr[i].to == CTF_NONE) {
 			s->addr[i].to = to;
 			return true;
 		}
@@ -248,17 +284,35 @@ learn_slots(struct ct_shape *s, const struct ct_plan *plan, unsigned class)
 	return true;
 }
 
-/* Those that go to a slot first. */
+/* A value nobody needs goes nowhere. */
+static bool
+goes(const struct ct_shape_num *n, enum ct_way way)
+{
+	bool used = CT_RAW_USED >> n->from & 1, wanted = n->to != CTF_NONE;
+
+	return way == CT_TO_BOTH  ? used && wanted
+	       : way == CT_TO_RAW ? used && !wanted
+				  : wanted && !used;
+}
+
 static void
 sort_nums(struct ct_shape *s)
 {
-	for (unsigned i = 0; i < s->nums; i++) {
-		struct ct_shape_num n = s->num[i];
+	struct ct_shape all = *s;
+	unsigned k = 0;
 
-		if (n.to == CTF_NONE)
-			continue;
-		s->num[i] = s->num[s->slots];
-		s->num[s->slots++] = n;
+	for (unsigned way = 0; way < CT_WAYS; way++) {
+		for (unsigned i = 0; i < all.nums; i++) {
+			struct ct_shape_num *n = &all.num[i];
+
+			if (!goes(n, way))
+				continue;
+			n->raw = (uint16_t)offsetof(struct ct_raw, v[n->from]);
+			if (n->to != CTF_NONE)
+				n->rec = (uint16_t)offsetof(struct ctf_rec, v[n->to]);
+			s->num[k++] = *n;
+		}
+		s->end[way] = (uint8_t)k;
 	}
 }
 
@@ -284,7 +338,8 @@ ct_shape_learn(const struct ct_input *in, const uint8_t *msg, size_t len,
 	struct ct_shape *old = place(in->shapes, len);
 	struct learner l = { .msg = msg };
 
-	if (len > sizeof(l.mask) || (old->len && ++old->misses < PATIENCE))
+	if (len > sizeof(l.mask) || len < sizeof(ct_block) ||
+	    (old->len && ++old->misses < PATIENCE))
 		return;
 	old->misses = 0;
 	l.s.len = (uint32_t)len;

@@ -25,24 +25,32 @@
 /* The compiler knows how to work on two words at once. */
 typedef uint64_t ct_block __attribute__((vector_size(16)));
 
+enum ct_way { /* of a value: it is worked with, or some output wants it, or both */
+	      CT_TO_RAW,
+	      CT_TO_REC,
+	      CT_TO_BOTH,
+	      CT_WAYS
+};
+
 struct ct_shape {
 	uint32_t len;    /* of the messages; 0: nothing learnt yet */
 	uint16_t blocks; /* but for the last one, which ends with the message */
 	uint16_t misses;
 	uint8_t event, family;
-	uint8_t slots, nums; /* numbers that go to a slot come first */
-	uint8_t addrs, puts;
+	uint8_t nums, addrs, puts;
+	uint8_t end[CT_WAYS]; /* numbers that go the same way stand together */
 	uint64_t have, set[2];
 	ct_block mask[CT_SHAPE_BLOCKS + 1], want[CT_SHAPE_BLOCKS + 1];
 	struct ct_shape_num {
 		uint64_t mask;
-		uint16_t at; /* the 8 octets that end with it */
-		uint8_t raw;
+		uint16_t at;       /* the 8 octets that end with it */
+		uint16_t raw, rec; /* octets from the begin of those two, where it goes */
+		uint8_t from;
 		ctf_ref to;
 	} num[CT_SHAPE_NUMS];
 	struct ct_shape_addr {
 		uint16_t at;
-		uint8_t raw;
+		uint8_t from;
 		ctf_ref to;
 	} addr[CT_SHAPE_ADDRS];
 	struct { /* of what the message header says */
@@ -57,7 +65,10 @@ struct ct_shapes {
 
 /* The shape of a message of len octets, or NULL. */
 const struct ct_shape *ct_shape_find(struct ct_shapes *, const uint8_t *msg, size_t len);
-/* The values of a message of that shape, the header's apart: to w and to the slots. */
+/*
+ * The values of a message of that shape, the header's apart: to the slots, and to
+ * w what is worked with (CT_RAW_USED).
+ */
 void ct_shape_read(const struct ct_shape *, const uint8_t *msg, struct ct_raw *w,
 		   struct ctf_rec *);
 /* Remembers the shape of an event that was walked: w is what came of it. */
