@@ -40,7 +40,7 @@ NETNS_MODULES = tests/netns/calls.py tests/netns/capture.py tests/netns/captured
 	tests/netns/ipfix_wire.py tests/netns/lab.py tests/netns/natlab.py \
 	tests/netns/recording.py tests/netns/scene.py tests/netns/sinks.py tests/netns/traffic.py
 NETNS_MODULES += tests/netns/prometheus.py tests/netns/sleeper.py tests/netns/tables.py
-NETNS_TESTS += tests/netns/test_restart.py tests/netns/test_reload.py tests/netns/test_reload_waits.py
+NETNS_TESTS += tests/netns/test_smoke.py tests/netns/test_restart.py tests/netns/test_reload.py tests/netns/test_reload_waits.py
 NETNS_MODULES += tests/netns/fdstore.py tests/netns/numbered.py tests/netns/reloaded.py tests/netns/trier.c
 NETNS_TESTS += tests/netns/test_safety.py tests/netns/test_safety_dead.py
 NETNS_MODULES += tests/netns/safety.py tests/netns/slowstart.c

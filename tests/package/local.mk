@@ -10,7 +10,8 @@ EXTRA_DIST += debian/changelog debian/control debian/copyright debian/ctflowd.in
 	debian/ctflowd-dev.install debian/ctflowd-extra.install debian/ctflowd-ipfix.install \
 	debian/ctflowd-clickhouse.install \
 	debian/ctflowd-mysql.install debian/ctflowd-pgsql.install debian/ctflowd-sqlite3.install \
-	debian/not-installed debian/rules debian/source/format
+	debian/not-installed debian/rules debian/source/format \
+	debian/tests/control debian/tests/smoke
 .PHONY: check-deb
 check-deb: dist
 	$(srcdir)/tests/package/check-deb $(distdir).tar.gz
