@@ -13,7 +13,7 @@ libctflow_a_SOURCES += core/background.c core/background.h core/batch.c core/bat
 	core/graph.c core/graph.h core/info.c core/info.h core/kept.c core/kept.h \
 	core/kept_cover.c core/kept_sink.c core/known_table.h core/loop.c \
 	core/loop.h core/pidfile.c core/pidfile.h core/plan.c core/plugin.c core/plugin.h \
-	core/noexec.c core/noexec.h core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
+	core/noexec.c core/noexec.h core/nowrite.c core/nowrite.h core/priv.c core/priv.h core/pump.c core/pump.h core/queue.c core/queue.h core/run.c \
 	core/run.h core/setup.c core/setup.h core/settle.c core/sink.c core/sink.h core/state.c core/state.h \
 	core/state_page.c core/state_page.h core/state_look.c core/state_look.h core/pulse.c core/pulse.h \
 	core/spare.c \

@@ -14,6 +14,7 @@
 
 #include "log.h"
 #include "noexec.h"
+#include "nowrite.h"
 #include "priv.h"
 
 int
@@ -86,6 +87,9 @@ priv_drop(const struct priv *p)
 	ret = noexec_lock();
 	if (ret)
 		log_info("other programs: cannot be locked out: %s", strerror(-ret));
+	ret = nowrite_lock();
+	if (ret)
+		log_info("/proc and /sys: cannot be locked: %s", strerror(-ret));
 	return set_caps(permitted() & (UINT64_C(1) << CAP_NET_ADMIN | p->keep));
 }
 

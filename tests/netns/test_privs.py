@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """CAP_NET_ADMIN and nothing else, with -u and without: tried from inside; still logging."""
 import glob
+import ctypes
 import os
 import pwd
 import signal
@@ -24,6 +25,10 @@ STACKS = [f"ct1:NFCT,try1:TRIER,{TEXT},emu1:LOGEMU", "ct1:NFCT,db1:SQLITE3",
 # What TRIER must be told; root itself may read what root owns.
 REFUSED = {"/proc/sys/kernel/core_pattern": "Permission denied", "raw": "Operation not permitted",
            "packet": "Operation not permitted", "/bin/true": "Operation not permitted"}
+SETTINGS = {"/proc/sys/net/netfilter/nf_conntrack_acct": "Permission denied",
+            "/proc/self/oom_score_adj": "Permission denied"}
+if ctypes.CDLL(None).syscall(444, None, 0, 1) > 0:  # landlock_create_ruleset: its version
+    REFUSED |= SETTINGS
 OF_NOBODY = {"/etc/shadow": "Permission denied", "setuid": "Operation not permitted"}
 
 
@@ -171,7 +176,7 @@ def as_root(lab, tmp, trier, flood):
         lab.run(NS, "conntrack", "-F")
         until("the text of root", lambda: lines(f"{tmp}/others/emu") >= FLOWS)
         rotate(daemon, f"{tmp}/others/emu")
-    problems += check_tries(daemon, {k: v for k, v in REFUSED.items() if k[0] != "/" or k == "/bin/true"})
+    problems += check_tries(daemon, {k: v for k, v in REFUSED.items() if k[0] != "/" or k == "/bin/true" or k in SETTINGS})
     daemon.stop()
     return problems
 

@@ -66,6 +66,8 @@ apply(void *self, struct ctf_rec *r, struct ctf_batch *b)
 	if (!t->tried) {
 		try_open(t, "/etc/shadow", O_RDONLY);
 		try_open(t, "/proc/sys/kernel/core_pattern", O_WRONLY);
+		try_open(t, "/proc/sys/net/netfilter/nf_conntrack_acct", O_WRONLY);
+		try_open(t, "/proc/self/oom_score_adj", O_WRONLY);
 		try_socket(t, "raw", AF_INET, SOCK_RAW);
 		try_socket(t, "packet", AF_PACKET, SOCK_RAW);
 		try_exec(t);

@@ -122,6 +122,24 @@ check_main(const struct priv *p)
 	EXPECT(chown("priv.secret", p->uid, p->gid) < 0 && errno == EPERM);
 }
 
+/* Files can be made, and moved, as before; what is the kernel's cannot be written. */
+static void
+check_files(void)
+{
+	int fd = open("priv.from/file", O_CREAT | O_WRONLY, 0600);
+
+	EXPECT(fd >= 0 && write(fd, "x", 1) == 1);
+	EXPECT(rename("priv.from/file", "priv.to/file") == 0);
+	EXPECT(open("priv.to/file", O_WRONLY | O_TRUNC) >= 0);
+	EXPECT(open("/dev/null", O_WRONLY) >= 0);
+	EXPECT(open("/proc/self/stat", O_RDONLY) >= 0);
+#ifdef SYS_landlock_create_ruleset
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0) /* its version */
+		EXPECT(open("/proc/self/comm", O_WRONLY) < 0 && errno == EACCES);
+#endif
+	EXPECT(unlink("priv.to/file") == 0);
+}
+
 static void
 child(uint64_t keep)
 {
@@ -135,6 +153,7 @@ child(uint64_t keep)
 	EXPECT(pthread_create(&t, NULL, other_thread, &o) == 0);
 	EXPECT(priv_drop(&p) == 0);
 	check_main(&p);
+	check_files();
 	sem_post(&o.dropped);
 	pthread_join(t, NULL);
 	EXPECT(o.uid == p.uid);
@@ -160,11 +179,15 @@ START_TEST(drop)
 	ck_assert_int_ge(fd, 0);
 	fchmod(fd, 0600);
 	close(fd);
+	ck_assert_int_eq(mkdir("priv.from", 0777) | chmod("priv.from", 0777), 0);
+	ck_assert_int_eq(mkdir("priv.to", 0777) | chmod("priv.to", 0777), 0);
 	pid = fork();
 	if (pid == 0)
 		child(keep[_i]);
 	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
 	unlink("priv.secret");
+	rmdir("priv.from");
+	rmdir("priv.to");
 	ck_assert_int_eq(st, 0);
 }
 END_TEST
