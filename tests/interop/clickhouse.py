@@ -9,7 +9,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from daemon import Failed, until
+import recording
+from daemon import Daemon, Failed, configuration, until
 
 BIN = shutil.which("clickhouse-server") or "/usr/sbin/clickhouse-server"
 
@@ -116,6 +117,19 @@ class Clickhouse:
 
     def count(self, table="flows_raw FINAL", db="ctflow"):
         return self.number(f"SELECT count() FROM {db}.{table}")
+
+    def make(self, lab, tmp):
+        """The tables, as a daemon makes them that is given one flow, which goes again."""
+        folder = f"{tmp}/maker"
+        os.mkdir(folder)
+        daemon = Daemon(lab, None, folder, configuration(
+            folder, ["in1:REPLAY,ch1:CLICKHOUSE"],
+            {"in1": f'file="{recording.write(folder + "/flows.pcap", 1)}"\n',
+             "ch1": self.options("exporter=maker\n")})).start(wait=False)
+        if daemon.wait(60):
+            raise Failed(daemon.words())
+        for table in "flows_raw", "coverage_raw", "gaps_raw":
+            self.sql(f"TRUNCATE TABLE ctflow.{table}")
 
     def options(self, more=""):
         return f'host="{self.address}:{self.port}"\ncreate=yes\n{more}'

@@ -28,8 +28,8 @@ def read_request(s):
 class Listener:
     """TCP on a free port; one thread for each connection."""
 
-    def __init__(self, to):
-        self.to, self.listener = to, socket.create_server(("127.0.0.1", 0))
+    def __init__(self, to, listener=None):
+        self.to, self.listener = to, listener or socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -62,6 +62,15 @@ class Listener:
 
     def close(self):
         self.listener.close()
+
+
+class Relay(Listener):
+    """The server, as seen from the namespace that the socket is of."""
+
+    def __init__(self, to, listener):
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        super().__init__(to, listener)
 
 
 class Proxy(Listener):

@@ -64,10 +64,10 @@ endif
 endif
 if SHARED_CLICKHOUSE
 if ALL_PLUGINS
-TESTS += tests/interop/test_clickhouse.py
+TESTS += tests/interop/test_clickhouse.py tests/interop/test_fleet_clickhouse.py
 endif
 endif
-dist_check_SCRIPTS += tests/interop/test_clickhouse.py
+dist_check_SCRIPTS += tests/interop/test_clickhouse.py tests/interop/test_fleet_clickhouse.py
 EXTRA_DIST += tests/interop/clickhouse.py tests/interop/clickhouse_fakes.py
 dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
 EXTRA_DIST += tests/interop/databases.py tests/interop/mariadb.py
