@@ -1,5 +1,5 @@
 # Run by hand, "sudo tests/bench/run BUILD-TREE": nothing timed is in make check.
-dist_noinst_SCRIPTS += tests/bench/run tests/bench/ingest.py
+dist_noinst_SCRIPTS += tests/bench/run tests/bench/ingest.py tests/bench/clickhouse.py
 EXTRA_DIST += tests/bench/bench.py tests/bench/memory.py tests/bench/setups.py \
 	tests/bench/recvloop.c
 # Questions to a big history: tests/bench/ask.py, see its --help.
