@@ -23,8 +23,8 @@ static const struct q_verb *const verbs[] = {
 #define VERBS (sizeof(verbs) / sizeof(*verbs))
 
 static const struct q_option common[] = {
-	{ "db", "FILE|URL",
-	  "the database, instead of those of the configuration; again for more", 'd', true },
+	{ "db", "FILE", "the database, or clickhouse://HOST/NAME, instead of those configured",
+	  'd', true },
 	{ "config", "FILE", "the configuration that names the databases", 'c' },
 	{ "table", "NAME", "only this table of flows" },
 	{ "exporter", "NAME", "of a server only this daemon's; again for more", 0, true },
@@ -241,6 +241,8 @@ settings(struct q *q)
 {
 	int r = format_set(q);
 
+	if (r == 0 && q_opt(q, "exporter") && !q->verb->server)
+		return q_usage(q, "--exporter is for what is asked of a server");
 	q->table = q_opt(q, "table");
 	q->utc = q_opt(q, "utc") != NULL;
 	if (r == 0)

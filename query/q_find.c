@@ -83,5 +83,9 @@ q_dbs_open(struct q *q, struct ctf_err *err)
 				    : q_db_add_file(q, path, err);
 	if (r == 0 && !q_opt(q, "db"))
 		r = by_conf(q, err);
+	for (const struct q_db *db = q->dbs; db && r == 0; db = db->next)
+		if (q_opt(q, "exporter") && !db->ch)
+			r = ctf_fail(err, EINVAL, "--exporter is for servers; %s is of one",
+				     db->path);
 	return r;
 }

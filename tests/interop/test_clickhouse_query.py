@@ -26,7 +26,7 @@ from history import build  # noqa: E402
 from tls_collector import Authority  # noqa: E402
 
 SEED = int(os.environ.get("CTF_SEED", "20261122"))
-QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "50"))
+QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "40"))
 GATEWAYS, FLOWS = 8, 500
 READER = """<reader><password>{}</password><networks><ip>::/0</ip></networks>
 <profile>readonly</profile><quota>default</quota></reader></users>"""
@@ -67,6 +67,13 @@ def same_flows(fleet):
         some += alike(words, [fleet.files[n] for n in few] or fleet.files, fleet.url,
                       *(w for n in few for w in ("--exporter", fleet.told[n].exporter))) > 0
     assert some > QUESTIONS // 3, some
+    # both beside each other
+    flows = [json.loads(run(d, "sum", "where", "tcp").stdout)[0]["flows"]
+             for d in ([fleet.files[0]], [fleet.url], [fleet.files[0], fleet.url])]
+    assert flows[2] == flows[0] + flows[1] > flows[1] > flows[0] > 0, flows
+    rows = json.loads(run([fleet.files[1], fleet.url], "show", "udp", "limit", 60).stdout)
+    assert {r["exporter"] for r in rows} >= {None, "gw1"}, rows
+    assert [r["at"] for r in rows] == sorted(r["at"] for r in rows)
     assert alike(["gaps"], fleet.files, fleet.url) > 3
     assert alike(["open"], fleet.files, fleet.url) > 20
 
@@ -86,7 +93,7 @@ def who_of_all(fleet):
     """NONE only if it is that everywhere; matches are those of all; hosts are apart."""
     rng = random.Random(SEED + 3)
     several = 0
-    for _ in range(12):
+    for _ in range(6):
         words = asked.who_asked(rng, fleet.told[rng.randrange(GATEWAYS)].flows)
         whole = json.loads(run([fleet.url], *words).stdout)
         each = [json.loads(run([f], *words).stdout) for f in fleet.files]
@@ -210,6 +217,8 @@ def mistakes(fleet, server):
     assert "newer version of ctflowd (schema 99" in refused(f"clickhouse://{host}/newer")
     assert "gw0, gw1" in refused(fleet.url, "--exporter", "gw99", "show")
     assert "not offered on a server" in refused(fleet.url, "tail")
+    assert "is of one" in refused(fleet.files[0], "--exporter", "gw0", "show", want=64)
+    assert "--exporter" in run([], "doctor", "--exporter", "gw0").stderr
     assert "--names" in refused(fleet.url, "top", "src", "--names", want=64)
     assert "--table" in refused(fleet.url, "--table", "flows", "show", want=64)
     nobody = socket.create_server(("127.0.0.1", 0))
