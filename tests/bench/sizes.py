@@ -26,7 +26,7 @@ CONF = """[global]
 logfile="stderr"
 loglevel=7
 state_dir="{tmp}/state"
-stop_timeout=1
+stop_timeout={stop}
 stack="in1:REPLAY,{stack}"
 [in1]
 file="{tmp}/flows.pcap"
@@ -87,7 +87,7 @@ class MariaDB(Server):
                  "GRANT ALL ON nulog.* TO flows@localhost", "mysql")
         with open(f"{HERE}/../../etc/mysql.sql", encoding="utf-8") as f:
             self.sql(f.read())
-        self.options = f'host="{self.dir}/socket"\ndb=nulog\nuser=flows\ntable=conntrack\n' \
+        self.options = f'host="{self.dir}/socket"\ndb=nulog\nuser=flows\npass=""\ntable=conntrack\n' \
             "procedure=INSERT\n"
 
     def sql(self, words, db="nulog"):
@@ -96,7 +96,7 @@ class MariaDB(Server):
 
     def size(self):
         return (int(self.sql("SELECT count(*) FROM conntrack")),
-                os.path.getsize(f"{self.dir}/data/nulog/conntrack.ibd"))
+                folder(f"{self.dir}/data/nulog"))
 
 
 class ClickHouse:
@@ -140,7 +140,7 @@ def usage():
 def replay(args, tmp, stack, options):
     """Flows a second and microseconds of CPU a flow."""
     with open(f"{tmp}/conf", "w", encoding="ascii") as f:
-        f.write(CONF.format(tmp=tmp, stack=stack, options=options.format(tmp=tmp)))
+        f.write(CONF.format(tmp=tmp, stack=stack, stop=1 if "spool" in options else 300, options=options.format(tmp=tmp)))
     cpu, wall = usage(), time.monotonic()
     done = subprocess.run([f"{args.build}/ctflowd", "-c", f"{tmp}/conf"], text=True,
                           capture_output=True, cwd=args.build, check=False,

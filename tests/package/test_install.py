@@ -23,7 +23,7 @@ EXPECTED = {
     "bashcompletiondir": ["ctflow", "ctflowd"],
     "docdir": ["README.md", "compatibility.md", "mysql.sql", "pgsql.sql", "clickhouse.sql", "ctflowd.conf",
                "ctflowd-namespaces.conf", "ctflowd.rules.yml", "ctflowd-dashboard.json",
-               "streaming.md", "nfacctd-kafka.conf", "rsyslog-kafka.conf",
+               "scale.md", "streaming.md", "nfacctd-kafka.conf", "rsyslog-kafka.conf",
                "examples/Makefile", "examples/datagram.c",
                "examples/minbytes.c"],
     "sysconfdir": ["ctflowd.conf", "logrotate.d/ctflowd"],
