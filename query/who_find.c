@@ -95,7 +95,7 @@ rows_take(struct search *s, sqlite3_stmt *st, enum layout layout, const char *ta
 
 /* ---- statements ---------------------------------------------------------------------- */
 
-enum { P_ADDR = 1, P_PORT, P_FROM, P_TO, P_RUN, P_SHIFT, P_BASE, P_SIGNED };
+enum { P_ADDR = 1, P_PORT, P_FROM, P_TO, P_RUN, P_SHIFT, P_BASE, P_SIGNED, P_BEGUN };
 
 static void
 addr_bind(sqlite3_stmt *st, const struct q_addr *a)
@@ -154,7 +154,14 @@ part_bind(const struct search *s, sqlite3_stmt *st, const struct part *p)
 	sqlite3_bind_int64(st, P_RUN, p->run);
 	sqlite3_bind_int64(st, P_SHIFT, p->shift);
 	sqlite3_bind_int64(st, P_BASE, p->from_ns);
+	sqlite3_bind_int64(st, P_BEGUN, s->ask->to_ns);
 }
+
+/*
+ * Most of what ended since began since, too.  That is told by the first columns, and
+ * costs half of looking at the addresses; below 0 the start is no reason to exclude it.
+ */
+#define BEGUN "(b.age_ns < 0 OR b.at_ns - b.age_ns <= ?9) AND "
 
 /* All rows, of a base from then on. */
 static int
@@ -168,7 +175,7 @@ read_table(struct search *s, const struct part *p, const char *table, enum layou
 	layout_columns(sql, l);
 	sqlite3_str_appendf(sql, ", b.* FROM \"%w\" AS b WHERE ", table);
 	if (p)
-		sqlite3_str_appendf(sql, "%s >= ?3 AND %s < ?4 AND ", layout_key(l),
+		sqlite3_str_appendf(sql, "%s >= ?3 AND %s < ?4 AND " BEGUN, layout_key(l),
 				    layout_key(l));
 	sides_put(sql, l, s->ask->port >= 0);
 	r = statement(s, sql, &st);
