@@ -33,18 +33,33 @@ over_close(struct sq_sink *s, int64_t at)
 	return rc == SQLITE_OK ? sq_spare_commit(s) : rc;
 }
 
+/*
+ * When the one being filled is to be closed.  A long one costs less than several,
+ * and less room: where we are at work half of the time or more it gets full.
+ */
+static uint64_t
+due_ms(const struct sq_sink *s, uint64_t now)
+{
+	uint64_t old = s->part_ms + SOME_MS, calm = s->part_ms + 2 * s->busy_ms + 1;
+
+	if (s->part.span.rows < SQ_PART_MANY)
+		return old;
+	return calm <= now ? now : calm < old ? calm : old;
+}
+
 /* The one being filled has rows enough, and there is time. */
 static int
 some_close(struct sq_sink *s, int *ret_ms)
 {
-	uint64_t now = ctf_mono_ms();
+	uint64_t now = ctf_mono_ms(), due;
 	int rc;
 
 	if (!s->part.known || s->part.state != SQ_OPEN || !s->middle ||
 	    s->part.span.rows < SQ_PART_SOME)
 		return SQLITE_OK;
-	if (now < s->part_ms + SOME_MS) {
-		*ret_ms = (int)(s->part_ms + SOME_MS - now);
+	due = due_ms(s, now);
+	if (now < due) {
+		*ret_ms = (int)(due - now);
 		return SQLITE_OK;
 	}
 	rc = sq_spare_begin(s);

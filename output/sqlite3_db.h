@@ -127,7 +127,8 @@ struct sq_part { /* a range of at_ns of a day */
 };
 
 #define SQ_PART_ROWS 500000 /* it is closed then, */
-#define SQ_PART_SOME 20000  /* or with these, when there is time */
+#define SQ_PART_SOME 20000  /* or with these, when there is time, */
+#define SQ_PART_MANY 150000 /* and with these soon, for readers go through all of it */
 
 struct sq_sink {
 	struct ctf_obj obj;
@@ -163,7 +164,8 @@ struct sq_sink {
 	struct sq_part part;
 	int64_t middle;   /* where the open partition may be cut, or 0 */
 	int64_t filled;   /* at_ns of what was stored in an open one lately */
-	uint64_t part_ms; /* since when we fill it */
+	uint64_t part_ms; /* since when we fill it, */
+	uint64_t busy_ms; /* and how long of that we have been at work */
 	uint64_t last_ms; /* when rows came */
 	struct sq_spare *spare;
 	struct sq_rollup *roll; /* NULL: no sums are kept; */

@@ -271,11 +271,10 @@ outcome(struct sq_sink *s, int rc, bool or_abort)
 	return CTF_RETRY;
 }
 
-enum ctf_sent
-sq_deliver(void *sink, const struct ctf_frame *const *f, unsigned n, unsigned *ret_taken,
-	   struct ctf_err *err)
+static enum ctf_sent
+group_deliver(struct sq_sink *s, const struct ctf_frame *const *f, unsigned n,
+	      unsigned *ret_taken, struct ctf_err *err)
 {
-	struct sq_sink *s = sink;
 	bool or_abort = s->or_abort;
 	unsigned took;
 	int rc;
@@ -303,4 +302,16 @@ sq_deliver(void *sink, const struct ctf_frame *const *f, unsigned n, unsigned *r
 		return CTF_SENT;
 	sq_fail(s, err, rc, "the table was changed");
 	return CTF_RETRY;
+}
+
+enum ctf_sent
+sq_deliver(void *sink, const struct ctf_frame *const *f, unsigned n, unsigned *ret_taken,
+	   struct ctf_err *err)
+{
+	struct sq_sink *s = sink;
+	uint64_t begin = ctf_mono_ms();
+	enum ctf_sent sent = group_deliver(s, f, n, ret_taken, err);
+
+	s->busy_ms += ctf_mono_ms() - begin;
+	return sent;
 }

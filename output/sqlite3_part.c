@@ -73,8 +73,10 @@ sq_part_added(struct sq_sink *s, const struct sq_span *span)
 		s->spare->job.rows += span->rows;
 	span_join(&p->span, span);
 	rc = part_write(s, p->from, &p->span);
-	if (!s->part_ms)
+	if (!s->part_ms) {
 		s->part_ms = ctf_mono_ms();
+		s->busy_ms = 0;
+	}
 	if (p->state != SQ_OPEN || rc != SQLITE_OK)
 		return rc;
 	/* Rows with a strange time are few: not in the middle. */

@@ -79,15 +79,12 @@ sooner(int a, int b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-int
-sq_spare(void *sink)
+static int
+some_steps(struct sq_sink *s)
 {
-	struct sq_sink *s = sink;
 	uint64_t until = ctf_mono_ms() + SQ_SPARE_MS - SQ_SLICE_MS;
 	int next = 0;
 
-	if (!s->spare || (s->data_version >= 0 && !s->keeper))
-		return -1;
 	while (next == 0 && ctf_mono_ms() < until && ctf_wait(s->obj.ctx, -1, 0, 0) != -EINTR) {
 		next = -1;
 		for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps) && next != 0; i++) {
@@ -98,6 +95,20 @@ sq_spare(void *sink)
 			next = sooner(next, ms);
 		}
 	}
+	return next;
+}
+
+int
+sq_spare(void *sink)
+{
+	struct sq_sink *s = sink;
+	uint64_t begin = ctf_mono_ms();
+	int next;
+
+	if (!s->spare || (s->data_version >= 0 && !s->keeper))
+		return -1;
+	next = some_steps(s);
+	s->busy_ms += ctf_mono_ms() - begin;
 	return next;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "sqlite3_db.h"
 #include "sqlite3_help.h"
 #include "unit.h"
 
@@ -245,6 +246,38 @@ START_TEST(nat_profile)
 }
 END_TEST
 
+/* 100 flows more, and as if they were many, of two seconds; so long of them we were busy. */
+static void
+fill_more(struct plug *p, unsigned *n, uint64_t busy_ms)
+{
+	struct sq_sink *s = plug_sink(p);
+
+	flows_put(p, *n, *n + 100);
+	deliver_ok(p);
+	*n += 100;
+	s->part.span.rows = SQ_PART_MANY;
+	s->part_ms = ctf_mono_ms() - 2000;
+	s->busy_ms = busy_ms;
+	spare_all(p);
+}
+
+/* Before it is full, and before its time, unless there is too much to do. */
+START_TEST(many_are_closed_soon)
+{
+	struct plug *p = db_plug("flows", "");
+	unsigned n = 100;
+
+	flows_put(p, 0, n);
+	deliver_ok(p);
+	spare_all(p);
+	fill_more(p, &n, 1500);
+	ck_query("SELECT count(*), sum(state = 'open') FROM partitions", "1|1");
+	fill_more(p, &n, 500);
+	ck_query("SELECT count(*), sum(state = 'indexed') FROM partitions", "2|1");
+	plug_free(p);
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -252,6 +285,7 @@ add_tests(TCase *t)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, joined);
 	tcase_add_test(t, join_is_not_blind);
+	tcase_add_test(t, many_are_closed_soon);
 	tcase_add_test(t, many_days);
 	tcase_add_test(t, wild_days);
 	tcase_add_test(t, profiles);
