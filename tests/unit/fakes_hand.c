@@ -56,11 +56,15 @@ box_inherit(struct box *b, struct ctf_ctx *ctx)
 bool
 box_ready(void *filter)
 {
-	return !atomic_load(&box_of(filter)->tag_late);
+	struct box *b = box_of(filter);
+
+	return !b || !atomic_load(&b->tag_late);
 }
 
 bool
 box_drain(void *filter, bool now)
 {
-	return !atomic_load(&box_of(filter)->tag_stays);
+	struct box *b = box_of(filter);
+
+	return !b || !atomic_load(&b->tag_stays);
 }
