@@ -141,6 +141,17 @@ bool ch_open_may(const struct ch *, const struct ch_fixed *);
 /* After the rows of a sweep. */
 int ch_swept(struct ch *, const struct sq_swept *, struct ctf_err *);
 
+/* ---- clickhouse_delta.c: counters that sweeps set to 0 ------------------------------- */
+
+struct ch_ref;
+int ch_delta_load(struct ch *, struct ctf_err *);
+/* The rows of the frames at hand get what belongs to them. */
+int ch_delta_take(struct ch *);
+int ch_delta_end(struct ch *, struct ch_ref *);
+void ch_delta_done(struct ch *);
+void ch_delta_tidy(struct ch *, uint64_t now);
+void ch_delta_free(struct ch *);
+
 /* ---- clickhouse_conn.c ---------------------------------------------------------------- */
 
 struct ch_server {
@@ -151,8 +162,12 @@ struct ch_server {
 struct ch_ref { /* a row of the frames at hand */
 	const uint8_t *p;
 	uint32_t len;
-	int32_t day;
+	int32_t day; /* of at_ns, or what else it is; what comes first is sent first */
+	const struct ch_taken *taken; /* an end: by sweeps, before */
 };
+
+enum { CH_DAY_DELTA = -3, CH_DAY_OPEN, CH_DAY_NOTE };
+#define CH_DAY_NS UINT64_C(86400000000000)
 
 struct ch { /* the sink */
 	struct ctf_obj obj;
@@ -170,7 +185,10 @@ struct ch { /* the sink */
 	struct ch_notes notes;
 	uint64_t min_age_ns; /* sweeps leave younger flows out; UINT64_MAX: there were none */
 	bool looked;         /* for that */
-	uint64_t since_ns;   /* when it was opened first */
+	struct ch_delta *delta; /* NULL: no sweep sets counters to 0 */
+	uint8_t **copies;       /* rows with other counters, of the frames at hand */
+	unsigned ncopies;
+	uint64_t since_ns; /* when it was opened first */
 	ctf_counter *posts, *failovers;
 };
 
@@ -191,6 +209,7 @@ void ch_put_quoted(struct ch_buf *, const char *text);
 
 /* ---- clickhouse_sink.c ------------------------------------------------------------------ */
 
+int ch_ref_add(struct ch *, const uint8_t *p, uint32_t len, int32_t day);
 int ch_open(void *sink, int *ret_err, struct ctf_err *);
 enum ctf_sent ch_deliver(void *sink, const struct ctf_frame *const *, unsigned n,
 			 unsigned *ret_taken, struct ctf_err *);

@@ -270,7 +270,12 @@ refused(const struct ch *s, const struct ch_answer *a, struct ctf_err *err)
 static int
 failed(const struct ch *s, int r, const char *why, struct ctf_err *err)
 {
-	return ctf_fail(err, -r, "%s: %s", s->where, *why ? why : strerror(-r));
+	const struct ch_conf *c = CH_CONF(s);
+	/* With TLS 1.3 the server says so too late to be heard. */
+	bool bare = r == -ECONNRESET && c->tls && !*c->tls_cert;
+
+	return ctf_fail(err, -r, "%s: %s%s", s->where, *why ? why : strerror(-r),
+			bare ? "; it may want a certificate (tls_cert)" : "");
 }
 
 /*

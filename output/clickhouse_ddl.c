@@ -27,7 +27,8 @@ const struct ch_table ch_tables[] = {
 	  "outer, outer_port, at_ns, exporter, nsid, id, start_ns",
 	  "cityHash64(outer, outer_port, at_ns)" },
 	{ "open_raw",
-	  FLOW("seen_ns") ", source String, version UInt64 DEFAULT toUInt64(seen_ns),"
+	  FLOW("seen_ns") ", source String, delta UInt8,"
+	  " version UInt64 DEFAULT toUInt64(seen_ns),"
 	  " state UInt8, lost_ns Int64",
 	  "version", MONTH,
 	  "exporter, nsid, start_ns, id, proto, src, sport, dst, dport, icmp_type, icmp_code",

@@ -91,7 +91,8 @@ ended_since(struct ch *s, int64_t from, struct ctf_err *err)
 	put(&sql, ch_open_columns);
 	put(&sql, ",version,state) SELECT ");
 	put(&sql, ch_columns);
-	put(&sql, ",'' AS source,toUInt64(9223372036854775808) AS version,toUInt8(2) AS state");
+	put(&sql, ",'' AS source,toUInt8(0) AS delta,toUInt64(9223372036854775808) AS "
+		  "version,toUInt8(2) AS state");
 	put_table(&sql, s, " FROM ", "flows_raw");
 	put_mine(&sql, s);
 	put_number(&sql, " AND at_ns >= ", from);
@@ -170,6 +171,7 @@ ch_swept(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 		r = lost_mark(s, w, err);
 	if (r == 0)
 		r = sweep_store(s, w, err);
+	ch_delta_tidy(s, w->at_ns);
 	if (r == 0 && w->min_age_ns < s->min_age_ns)
 		s->min_age_ns = w->min_age_ns;
 	return r;
@@ -179,15 +181,13 @@ ch_swept(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
  * A daemon that died amid a sweep, before its note came, left sightings of flows of
  * which we may have had the ends.
  */
-int
-ch_open_load(struct ch *s, struct ctf_err *err)
+static int
+left_over(struct ch *s, struct ctf_err *err)
 {
 	struct ch_buf sql = { 0 };
 	int64_t seen = 0, age = 0;
 	int r;
 
-	if (s->looked)
-		return 0;
 	put_table(&sql, s, "SELECT max(seen_ns) FROM ", "open_raw");
 	put_mine(&sql, s);
 	put(&sql, " AND state = 0");
@@ -203,4 +203,12 @@ ch_open_load(struct ch *s, struct ctf_err *err)
 	}
 	s->looked = r == 0;
 	return r;
+}
+
+int
+ch_open_load(struct ch *s, struct ctf_err *err)
+{
+	int r = s->looked ? 0 : left_over(s, err);
+
+	return r == 0 ? ch_delta_load(s, err) : r;
 }

@@ -54,7 +54,7 @@ static const char *const names[CH_FIELDS] = {
 	"nat_dst,nat_dport,icmp_type,icmp_code,orig_packets,orig_bytes,reply_packets," \
 	"reply_bytes,mark,zone,status,tcp_state,end_reason,exporter,src_name,dst_name"
 const char ch_columns[] = "outer,outer_port,at_ns," AFTER_AT;
-const char ch_open_columns[] = "outer,outer_port,seen_ns," AFTER_AT ",source";
+const char ch_open_columns[] = "outer,outer_port,seen_ns," AFTER_AT ",source,delta";
 
 /* ---- the layout ------------------------------------------------------------------ */
 
@@ -302,7 +302,7 @@ ch_row_put(const struct ch_enc *e, const struct ctf_rec *r, struct ctf_frame *f)
 	struct ctf_frame head = *f;
 	struct ch_fixed x;
 
-	if (f->cap - f->len < SQ_HEAD + sizeof(x) + 4 * (TEXT_MAX + 2))
+	if (f->cap - f->len < SQ_HEAD + sizeof(x) + 4 * (TEXT_MAX + 2) + 1)
 		return false;
 	tuple_put(e, r, &x);
 	times_put(e, r, lives, &x);
@@ -311,8 +311,10 @@ ch_row_put(const struct ch_enc *e, const struct ctf_rec *r, struct ctf_frame *f)
 	p = text_put(p + sizeof(x), exporter, strlen(exporter));
 	p = name_put(p, r, e->ref[CH_SRC_NAME]);
 	p = name_put(p, r, e->ref[CH_DST_NAME]);
-	if (lives)
+	if (lives) {
 		p = text_put(p, e->source, strlen(e->source));
+		*p++ = r->kind == CTF_DELTA;
+	}
 	row.flags = (lives ? CH_OPEN : 0) | (r->kind == CTF_DELTA ? CH_DELTA : 0);
 	row.key = le64toh((uint64_t)x.at_ns);
 	row.len = (uint32_t)(p - start - SQ_HEAD);

@@ -11,13 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DAY_NS UINT64_C(86400000000000)
 #define ENDED_STATE 2
-
-enum { /* ch_ref.day of rows that are not of flows_raw; what comes first is sent first */
-       DAY_OPEN = -2,
-       DAY_NOTE = -1
-};
 
 /* ---- session --------------------------------------------------------------------- */
 
@@ -81,6 +75,7 @@ ch_close(void *sink)
 	s->up = false;
 	ch_password_forget(&s->password);
 	ch_notes_free(&s->notes);
+	ch_delta_free(s);
 	free(s->refs);
 	s->refs = NULL;
 	s->n = s->room = 0;
@@ -97,13 +92,17 @@ struct rows { /* of s->refs, as a body */
 };
 
 /* What follows the columns of flows_raw in a row of open_raw that says: ended. */
-static const uint8_t ended[1 + 8 + 1] = { 0, 0, 0, 0, 0, 0, 0, 0, 0x80, ENDED_STATE };
+#define TAIL 11
+static const uint8_t tails[2][TAIL] = {
+	{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, ENDED_STATE },
+	{ 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x80, ENDED_STATE },
+};
 #define ENDED_COLUMNS ",version,state"
 
 static uint32_t
 row_size(const struct rows *b, const struct ch_ref *ref)
 {
-	return ref->len + (b->ends ? (uint32_t)sizeof(ended) : 0);
+	return ref->len + (b->ends ? TAIL : 0);
 }
 
 static size_t
@@ -115,7 +114,8 @@ rows_read(struct ch_body *body, uint8_t *to, size_t n)
 	while (done < n && b->at < b->n) {
 		const struct ch_ref *ref = &b->refs[b->at];
 		bool tail = b->off >= ref->len;
-		const uint8_t *from = tail ? ended + b->off - ref->len : ref->p + b->off;
+		const uint8_t *end = tails[ref->taken != NULL];
+		const uint8_t *from = tail ? end + b->off - ref->len : ref->p + b->off;
 		size_t left = (tail ? row_size(b, ref) : ref->len) - b->off;
 
 		left = left < n - done ? left : n - done;
@@ -151,13 +151,11 @@ rows_post(struct ch *s, const char *table, const char *columns, const struct ch_
 
 /* ---- the frames at hand ------------------------------------------------------------ */
 
-static int
-ref_add(struct ch *s, const struct sq_row *row)
+int
+ch_ref_add(struct ch *s, const uint8_t *p, uint32_t len, int32_t day)
 {
 	struct ch_ref *more;
 
-	if (row->kind == SQ_REC && row->len < sizeof(struct ch_fixed) + 3)
-		return -EBADMSG;
 	if (s->n == s->room) {
 		more = realloc(s->refs, (2 * s->room + 4096) * sizeof(*more));
 		if (!more)
@@ -165,12 +163,22 @@ ref_add(struct ch *s, const struct sq_row *row)
 		s->refs = more;
 		s->room = 2 * s->room + 4096;
 	}
-	s->refs[s->n++] =
-		(struct ch_ref){ row->p, row->len,
-				 row->kind != SQ_REC    ? DAY_NOTE
-				 : row->flags & CH_OPEN ? DAY_OPEN
-							: (int32_t)(row->key / DAY_NS) };
+	s->refs[s->n++] = (struct ch_ref){ p, len, day, NULL };
 	return 0;
+}
+
+static int
+row_add(struct ch *s, const struct sq_row *row)
+{
+	int32_t day = (int32_t)(row->key / CH_DAY_NS);
+
+	if (row->kind == SQ_REC && row->len < sizeof(struct ch_fixed) + 3)
+		return -EBADMSG;
+	if (row->kind != SQ_REC)
+		day = CH_DAY_NOTE;
+	else if (row->flags & CH_OPEN)
+		day = row->flags & CH_DELTA ? CH_DAY_DELTA : CH_DAY_OPEN;
+	return ch_ref_add(s, row->p, row->len, day);
 }
 
 /* Lists its rows, all of which are known to be whole then. */
@@ -184,7 +192,7 @@ frame_list(struct ch *s, const struct ctf_frame *f)
 		len = sq_row_get(f->p + at, f->len - at, &row);
 		if (len < 0)
 			return -EBADMSG;
-		r = ref_add(s, &row);
+		r = row_add(s, &row);
 	}
 	return r;
 }
@@ -238,7 +246,7 @@ ends_post(struct ch *s, unsigned from, struct ctf_err *err)
 	unsigned n = 0;
 	struct ch_ref *late;
 	char columns[600];
-	int r;
+	int r = 0;
 
 	if (s->min_age_ns == UINT64_MAX)
 		return 0;
@@ -248,9 +256,12 @@ ends_post(struct ch *s, unsigned from, struct ctf_err *err)
 	for (unsigned i = from; i < s->n; i++)
 		if (ch_open_may(s, (const struct ch_fixed *)(const void *)s->refs[i].p))
 			late[n++] = s->refs[i];
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = ch_delta_end(s, &late[i]);
 	/* "seen_ns" in the place of "at_ns", and the source is not told. */
 	snprintf(columns, sizeof(columns), "%s" ENDED_COLUMNS, ch_open_columns);
-	r = rows_post(s, "open_raw", columns, late, n, true, err);
+	if (r == 0)
+		r = rows_post(s, "open_raw", columns, late, n, true, err);
 	free(late);
 	return r;
 }
@@ -278,9 +289,9 @@ rows_store(struct ch *s, struct ctf_err *err)
 	int r;
 
 	refs_sort(s);
-	while (opens < s->n && s->refs[opens].day == DAY_OPEN)
+	while (opens < s->n && s->refs[opens].day <= CH_DAY_OPEN)
 		opens++;
-	for (notes = opens; notes < s->n && s->refs[notes].day == DAY_NOTE; notes++)
+	for (notes = opens; notes < s->n && s->refs[notes].day == CH_DAY_NOTE; notes++)
 		;
 	r = rows_post(s, "open_raw", ch_open_columns, s->refs, opens, false, err);
 	if (r == 0)
@@ -320,7 +331,10 @@ frames_store(struct ch *s, const struct ctf_frame *const *frames, unsigned n,
 	int r;
 
 	past_begin(s->past, frames[n - 1]);
-	r = rows_store(s, err);
+	r = ch_delta_take(s);
+	if (r == 0)
+		r = rows_store(s, err);
+	ch_delta_done(s);
 	for (unsigned i = 0; i < n && r == 0; i++)
 		r = frame_notes(s, frames[i], err);
 	if (r == 0)

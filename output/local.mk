@@ -24,7 +24,7 @@ mysql_extra = output/mysql.h output/mysql_conn.c output/mysql_rows.c
 mysql_common = output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
 mysql_needs = libmariadb
 mysql_optional = yes
-clickhouse_extra = output/clickhouse.h output/clickhouse_conn.c output/clickhouse_ddl.c output/clickhouse_http.c output/clickhouse_http.h output/clickhouse_note.c output/clickhouse_note.h output/clickhouse_open.c output/clickhouse_row.c output/clickhouse_schema.c output/clickhouse_sink.c output/clickhouse_wire.c
+clickhouse_extra = output/clickhouse.h output/clickhouse_conn.c output/clickhouse_ddl.c output/clickhouse_delta.c output/clickhouse_http.c output/clickhouse_http.h output/clickhouse_note.c output/clickhouse_note.h output/clickhouse_open.c output/clickhouse_row.c output/clickhouse_schema.c output/clickhouse_sink.c output/clickhouse_wire.c
 clickhouse_common = output/past.c output/past.h output/sqlite3_note.c output/sqlite3_row.c output/sqlite3_row.h
 clickhouse_needs = libcurl >= 7.85
 clickhouse_optional = yes
