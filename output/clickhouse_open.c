@@ -84,7 +84,6 @@ ch_open_may(const struct ch *s, const struct ch_fixed *x)
 static int
 ended_since(struct ch *s, int64_t from, struct ctf_err *err)
 {
-	bool cluster = *CH_CONF(s)->cluster != '\0';
 	struct ch_buf sql = { 0 };
 
 	put_table(&sql, s, "INSERT INTO ", "open_raw (");
@@ -96,8 +95,8 @@ ended_since(struct ch *s, int64_t from, struct ctf_err *err)
 	put_table(&sql, s, " FROM ", "flows_raw");
 	put_mine(&sql, s);
 	put_number(&sql, " AND at_ns >= ", from);
-	put(&sql, cluster ? " AND (" KEY ") GLOBAL IN (SELECT " KEY
-			  : " AND (" KEY ") IN (SELECT " KEY);
+	/* GLOBAL: the tables may be distributed ones, whoever made them. */
+	put(&sql, " AND (" KEY ") GLOBAL IN (SELECT " KEY);
 	put_table(&sql, s, " FROM ", "open_raw");
 	put_mine(&sql, s);
 	put(&sql, " AND state = 0)");

@@ -51,16 +51,17 @@ class Clickhouse:
     """One server.  `data` is its folder of data, a tmpfs maybe; netns: ["ip", ...]."""
 
     def __init__(self, tmp, name="clickhouse", data=None, tls=None, address="127.0.0.1",
-                 prefix=(), more="", clusters=""):
+                 prefix=(), more="", clusters="", tcp=0):
         self.dir, self.address, self.prefix = f"{tmp}/{name}", address, list(prefix)
         os.mkdir(self.dir)
         self.data = data or f"{self.dir}/data"
         os.makedirs(self.data, exist_ok=True)
         self.port, self.tcp, self.tls = free_ports(3) if not prefix else (8123, 9000, 8443)
+        self.tcp = tcp or self.tcp
         tls = TLS.format(port=self.tls, **({"verify": "none"} | tls)) if tls else ""
         self.write("config.xml", CONFIG.format(
             dir=self.dir, data=self.data, http=self.port, tcp=self.tcp, tls=tls,
-            address=address, more=more, clusters=clusters.replace("@", str(self.tcp))))
+            address=address, more=more, clusters=clusters))
         self.write("users.xml", USERS.format(secret=SECRET))
         self.child = None
         self.output = open(f"{self.dir}/output", "ab")  # pylint: disable=consider-using-with

@@ -68,6 +68,8 @@ TESTS += tests/interop/test_clickhouse.py tests/interop/test_fleet_clickhouse.py
 endif
 endif
 dist_check_SCRIPTS += tests/interop/test_clickhouse.py tests/interop/test_fleet_clickhouse.py
+# For make soak: needs zookeeper, too.
+dist_check_SCRIPTS += tests/interop/test_clickhouse_cluster.py
 EXTRA_DIST += tests/interop/clickhouse.py tests/interop/clickhouse_fakes.py
 dist_check_SCRIPTS += tests/interop/test_mysql.py tests/interop/test_pgsql.py
 EXTRA_DIST += tests/interop/databases.py tests/interop/mariadb.py

@@ -166,4 +166,5 @@ def test(lab, tmp):
 os.environ["PATH"] += ":/usr/sbin"
 if not os.access(BIN, os.X_OK):
     labs.skip("needs clickhouse-server")
-scene.main(test)
+if __name__ == "__main__":
+    scene.main(test)
