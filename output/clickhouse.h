@@ -94,6 +94,7 @@ struct ch_enc {
 extern const char ch_columns[], ch_open_columns[]; /* of a row, comma between */
 int ch_fields_want(struct ch_enc *, struct ctf_err *);
 const char *ch_exporter(const struct ch_conf *);
+bool ch_row_whole(const uint8_t *p, size_t n, bool lives);
 bool ch_row_put(const struct ch_enc *, const struct ctf_rec *, struct ctf_frame *);
 /* The columns' names go with the frames: a later version may have others. */
 bool ch_layout_put(struct ctf_frame *);

@@ -54,7 +54,7 @@ server_take(const char *p, size_t n, struct ch_server *s)
 	if (end <= p || (size_t)(end - p) >= sizeof(s->host))
 		return false;
 	for (const char *c = p; c < end; c++)
-		if (!isalnum((unsigned char)*c) && !strchr(".-_:%", *c))
+		if (!isalnum((unsigned char)*c) && !strchr(".-_:", *c))
 			return false;
 	snprintf(s->host, sizeof(s->host), "%.*s", (int)(end - p), p);
 	return true;

@@ -326,6 +326,8 @@ ch_http_do(struct ch_http *h, struct ctf_ctx *ctx, const struct ch_request *req,
 	curl_multi_remove_handle(h->multi, h->easy); /* unfinished: its connection is closed */
 	if (r == 0)
 		ch_buf_put(&ret_answer->text, "", 0);
+	if (ret_answer->text.failed)
+		r = -ENOMEM;
 	if (r < 0)
 		ch_buf_free(&ret_answer->text);
 	return r;

@@ -284,6 +284,22 @@ text_put(uint8_t *p, const void *text, size_t n)
 	return p + n;
 }
 
+/* A frame that was damaged and looks whole would be refused for ever. */
+bool
+ch_row_whole(const uint8_t *p, size_t n, bool lives)
+{
+	size_t at = sizeof(struct ch_fixed);
+
+	for (unsigned texts = lives ? 4 : 3; texts; texts--) {
+		size_t len = at < n ? p[at] & 127 : n;
+
+		if (at + 1 < n && p[at] & 128)
+			len |= (size_t)p[++at] << 7;
+		at += 1 + len;
+	}
+	return at + lives == n;
+}
+
 static uint8_t *
 name_put(uint8_t *p, const struct ctf_rec *r, ctf_ref ref)
 {

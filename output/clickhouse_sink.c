@@ -172,7 +172,7 @@ row_add(struct ch *s, const struct sq_row *row)
 {
 	int32_t day = (int32_t)(row->key / CH_DAY_NS);
 
-	if (row->kind == SQ_REC && row->len < sizeof(struct ch_fixed) + 3)
+	if (row->kind == SQ_REC && !ch_row_whole(row->p, row->len, row->flags & CH_OPEN))
 		return -EBADMSG;
 	if (row->kind != SQ_REC)
 		day = CH_DAY_NOTE;

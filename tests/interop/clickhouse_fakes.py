@@ -70,7 +70,12 @@ class Relay(Listener):
     def __init__(self, to, listener):
         listener.bind(("127.0.0.1", 0))
         listener.listen()
+        self.inserts = 0
         super().__init__(to, listener)
+
+    def answer(self, client, head, body):
+        self.inserts += b"flows_raw%20%28" in head
+        return super().answer(client, head, body)
 
 
 class Proxy(Listener):

@@ -30,7 +30,7 @@ GAPS = "from_ns, to_ns, cause, count, count_is, nsid, instance"
 
 
 class Gateway:
-    def __init__(self, lab, tmp, ch, i):
+    def __init__(self, lab, tmp, ch, i, wait="200ms"):
         self.lab, self.ch, self.name = lab, ch, f"gw{i}"
         self.dir, self.short = f"{tmp}/{self.name}", 200 + 100 * i
         os.mkdir(self.dir)
@@ -39,10 +39,10 @@ class Gateway:
         counters = "delta" if i == 1 else "total"
         self.daemon = Daemon(lab, self.name, self.dir, configuration(
             self.dir, ["ct1:NFCT,db1:SQLITE3", "ct1:NFCT,ch1:CLICKHOUSE"],
-            {"ct1": f"active_timeout=1\nactive_counters={counters}\nreliable=1\n",
+            {"ct1": f"active_timeout={1 if i < GATEWAYS else 600}\nactive_counters={counters}\nreliable=1\n",
              "db1": f'db="{self.dir}/db"\ntable=flows\n',
              "ch1": f'host="127.0.0.1:{self.relay.port}"\nexporter={self.name}\n'
-                    "batch_time=200ms\nreconnect=200ms\n"}))
+                    f"batch_time={wait}\nreconnect=200ms\n"}))
         self.sockets = []
 
     def talk(self, times):
@@ -114,6 +114,25 @@ def killed(gateway):
           gateway.ours("SELECT cause FROM gaps WHERE instance = 'ct1'") == ["restart"], step=0.3)
 
 
+def gathered(lab, tmp, ch):
+    """Flows that end one after the other: an insert for each, or one for all of a while."""
+    inserts = {}
+    for i, wait in (100, "0"), (101, "10s"):
+        g = Gateway(lab, tmp, ch, i, wait)
+        g.talk(1)
+        g.daemon.start()
+        for port in range(LONG):
+            g.end(port)
+            time.sleep(0.6)
+        g.daemon.stop()
+        if len(g.theirs("id", "flows")) != LONG:
+            yield f"batch_time={wait}: {len(g.theirs('id', 'flows'))} flows"
+        g.relay.close()
+        inserts[wait] = g.relay.inserts
+    if inserts["10s"] != 1 or inserts["0"] < 2:
+        yield f"inserts of flows by batch_time: {inserts}"
+
+
 def totals(gateways, ch):
     got = dict(ln.split("\t") for ln in ch.sql(
         "SELECT exporter, toString(count()) FROM ctflow.flows GROUP BY exporter").splitlines())
@@ -160,6 +179,7 @@ def test(lab, tmp):
                 problems += [*g.differs("coverage", COVERAGE),
                              *g.differs("gaps", GAPS, "instance = 'ct1'")]
             g.relay.close()
+        problems += gathered(lab, tmp, ch)
     return problems
 
 

@@ -168,6 +168,28 @@ START_TEST(passwords)
 }
 END_TEST
 
+/* ---- rows -------------------------------------------------------------------------- */
+
+START_TEST(whole)
+{
+	uint8_t row[sizeof(struct ch_fixed) + 300] = { 0 };
+	size_t n = sizeof(struct ch_fixed);
+
+	ck_assert_uint_eq(n, 193); /* or the columns are others */
+	row[n] = 2;                /* "xx", "", "" */
+	ck_assert(ch_row_whole(row, n + 5, false));
+	ck_assert(!ch_row_whole(row, n + 4, false));
+	ck_assert(!ch_row_whole(row, n + 6, false));
+	ck_assert(!ch_row_whole(row, n, false));
+	ck_assert(!ch_row_whole(row, 10, false));
+	ck_assert(ch_row_whole(row, n + 7, true)); /* and the source, and one byte */
+	row[n] = 128 | 4;                          /* 132 bytes, in two */
+	row[n + 1] = 1;
+	ck_assert(ch_row_whole(row, n + 2 + 132 + 2, false));
+	ck_assert(!ch_row_whole(row, n + 1, false));
+}
+END_TEST
+
 /* ---- notes ------------------------------------------------------------------------- */
 
 #define S UINT64_C(1000000000)
@@ -332,6 +354,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, projections);
 	tcase_add_test(t, servers);
 	tcase_add_test(t, passwords);
+	tcase_add_test(t, whole);
 	tcase_add_test(t, stretches);
 	tcase_add_test(t, left_open);
 	tcase_add_test(t, told_before);
