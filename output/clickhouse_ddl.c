@@ -81,11 +81,11 @@ const struct ch_table ch_tables[] = {
 /* A flow whose end nobody saw ended when that was found out, or before. */
 static const char flows_as[] =
 	"SELECT " TIME("start_ns") ", " TIME("end_ns") ", if(r.stamped = 1, r.at_ns, NULL)"
-	" AS destroy_ns, " ISO("start_ns", "start") ", " ISO("end_ns", "end") ", " READABLE
+	" AS destroy_ns, " ISO("start_ns", "start") ", " ISO("end_ns", "`end`") ", " READABLE
 	", " KNOWN("end_reason") ", r.at_ns AS at_ns, " NAMES " FROM @.flows_raw AS r FINAL"
 	" UNION ALL SELECT " TIME("start_ns") ", CAST(NULL AS Nullable(Int64)) AS end_ns,"
 	" CAST(NULL AS Nullable(Int64)) AS destroy_ns, " ISO("start_ns", "start")
-	", CAST(NULL AS Nullable(String)) AS end, " READABLE
+	", CAST(NULL AS Nullable(String)) AS `end`, " READABLE
 	", CAST(0 AS Nullable(Int16)) AS end_reason, r.lost_ns AS at_ns, " NAMES
 	" FROM @.open_raw AS r FINAL WHERE r.state = 1";
 static const char open_as[] =

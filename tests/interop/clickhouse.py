@@ -48,15 +48,15 @@ def free_ports(n, address="127.0.0.1"):
 
 
 class Clickhouse:
-    """One server.  `data` is its folder of data, a tmpfs maybe; netns: ["ip", ...]."""
+    """One server.  `data` is its folder of data, a tmpfs maybe."""
 
     def __init__(self, tmp, name="clickhouse", data=None, tls=None, address="127.0.0.1",
-                 prefix=(), more="", clusters="", tcp=0):
-        self.dir, self.address, self.prefix = f"{tmp}/{name}", address, list(prefix)
+                 more="", clusters="", tcp=0):
+        self.dir, self.address = f"{tmp}/{name}", address
         os.mkdir(self.dir)
         self.data = data or f"{self.dir}/data"
         os.makedirs(self.data, exist_ok=True)
-        self.port, self.tcp, self.tls = free_ports(3) if not prefix else (8123, 9000, 8443)
+        self.port, self.tcp, self.tls = free_ports(3)
         self.tcp = tcp or self.tcp
         tls = TLS.format(port=self.tls, **({"verify": "none"} | tls)) if tls else ""
         self.write("config.xml", CONFIG.format(
@@ -73,7 +73,7 @@ class Clickhouse:
 
     def start(self):
         self.child = subprocess.Popen(  # pylint: disable=consider-using-with
-            [*self.prefix, BIN, f"--config-file={self.dir}/config.xml"],
+            [BIN, f"--config-file={self.dir}/config.xml"],
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, cwd=self.dir)
         until("ClickHouse", self.is_up, 60, step=0.1)
 
@@ -93,8 +93,6 @@ class Clickhouse:
 
     def sql(self, text, user="default", password=""):
         """What it answers; Failed if it refuses."""
-        if self.prefix:
-            return self.client(text)
         request = urllib.request.Request(f"http://{self.address}:{self.port}/", text.encode(),
                                          {"X-ClickHouse-User": user,
                                           "X-ClickHouse-Key": password})
@@ -103,15 +101,6 @@ class Clickhouse:
                 return answer.read().decode()
         except urllib.error.HTTPError as e:
             raise Failed(f"{text[:200]}: {e.read().decode()[:500]}") from e
-
-    def client(self, text):
-        """The same in its namespace."""
-        done = subprocess.run([*self.prefix, "curl", "-sS", "--fail-with-body", "--data-binary",
-                               "@-", f"http://{self.address}:{self.port}/"], input=text,
-                              capture_output=True, text=True, timeout=120, check=False)
-        if done.returncode:
-            raise Failed(f"{text[:200]}: {done.stdout[:500]}{done.stderr}")
-        return done.stdout
 
     def number(self, text):
         return int(self.sql(text) or 0)
