@@ -148,6 +148,20 @@ def wrong_schema(lab, tmp, ch):
             yield f"{name}: exit code {daemon.code}: {daemon.words()}"
 
 
+def by_document(lab, tmp, ch):
+    """The tables of etc/clickhouse.sql, made by somebody else; twice changes nothing."""
+    fresh(ch)
+    with open(f"{ROOT}/etc/clickhouse.sql", encoding="ascii") as f:
+        statements = [s for s in f.read().split(";\n") if s.strip()]
+    for statement in 2 * statements:
+        ch.sql(statement)
+    options = ch.options().replace("create=yes", "create=no")
+    daemon = run(lab, tmp, "document", options, 50)
+    if daemon.code or len(statements) < 10:
+        yield f"exit code {daemon.code}: {daemon.words()}"
+    yield from once(ch, 50)
+
+
 def altered(lab, tmp, ch):
     """A table that is changed while we fill it: said, kept, and delivered when it is mended."""
     fresh(ch)
@@ -304,7 +318,8 @@ def chosen(*parts):
 def test(lab, tmp):
     problems = []
     with Clickhouse(tmp) as ch:
-        for part in chosen(restarted, lost_answer, wrong_password, wrong_schema, altered, bad_servers,
+        for part in chosen(restarted, lost_answer, wrong_password, wrong_schema, by_document,
+                           altered, bad_servers,
                            failover, stopped, disk_full, tls):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, ch)]
