@@ -343,8 +343,8 @@ take(struct nfct *s, unsigned n, struct ctf_batch *b, uint64_t now, struct tally
 
 	for (unsigned i = 0; i < n; i++) {
 		size_t len;
-		const uint8_t *msg = nfct_burst_at(s->burst, i, &len);
-		int nsid = many ? nfct_ns_hear(s, nfct_burst_nsid(s->burst, i), now) : -1;
+		const uint8_t *msg = nfct_burst_at(&s->burst, i, &len);
+		int nsid = many ? nfct_ns_hear(s, nfct_burst_nsid(&s->burst, i), now) : -1;
 
 		if (s->keep && len <= NFCT_MESSAGE_MAX)
 			msg = keep(b, msg, len);
@@ -369,7 +369,7 @@ read_all(struct nfct *s, struct ctf_batch *b, uint64_t now, struct tally *t)
 	unsigned most;
 
 	while ((most = room_for(s, b)) > 0) {
-		int r = nfct_burst_receive(s->burst, s->fd, most, s->ns.heard >= 0);
+		int r = nfct_burst_receive(&s->burst, s->fd, most, s->ns.heard >= 0);
 
 		if (r >= 0)
 			take(s, (unsigned)r, b, now, t);

@@ -57,7 +57,7 @@ struct nfct {
 
 	/* while started */
 	int fd; /* the event socket */
-	struct nfct_burst *burst;
+	struct nfct_burst burst;
 	struct nfct_req req;
 	int diag; /* asks who else listens; below 0: cannot */
 	struct pcap_writer *record;

@@ -3,46 +3,25 @@
 #include "nfct_burst.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <linux/netlink.h>
 
-/*
- * Five lines of the cache beyond the longest message: else all messages would
- * begin in the same few sets of it, and drive each other out.
- */
-#define STRIDE (NFCT_MESSAGE_MAX + 5u * 64u)
-
-union control {
-	struct cmsghdr align;
-	uint8_t room[128];
-};
-
-struct nfct_burst {
-	struct mmsghdr head[NFCT_BURST];
-	struct iovec iov[NFCT_BURST];
-	union control control[NFCT_BURST];
-	uint8_t room[NFCT_BURST * STRIDE]; /* of which little is ever touched */
-};
-
-struct nfct_burst *
-nfct_burst_new(void)
+/* Only what the call before may have changed, but for the first time. */
+static void
+head_set(struct nfct_burst *b, unsigned i, bool with_nsid)
 {
-	struct nfct_burst *b = calloc(1, sizeof(*b));
+	struct msghdr *m = &b->head[i].msg_hdr;
 
-	for (unsigned i = 0; b && i < NFCT_BURST; i++) {
-		b->iov[i] = (struct iovec){ b->room + i * STRIDE, NFCT_MESSAGE_MAX };
-		b->head[i].msg_hdr.msg_iov = &b->iov[i];
-		b->head[i].msg_hdr.msg_iovlen = 1;
+	if (!m->msg_iov) {
+		b->iov[i] = (struct iovec){ b->room + (size_t)i * NFCT_BURST_STRIDE,
+					    NFCT_MESSAGE_MAX };
+		m->msg_iov = &b->iov[i];
+		m->msg_iovlen = 1;
 	}
-	return b;
-}
-
-void
-nfct_burst_free(struct nfct_burst *b)
-{
-	free(b);
+	if (with_nsid) {
+		m->msg_control = &b->control[i];
+		m->msg_controllen = sizeof(b->control[i]);
+	}
 }
 
 int
@@ -51,10 +30,8 @@ nfct_burst_receive(struct nfct_burst *b, int fd, unsigned most, bool with_nsid)
 	unsigned n = most < NFCT_BURST ? most : NFCT_BURST;
 	int r;
 
-	for (unsigned i = 0; with_nsid && i < n; i++) {
-		b->head[i].msg_hdr.msg_control = &b->control[i];
-		b->head[i].msg_hdr.msg_controllen = sizeof(b->control[i]);
-	}
+	for (unsigned i = 0; i < n; i++)
+		head_set(b, i, with_nsid);
 	r = recvmmsg(fd, b->head, n, MSG_TRUNC, NULL);
 	return r < 0 ? -errno : r;
 }

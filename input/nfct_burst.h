@@ -11,14 +11,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #define NFCT_MESSAGE_MAX 8192u /* an event has 250 bytes, at most about 1 KiB */
 #define NFCT_BURST 16u         /* messages; with more there is nothing to gain */
 
-struct nfct_burst;
+/*
+ * Five lines of the cache beyond the longest message: else all messages would
+ * begin in the same few sets of it, and drive each other out.
+ */
+#define NFCT_BURST_STRIDE (NFCT_MESSAGE_MAX + 5u * 64u)
 
-struct nfct_burst *nfct_burst_new(void);
-void nfct_burst_free(struct nfct_burst *);
+struct nfct_burst { /* zeroed at first; nothing of it is to be freed */
+	struct mmsghdr head[NFCT_BURST];
+	struct iovec iov[NFCT_BURST];
+	union {
+		struct cmsghdr align;
+		uint8_t room[128];
+	} control[NFCT_BURST];
+	uint8_t room[NFCT_BURST * NFCT_BURST_STRIDE]; /* of which little is ever touched */
+};
+
 /*
  * Receives up to most messages, but no more than NFCT_BURST; with_nsid: as well
  * where each comes from.  Returns how many there are, or -errno.

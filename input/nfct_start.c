@@ -225,8 +225,6 @@ close_all(struct nfct *s)
 	nfct_repeat_stop(s);
 	ct_shapes_free(s->in.shapes);
 	s->in.shapes = NULL;
-	nfct_burst_free(s->burst);
-	s->burst = NULL;
 	nfct_stats_stop(s);
 	nfct_host_close(s);
 	nfct_cover_close(s);
@@ -253,13 +251,8 @@ nfct_start(void *self, struct ctf_err *err)
 
 	nfct_choose_checks(s);
 	say_useless(s);
-	s->burst = nfct_burst_new();
-	r = s->burst ? nfct_outage_start(s) : -ENOMEM;
-	if (r < 0) {
-		nfct_burst_free(s->burst);
-		s->burst = NULL;
+	if (nfct_outage_start(s) < 0)
 		return ctf_fail(err, ENOMEM, "no memory");
-	}
 	r = start_sockets(s, err);
 	if (r == 0 && c->record[0])
 		r = start_recording(s, err);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Several messages with one call: which there are, and how long they were. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 
 struct lane {
 	int to, from;
-	struct nfct_burst *burst;
+	struct nfct_burst burst;
 };
 
 static void
@@ -22,8 +21,7 @@ lane_open(struct lane *l)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, fd), 0);
 	l->to = fd[0];
 	l->from = fd[1];
-	l->burst = nfct_burst_new();
-	ck_assert_ptr_nonnull(l->burst);
+	memset(&l->burst, 0, sizeof(l->burst));
 }
 
 static void
@@ -31,7 +29,6 @@ lane_close(struct lane *l)
 {
 	close(l->to);
 	close(l->from);
-	nfct_burst_free(l->burst);
 }
 
 /* len octets, each the number. */
@@ -48,7 +45,7 @@ static void
 check_at(const struct lane *l, unsigned i, uint8_t number, size_t len)
 {
 	size_t got = 0;
-	const uint8_t *p = nfct_burst_at(l->burst, i, &got);
+	const uint8_t *p = nfct_burst_at(&l->burst, i, &got);
 
 	ck_assert_uint_eq(got, len);
 	ck_assert_uint_eq(p[0], number);
@@ -60,15 +57,15 @@ START_TEST(all_that_wait_come_in_order)
 	struct lane l;
 
 	lane_open(&l);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, NFCT_BURST, false), -EAGAIN);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, NFCT_BURST, false), -EAGAIN);
 	give(&l, 1, 1);
 	give(&l, 2, NFCT_MESSAGE_MAX);
 	give(&l, 3, 300);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, NFCT_BURST, false), 3);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, NFCT_BURST, false), 3);
 	check_at(&l, 0, 1, 1);
 	check_at(&l, 1, 2, NFCT_MESSAGE_MAX);
 	check_at(&l, 2, 3, 300);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, NFCT_BURST, false), -EAGAIN);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, NFCT_BURST, false), -EAGAIN);
 	lane_close(&l);
 }
 END_TEST
@@ -81,7 +78,7 @@ START_TEST(one_that_is_too_long_says_so)
 	lane_open(&l);
 	give(&l, 1, NFCT_MESSAGE_MAX + 1);
 	give(&l, 2, 100);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, NFCT_BURST, false), 2);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, NFCT_BURST, false), 2);
 	check_at(&l, 0, 1, NFCT_MESSAGE_MAX + 1);
 	check_at(&l, 1, 2, 100);
 	lane_close(&l);
@@ -95,10 +92,10 @@ START_TEST(no_more_than_asked_for)
 	lane_open(&l);
 	for (unsigned i = 0; i < 8; i++)
 		give(&l, (uint8_t)i, 250);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, 3, true), 3);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, 3, true), 3);
 	check_at(&l, 2, 2, 250);
-	ck_assert_int_eq(nfct_burst_nsid(l.burst, 2), -1);
-	ck_assert_int_eq(nfct_burst_receive(l.burst, l.from, 10 * NFCT_BURST, true), 5);
+	ck_assert_int_eq(nfct_burst_nsid(&l.burst, 2), -1);
+	ck_assert_int_eq(nfct_burst_receive(&l.burst, l.from, 10 * NFCT_BURST, true), 5);
 	check_at(&l, 0, 3, 250);
 	check_at(&l, 4, 7, 250);
 	lane_close(&l);
