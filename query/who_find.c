@@ -175,8 +175,10 @@ read_table(struct search *s, const struct part *p, const char *table, enum layou
 	layout_columns(sql, l);
 	sqlite3_str_appendf(sql, ", b.* FROM \"%w\" AS b WHERE ", table);
 	if (p)
-		sqlite3_str_appendf(sql, "%s >= ?3 AND %s < ?4 AND " BEGUN, layout_key(l),
+		sqlite3_str_appendf(sql, "%s >= ?3 AND %s < ?4 AND ", layout_key(l),
 				    layout_key(l));
+	if (p && (l == L_FULL || l == L_NAT))
+		sqlite3_str_appendall(sql, BEGUN);
 	sides_put(sql, l, s->ask->port >= 0);
 	r = statement(s, sql, &st);
 	if (r == 0 && p)

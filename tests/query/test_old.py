@@ -27,6 +27,25 @@ def old(path, *changes):
     c.close()
 
 
+def who(path, flow, states):
+    """Those that had the address and port of a flow at its end."""
+    outside = f"[{flow['nat_src']}]" if ":" in flow["nat_src"] else flow["nat_src"]
+    answer = ctflow(path, "who", f"{outside}:{flow['nat_sport']}",
+                    {6: "tcp", 17: "udp"}[flow["proto"]], "at", flow["end"] or flow["at"],
+                    "--no-live", want=(0, 1, 2, 3))
+    return [m | {"db": None} for m in answer["matches"] if m["state"] in states]
+
+
+def whose(path, other, flows, states):
+    asked = [f for f in flows if f["nat_src"] and f["nat_sport"] and f["proto"] in (6, 17)
+             and f["state"] in states]
+    for flow in asked:
+        matches = who(path, flow, states)
+        assert any(m["src"] == flow["src"] for m in matches), (flow, matches)
+        assert who(other, flow, states) == matches, flow
+    return len(asked)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="ctflow-") as tmp:
         with open(f"{HERE}/version2.lines", encoding="ascii") as f:
@@ -57,7 +76,10 @@ def main():
             for r in rows + old_rows:
                 r.pop("db", None)
             assert rows and old_rows == rows, verb
-    print(f"{len(QUESTIONS)} questions to an older database")
+        asked = whose(f"{tmp}/3.db", f"{tmp}/2.db", now, ("ended", "open"))
+        asked += whose(f"{tmp}/3.db", f"{tmp}/1.db", now, ("ended",))
+        assert asked > 10, asked
+    print(f"{len(QUESTIONS) + asked} questions to an older database")
 
 
 if __name__ == "__main__":
