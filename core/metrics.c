@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "metrics.h"
@@ -343,7 +344,8 @@ write_all(int fd, const char *text)
 
 /*
  * A reader sees the old file or the new one.  O_EXCL, because who else may
- * write in that folder must not choose where we write.
+ * write in that folder must not choose where we write.  For all to read,
+ * whatever the umask: who collects these numbers is another user.
  */
 static int
 replace(const char *path, const char *text)
@@ -357,7 +359,7 @@ replace(const char *path, const char *text)
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	ret = write_all(fd, text);
+	ret = fchmod(fd, 0644) < 0 ? -errno : write_all(fd, text);
 	if (close(fd) < 0 && !ret)
 		ret = -errno;
 	if (!ret && rename(tmp, path) < 0)

@@ -36,7 +36,10 @@ class Prometheus:
         self._write("prometheus.yml", CONFIGURATION.format(exporter=EXPORTER))
         self._write("rules.yml", rules)
         self.children = [
-            self._start("exporter", "prometheus-node-exporter", "--collector.disable-defaults",
+            # a user of its own, as its package has it
+            self._start("exporter", "setpriv", "--reuid=nobody", "--regid=nogroup",
+                        "--clear-groups", "--pdeathsig=TERM",
+                        "prometheus-node-exporter", "--collector.disable-defaults",
                         "--collector.textfile", f"--collector.textfile.directory={self.texts}",
                         f"--web.listen-address={EXPORTER}"),
             self._start("prometheus", "prometheus", f"--config.file={directory}/prometheus.yml",

@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -33,7 +34,7 @@ class Numbers:
     """What metrics_file says."""
 
     def __init__(self, daemon):
-        self.daemon, self.path = daemon, os.path.join(daemon.dir, "x.prom")
+        self.daemon, self.path = daemon, os.path.join(daemon.dir, "texts", "x.prom")
 
     def all(self):
         return prometheus.parse(text(self.path))
@@ -140,7 +141,7 @@ def the_file(numbers, started):
     """Its owner, that it is made anew, and what it says of the daemon."""
     st = os.stat(numbers.path)
     if (st.st_uid, st.st_mode & 0o777) != (NOBODY, 0o644):
-        yield f"owner {st.st_uid}, mode {st.st_mode:o}"
+        yield f"owner {st.st_uid}, mode {st.st_mode:o} by the umask of the unit"
     until("a new file", lambda: os.stat(numbers.path).st_ino != st.st_ino, 5, 0.01)
     if abs(numbers.get("start_time_seconds") - started) > 20:
         yield f"started at {numbers.get('start_time_seconds')}"
@@ -164,9 +165,11 @@ def test(lab, tmp):
     conf = configuration(tmp, ["ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"], {
         "ct1": "sysctl=ignore\nnetlink_socket_buffer_size=64K\n",
         "emu1": f'file="{tmp}/emu"\n'})
-    conf = conf.replace("[global]\n", f'[global]\nmetrics_file="{tmp}/x.prom"\n'
+    conf = conf.replace("[global]\n", f'[global]\nmetrics_file="{tmp}/texts/x.prom"\n'
                         "metrics_interval=100ms\n")
-    os.umask(0o022)
+    os.mkdir(f"{tmp}/texts", 0o755)  # root's, as the node exporter's package makes it
+    subprocess.run(["install", "-d", "-g", "nogroup", "-m", "1775", f"{tmp}/texts"], check=True)
+    os.umask(0o027)
     started = time.time()
     daemon = Daemon(lab, NS, tmp, conf).start("-u", "nobody")
     daemon.wait_log("entering main loop")

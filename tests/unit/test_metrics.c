@@ -166,6 +166,34 @@ START_TEST(an_output)
 }
 END_TEST
 
+/* The unit's umask is for what subscribers do; who collects numbers is another user. */
+START_TEST(for_all_to_read)
+{
+	struct metrics m = { 0 };
+	struct stat st;
+	struct place p;
+	struct rig g;
+	mode_t before;
+
+	place_make(&p);
+	place_folder(&p, true);
+	box_init(&g.box);
+	rig_start(&g, ONE, 0);
+	before = umask(_i ? 077 : 027);
+	ck_assert_int_eq(metrics_start(&m, &g.run,
+				       &(struct global_conf){ .metrics_file = p.file,
+							      .metrics_daemon = "",
+							      .metrics_interval = 60000 }),
+			 0);
+	umask(before);
+	ck_assert_int_eq(stat(p.file, &st), 0);
+	ck_assert_uint_eq(st.st_mode, S_IFREG | 0644);
+	metrics_end(&m);
+	rig_stop(&g);
+	place_remove(&p);
+}
+END_TEST
+
 /* A folder that is not there yet: said once, tried again, and said when it works. */
 START_TEST(written_later)
 {
@@ -348,6 +376,7 @@ add_tests(TCase *t)
 {
 	tcase_add_test(t, text);
 	tcase_add_test(t, an_output);
+	tcase_add_loop_test(t, for_all_to_read, 0, 2);
 	tcase_add_test(t, written_later);
 	tcase_add_test(t, a_link_in_the_way);
 	tcase_add_test(t, replaced_as_a_whole);
