@@ -69,7 +69,7 @@ goes_on(const struct spool *sp, const struct batch *b)
 	       s->bytes + b->bytes <= sp->segment_max;
 }
 
-/* A segment to write to, which is in the list. */
+/* A segment to write to, which is in the list; -E2BIG: spool_max is reached. */
 static int
 prepare(struct spool *sp, const struct batch *b)
 {
@@ -77,7 +77,7 @@ prepare(struct spool *sp, const struct batch *b)
 	int ret;
 
 	if (sp->bytes + b->bytes > sp->max)
-		return -ENOSPC;
+		return -E2BIG;
 	if (goes_on(sp, b))
 		return 0;
 	s = calloc(1, sizeof(*s));
@@ -179,10 +179,10 @@ unpin(struct spool *sp, const struct batch *b, bool written)
 static void
 failed(struct spool *sp, int err)
 {
-	bool room = err == -ENOSPC || err == -EDQUOT;
-	bool max = room && sp->bytes + SPOOL_BATCH_BYTES > sp->max;
+	bool max = err == -E2BIG; /* as asked for: the disk is well */
+	bool room = max || err == -ENOSPC || err == -EDQUOT;
 
-	ctf_count(sp->m_errors, 1);
+	ctf_count(sp->m_errors, !max);
 	if (!sp->said)
 		ctf_log(&sp->sink->ctx, CTF_ERROR,
 			"spool: %s: flows are kept in memory, and written when that works "

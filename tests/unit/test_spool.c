@@ -189,6 +189,7 @@ START_TEST(the_oldest_are_dropped)
 	}
 	ck_assert_uint_le(number_of(&g, "spool"), 1 << 20);
 	ck_assert_uint_gt(number_of(&g, "spool_dropped"), 10000);
+	ck_assert_uint_eq(number_of(&g, "spool_errors"), 0);
 	come_back(&g);
 	rig_feed(&g, 1000);
 	rig_spin(&g, &g.box.nkept, 50000);
