@@ -93,6 +93,9 @@ static const struct metric queue_limit = { "queue_limit", CTF_GAUGE, CTF_UNIT_BY
 					   "memory both may take (queue=)" };
 static const struct metric lag = { "lag", CTF_GAUGE, CTF_UNIT_SECONDS,
 				   "how long ago the oldest flow that waits has ended" };
+static const struct metric spool_late = { "spool_late", CTF_GAUGE, CTF_UNIT_SECONDS,
+					  "how much longer than spool_sync= the oldest flow "
+					  "that waits is not on disk" };
 static const struct metric reads = { "up", CTF_GAUGE, CTF_UNIT_NONE,
 				     "1: the input has not failed" };
 
@@ -121,6 +124,8 @@ add_sink(struct samples *all, struct sink *s, uint64_t now_ns)
 	add(all, s->inst, &resend, now.window);
 	add(all, s->inst, &queue_limit, now.limit);
 	add(all, s->inst, &lag, since(now.oldest_ns, now_ns));
+	if (s->spool)
+		add(all, s->inst, &spool_late, now.late_ms * 1000000);
 }
 
 static void

@@ -138,13 +138,17 @@ sink_oldest(const struct sink *s)
 void
 sink_look(struct sink *s, struct sink_now *ret_now)
 {
+	struct spool_now disk;
+
 	pthread_mutex_lock(&s->lock);
+	spool_now(s, &disk);
 	*ret_now = (struct sink_now){ s->state,
 				      s->queue.recs - s->queue.again,
 				      s->queue.bytes - s->queue.window_bytes,
 				      s->queue.limit,
 				      s->queue.window_bytes,
-				      sink_oldest(s) };
+				      sink_oldest(s),
+				      disk.late_ms };
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -104,6 +104,7 @@ struct sink_now {
 	uint64_t recs, bytes, limit; /* of the queue; recs: never delivered */
 	uint64_t window;             /* bytes, besides, of what was delivered and is kept */
 	uint64_t oldest_ns;          /* of what waits, on disk or not; 0: nothing does */
+	uint64_t late_ms;            /* it should have been in the spool since then */
 };
 void sink_look(struct sink *, struct sink_now *ret_now);
 /* The same oldest_ns, with the mutex. */

@@ -41,8 +41,12 @@ void
 spool_now(const struct sink *s, struct spool_now *ret_now)
 {
 	struct spool_now now = { .flows = spool_flows(s) };
+	const struct qframe *f = s->queue.unwritten;
+	uint64_t then;
 
 	if (s->spool) {
+		then = f ? f->since_ms + s->spool->sync_ms : NEVER;
+		now.late_ms = then < ctf_mono_ms() ? ctf_mono_ms() - then : 0;
 		now.bytes = s->spool->bytes;
 		now.max = s->spool->max;
 	}

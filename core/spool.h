@@ -46,6 +46,7 @@ uint64_t spool_flows(const struct sink *);
 struct spool_now {
 	uint64_t flows, bytes, max;
 	uint64_t oldest_ns; /* of what is on disk alone; 0: nothing is */
+	uint64_t late_ms;   /* since then something should have been written */
 };
 void spool_now(const struct sink *, struct spool_now *ret_now);
 /* All that is in the queue is on disk, or is going to be. */

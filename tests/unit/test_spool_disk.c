@@ -2,6 +2,7 @@
 /* Disks that are full, fail or hang; and what a start reads of a backlog. */
 #define DIR_NAME "test_spool_disk.d"
 #define SPOOL_DIR "test_spool_disk.s"
+#include "metrics.h"
 #include "spool_rig.h"
 
 #define MANY 300
@@ -101,6 +102,22 @@ START_TEST(it_fails_for_long)
 }
 END_TEST
 
+/* spool_late_seconds in ms, as who watches it reads it. */
+static uint64_t
+late_ms(struct rig *g)
+{
+	static const char name[] =
+		"\nctflowd_output_spool_late_seconds{output=\"k\",plugin=\"KEEP\"} ";
+	const struct metrics m = { .run = &g->run };
+	char *text = metrics_text(&m, ctf_now()), *at = strstr(text, name);
+	double late;
+
+	ck_assert_ptr_nonnull(at);
+	late = strtod(at + strlen(name), NULL);
+	free(text);
+	return (uint64_t)(late * 1000);
+}
+
 /* A disk that takes for ever: the input goes on, memory stays bounded. */
 START_TEST(it_hangs)
 {
@@ -118,11 +135,17 @@ START_TEST(it_hangs)
 		ck_assert_uint_le(memory(&g), 64 * 1024 * 5 / 4 + 2048);
 	}
 	ck_assert_uint_lt(ctf_mono_ms() - begun, 5000);
+	for (int i = 0; i < 1000 && late_ms(&g) < 200; i++)
+		usleep(10000);
+	ck_assert_uint_ge(late_ms(&g), 200);
+	ck_assert_uint_le(late_ms(&g), ctf_mono_ms() - begun);
+	ck_assert_uint_eq(number_of(&g, "spool_errors"), 0);
 	disk.hang = 0;
 	come_back(&g);
 	rig_feed(&g, 100);
 	rig_spin(&g, &g.box.nkept, 100);
 	deliver_all(&g);
+	ck_assert_uint_eq(late_ms(&g), 0);
 	ck_assert_uint_gt(number_of(&g, "dropped"), 10000);
 	is_complete(&g, 50100, "queue");
 }
