@@ -22,6 +22,7 @@ scrape_configs:
   - job_name: node
     static_configs:
       - targets: ["{exporter}"]
+        labels: {{ctflowd: "yes"}}
 """
 
 

@@ -3,10 +3,10 @@
 """An outage as who watches a fleet sees it: Prometheus, its node exporter and
 the alert rules of etc/ over the metrics_file of a ctflowd at work.
 
-The collector goes away and comes back, the table fills, the daemon hangs with
-the table filling behind it, and its numbers vanish.  The rules are those that
-are installed, with times and marks made short.  Every expression of the Grafana
-dashboard is evaluated over what was recorded meanwhile.
+Nothing is there at first; the collector goes away and comes back, the table
+fills, the daemon hangs with the table filling behind it, and its numbers vanish.
+The rules are those that are installed, with times and marks made short.  Every
+expression of the Grafana dashboard is evaluated over what was recorded meanwhile.
 """
 import json
 import os
@@ -33,6 +33,8 @@ SHORT = ((r"for: \d+m", "for: 1s"), (r"\[\d+[mh]\]", "[8s]"), (r"> 60 \+ 3", "> 
          (r"lag_seconds > \d+", "lag_seconds > 2"), (r"fill_ratio > 0.8", "fill_ratio > 0.02"))
 AWAY = {"CtflowdCollectorAway", "CtflowdSpoolGrowing", "CtflowdBehind"}
 HUNG = {"CtflowdHeartbeatMissing"}
+OF_THE_TARGET = ("__name__", "instance", "job", "ctflowd")
+MISSING = {"CtflowdMetricsMissing"}
 LET_GO = {"CtflowdGuardReleased", "CtflowdLoss"}
 
 
@@ -60,6 +62,8 @@ class Watched:
                     f'spool_dir="{tmp}/spool"\nspool_sync=100ms\nspool_max=64M\n'})
         conf = conf.replace("[global]\n", f'[global]\nmetrics_file="{self.file}"\n'
                             "metrics_daemon=gw1\nmetrics_interval=200ms\n")
+        self.fires(MISSING)
+        os.umask(0o027)  # the unit's
         self.daemon = Daemon(lab, NS, tmp, conf).start()
 
     def listen(self):
@@ -100,7 +104,7 @@ def all_well(w):
     w.sees("lag_seconds", 0)
     yield from lint(w.file)
     seen = {(labels["__name__"], frozenset(v for k, v in labels.items()
-                                           if k not in ("__name__", "instance", "job"))): v
+                                           if k not in OF_THE_TARGET)): v
             for labels, v in ((dict(k), v) for k, v in
                               w.prom.query('{__name__=~"ctflowd_.*"}').items())}
     written = {(n, frozenset(v for _, v in have)) for n, have in textformat.parse(text(w.file))}
@@ -110,8 +114,7 @@ def all_well(w):
         yield "the node exporter dislikes the file"
     if w.output("up") != 1 or w.input("guard_running") != 1:
         yield f"up {w.output('up')}, guard {w.input('guard_running')}"
-    if w.prom.alerts() or w.prom.alerts("pending"):
-        yield f"alerts: {w.prom.alerts()}, {w.prom.alerts('pending')}"
+    w.prom.reach("no alert to fire", lambda: not w.prom.alerts())
 
 
 def collector_away(w):
@@ -174,7 +177,7 @@ def gone(w):
     if said != w.output("delivered_total"):
         yield f"{said} delivered at the end"
     os.unlink(w.file)
-    w.fires({"CtflowdMetricsGone"})
+    w.fires({"CtflowdMetricsGone"} | MISSING)
 
 
 def filled(expression):
