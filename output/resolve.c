@@ -6,6 +6,8 @@
 #include <linux/capability.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -27,14 +29,32 @@ asked_free(struct asked *a)
 	free(a);
 }
 
-/* It may outlive the start, after which nobody has more rights than he needs. */
+/*
+ * It may outlive the start, after which nobody has more rights than he needs.
+ * Those to become another user stay: when the main thread does, the C library
+ * makes all threads follow, and aborts if one of them may not.  The kernel
+ * takes them from a thread that ceases to be root.
+ */
 static void
 give_up_rights(void)
 {
+	const uint32_t become = 1u << CAP_SETUID | 1u << CAP_SETGID;
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
+	struct __user_cap_data_struct data[2] = { { 0 } }, few[2] = { { 0 } };
 
-	syscall(SYS_capset, &head, none);
+	if (syscall(SYS_capget, &head, data) == 0)
+		few[0].permitted = few[0].effective = data[0].permitted & become;
+	syscall(SYS_capset, &head, few);
+}
+
+/* A signal is for the main thread, which may not block its own as yet. */
+static void
+hear_nothing(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
 static int
@@ -61,6 +81,7 @@ ask(void *arg)
 	bool left;
 	int r;
 
+	hear_nothing();
 	give_up_rights();
 	r = look_up(a->hosts);
 	pthread_mutex_lock(&a->lock);

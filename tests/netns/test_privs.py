@@ -14,7 +14,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, lines, text, until  # noqa: E402
+from daemon import Daemon, build_dir, configuration, lines, text, until  # noqa: E402
 
 NOBODY = pwd.getpwnam("nobody")
 NET_ADMIN = 1 << 12
@@ -36,10 +36,11 @@ def status(path):
     return dict(line.split(":", 1) for line in text(path).splitlines())
 
 
-def check_thread(path, main):
+def check_thread(path, main, earlier=False):
     """What is wrong with the privileges of one thread.
 
-    The main thread has CAP_NET_ADMIN; those of the outputs need not even that.
+    The main thread has CAP_NET_ADMIN; those of the outputs need not even that.  One that
+    was there `earlier` is not told that it may not gain any.
     """
     s = {k: v.split() for k, v in status(path).items()}
     if main and int(s["CapEff"][0], 16) != NET_ADMIN:
@@ -53,6 +54,8 @@ def check_thread(path, main):
             yield f"{path}: {key} is {s[key]}"
     if any(g == "0" for g in s["Groups"]):
         yield f"{path}: still in group 0"
+    if earlier:
+        return
     if s["NoNewPrivs"] != ["1"]:
         yield f"{path}: NoNewPrivs is {s['NoNewPrivs']}"
 
@@ -181,12 +184,51 @@ def as_root(lab, tmp, trier, flood):
     return problems
 
 
+class Unnamed(Daemon):
+    """Whose name server never answers: who asks outlives the start."""
+
+    def command(self, argv):
+        path = f"{self.dir}/resolv.conf"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("nameserver 10.66.9.9\noptions timeout:30 attempts:5\n")
+        return ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"',
+                "sh", *argv]
+
+
+def unnamed(lab, tmp):
+    """A thread that is still asking becomes nobody with the others, and hears no signal."""
+    sql = [p for p in ("PGSQL", "MYSQL") if os.path.exists(f"{build_dir()}/{p.lower()}.la")]
+    if not sql:
+        return []
+    os.chown(tmp, NOBODY.pw_uid, NOBODY.pw_gid)
+    stacks = [f"ct1:NFCT,{TEXT},emu1:LOGEMU", f"ct1:NFCT,ip1:IP2STR,db1:{sql[0]}"]
+    daemon = Unnamed(lab, NS, tmp, configuration(tmp, stacks, {
+        "emu1": f'file="{tmp}/emu"\n',
+        "db1": 'db="ulogd"\nhost="db.example"\nuser="u"\n'
+               'table="ulog2_ct"\nprocedure="INSERT_CT"\n'}).replace(
+                   "[global]\n", "[global]\nstop_timeout=300ms\n"))
+    daemon.start("-u", "nobody")
+    daemon.wait_log("entering main loop")
+    tasks = f"/proc/{daemon.pid}/task"
+    problems = [p for t in os.listdir(tasks)
+                for p in check_thread(f"{tasks}/{t}/status", int(t) == daemon.pid, True)]
+    if "db.example: the name is not looked up in time" not in daemon.log():
+        problems.append(f"nobody asked: {daemon.log()}")
+    print(f"{len(os.listdir(tasks))} threads with the one that asks")
+    daemon.send(signal.SIGHUP)
+    daemon.wait_log("the configuration has not changed")
+    daemon.stop()
+    return problems
+
+
 def test(lab, tmp):
     labs.flood_ns(lab, NS)
     flood = labs.helper("flood", tmp)
     trier = labs.plugin("trier", tmp)
-    os.mkdir(f"{tmp}/root", 0o755)
-    return as_nobody(lab, tmp, trier, flood) + as_root(lab, f"{tmp}/root", trier, flood)
+    for name in ("root", "unnamed"):
+        os.mkdir(f"{tmp}/{name}", 0o755)
+    return (as_nobody(lab, tmp, trier, flood) + as_root(lab, f"{tmp}/root", trier, flood) +
+            unnamed(lab, f"{tmp}/unnamed"))
 
 
 scene.main(test)
