@@ -311,12 +311,14 @@ static bool
 stop_all(struct daemon *d)
 {
 	uint64_t ms = setup(d)->global.stop_timeout, begin = ctf_mono_ms(), took;
+	bool ended;
 
 	if (d->reload.timer)
 		reload_end(&d->reload, d->run.handing && ms > HAND_MS ? HAND_MS : ms,
 			   second_term, d);
 	took = ctf_mono_ms() - begin;
-	return run_stop(&d->run, ms > took ? ms - took : 0, second_term, d) && !d->reload.hung;
+	ended = run_stop(&d->run, ms > took ? ms - took : 0, second_term, d);
+	return reload_ended(&d->reload, second_term, d) && ended;
 }
 
 static void
@@ -337,7 +339,7 @@ end(struct daemon *d, int code)
 		pidfile_remove(d->pidfile ? d->pidfile : d->cli.pidfile, d->pid_fd);
 	free(d->pidfile);
 	if (!clean) {
-		log_errorx("exiting without waiting for outputs that hang");
+		log_errorx("exiting without waiting for what hangs");
 		_exit(code);
 	}
 	metrics_end(&d->metrics);

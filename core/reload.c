@@ -315,20 +315,28 @@ never(void *arg)
 void
 reload_end(struct reload *rl, uint64_t stop_ms, bool (*hurry)(void *), void *arg)
 {
-	uint64_t begin_ms = ctf_mono_ms();
-
+	rl->end_ms = ctf_mono_ms() + (stop_ms < READ_MS ? stop_ms : READ_MS);
 	if (rl->next)
 		refuse(rl, "the daemon ends");
 	rl->wanted = true; /* no successor waits longer than it must */
-	await(rl, begin_ms + stop_ms, hurry, arg);
+	await(rl, ctf_mono_ms() + stop_ms, hurry, arg);
 	abort_rest(rl);
 	await(rl, ctf_mono_ms() + ABORT_MS, never, NULL);
 	rl->wanted = false;
-	rl->hung = rl->old || !reload_read_end(rl, begin_ms + READ_MS);
 	for (struct gen *g = rl->old; g; g = g->next)
 		for (struct sink *s = g->setup.graph.sinks; s; s = s->next)
 			if (s->running)
 				run_say_lost(s);
+}
+
+bool
+reload_ended(struct reload *rl, bool (*hurry)(void *), void *arg)
+{
+	while (!reload_read_end(rl) && ctf_mono_ms() < rl->end_ms && !hurry(arg))
+		loop_once(rl->run->loop, STEP_MS);
+	if (rl->reading)
+		log_errorx("the configuration is still being read");
+	return !rl->reading && !rl->old;
 }
 
 void

@@ -34,9 +34,9 @@ struct reload {
 	uint64_t open_ms;
 	struct gen *old; /* what is left of earlier ones */
 	struct loop_fd *timer;
-	char why[512]; /* it was refused last */
-	bool wanted;   /* and not begun */
-	bool hung;     /* at the end: something must not be freed */
+	char why[512];   /* it was refused last */
+	bool wanted;     /* and not begun */
+	uint64_t end_ms; /* what is read by then is forgotten, the rest left */
 
 	void (*begun)(void *arg); /* may be NULL */
 	/*
@@ -62,8 +62,16 @@ void reload_want(struct reload *);
 void reload_step(struct reload *);
 /* Files are to be opened anew, by those that leave as well. */
 void reload_reopen(const struct reload *);
-/* The end is near: nothing is under way any more when it returns; see run_stop(). */
+/*
+ * The end is near: nothing of earlier configurations is under way any more when
+ * it returns; see run_stop().
+ */
 void reload_end(struct reload *, uint64_t stop_ms, bool (*hurry)(void *arg), void *arg);
+/*
+ * After both: waits, while the loop turns, for one that is being read, if the
+ * time was not used up by then.  False: something hangs and must not be freed.
+ */
+bool reload_ended(struct reload *, bool (*hurry)(void *arg), void *arg);
 
 /* ---- reload_read.c ---- */
 
@@ -73,8 +81,8 @@ int reload_read(struct reload *);
 bool reload_has_read(struct reload *);
 /* What read() returned, and what it made. */
 int reload_take(struct reload *, struct diag *ret_diag, struct gen **ret_gen);
-/* Forgets what is being read; false: it is still being read then. */
-bool reload_read_end(struct reload *, uint64_t until_ms);
+/* Forgets what has been read; false: it is still being read. */
+bool reload_read_end(struct reload *);
 
 /* ---- reload_same.c ---- */
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "reload.h"
 
@@ -84,17 +83,13 @@ reload_take(struct reload *rl, struct diag *ret_diag, struct gen **ret_gen)
 }
 
 bool
-reload_read_end(struct reload *rl, uint64_t until_ms)
+reload_read_end(struct reload *rl)
 {
-	struct timespec until = { (time_t)(until_ms / 1000),
-				  (long)(until_ms % 1000 * 1000000) };
-	struct reading *rd = rl->reading;
-
-	if (!rd)
+	if (!rl->reading)
 		return true;
-	if (rd->running && pthread_clockjoin_np(rd->thread, NULL, CLOCK_MONOTONIC, &until))
+	if (!reload_has_read(rl))
 		return false;
+	reading_free(rl->reading);
 	rl->reading = NULL;
-	reading_free(rd);
 	return true;
 }

@@ -118,8 +118,8 @@ static inline void
 end(struct scene *s)
 {
 	reload_end(&s->rl, 5000, no_hurry, NULL);
-	ck_assert(!s->rl.hung);
 	ck_assert(run_stop(&s->run, 5000, no_hurry, NULL));
+	ck_assert(reload_ended(&s->rl, no_hurry, NULL));
 	gen_unref(s->rl.gen);
 	loop_free(s->run.loop);
 	box_free(&s->box);
