@@ -7,12 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #if __has_include(<linux/landlock.h>) && defined(SYS_landlock_restrict_self)
 #include <linux/landlock.h>
+
+#include "log.h"
 
 static bool
 is_kernels(const char *name)
@@ -34,24 +35,32 @@ rights(void)
 	return all;
 }
 
-/* What cannot be opened cannot be written to either. */
+static int
+add(int rules, int fd, uint64_t rights)
+{
+	struct landlock_path_beneath_attr below = { .allowed_access = rights, .parent_fd = fd };
+
+	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0)
+		       ? -errno
+		       : 0;
+}
+
+/*
+ * Nothing is asked of the file system, which may be one that hangs: what is no
+ * folder is found out by the refusal of rights only folders have.  Where a link
+ * leads to has a rule already, or must have none.
+ */
 static int
 allow(int rules, int root, const char *name, uint64_t all)
 {
-	struct landlock_path_beneath_attr below = {
-		.allowed_access = all,
-		.parent_fd = openat(root, name, O_PATH | O_CLOEXEC),
-	};
-	struct stat st;
-	int ret = 0;
+	int ret, fd = openat(root, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
-	if (below.parent_fd < 0)
-		return 0;
-	if (fstat(below.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
-		below.allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE;
-	if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &below, 0))
-		ret = -errno;
-	close(below.parent_fd);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	ret = add(rules, fd, all);
+	if (ret == -EINVAL)
+		ret = add(rules, fd, LANDLOCK_ACCESS_FS_WRITE_FILE);
+	close(fd);
 	return ret;
 }
 
@@ -64,9 +73,13 @@ allow_all_else(int rules, uint64_t all)
 
 	if (!root)
 		return -errno;
-	while (!ret && (e = readdir(root)))
+	while (!ret && (e = readdir(root))) {
 		if (!is_kernels(e->d_name))
 			ret = allow(rules, dirfd(root), e->d_name, all);
+		if (ret)
+			log_warnx("/%s: writing there cannot be allowed: %s", e->d_name,
+				  strerror(-ret));
+	}
 	closedir(root);
 	return ret;
 }

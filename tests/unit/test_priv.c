@@ -11,11 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "nowrite.h"
 #include "priv.h"
 #include "unit.h"
 
@@ -122,6 +124,16 @@ check_main(const struct priv *p)
 	EXPECT(chown("priv.secret", p->uid, p->gid) < 0 && errno == EPERM);
 }
 
+static bool
+has_landlock(void)
+{
+#ifdef SYS_landlock_create_ruleset
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0; /* its version */
+#else
+	return false;
+#endif
+}
+
 /* Files can be made, and moved, as before; what is the kernel's cannot be written. */
 static void
 check_files(void)
@@ -133,10 +145,8 @@ check_files(void)
 	EXPECT(open("priv.to/file", O_WRONLY | O_TRUNC) >= 0);
 	EXPECT(open("/dev/null", O_WRONLY) >= 0);
 	EXPECT(open("/proc/self/stat", O_RDONLY) >= 0);
-#ifdef SYS_landlock_create_ruleset
-	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) > 0) /* its version */
+	if (has_landlock())
 		EXPECT(open("/proc/self/comm", O_WRONLY) < 0 && errno == EACCES);
-#endif
 	EXPECT(unlink("priv.to/file") == 0);
 }
 
@@ -224,6 +234,77 @@ START_TEST(groups)
 }
 END_TEST
 
+/* ---- nowrite.c ---- */
+
+#define ROOT "priv.root"
+
+static int
+writes(int at, const char *path)
+{
+	int fd = openat(at, path, O_CREAT | O_WRONLY, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? errno : 0;
+}
+
+/* Whatever lies in /: a link is no way round, and a file stays one that can be written. */
+static void
+child_in_root(void)
+{
+	EXPECT(chroot(ROOT) == 0 && chdir("/") == 0);
+	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	EXPECT(nowrite_lock() == 0);
+	EXPECT(writes(AT_FDCWD, "/etc/new") == 0);
+	EXPECT(writes(AT_FDCWD, "/file") == 0);
+	EXPECT(writes(AT_FDCWD, "/new") == EACCES);
+	EXPECT(writes(AT_FDCWD, "/proc/new") == EACCES);
+	EXPECT(writes(AT_FDCWD, "/link/new") == EACCES);
+	_exit(0);
+}
+
+/* Nothing is locked when a folder would be that should not. */
+static void
+child_without_rule(void)
+{
+	int etc;
+
+	EXPECT(chroot(ROOT) == 0 && chdir("/") == 0 && chmod("/", 0444) == 0);
+	etc = open("/etc", O_PATH | O_DIRECTORY);
+	EXPECT(etc >= 0 && setresuid(12345, 12345, 12345) == 0);
+	EXPECT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	EXPECT(nowrite_lock() == -EACCES);
+	EXPECT(writes(etc, "new") == 0);
+	_exit(0);
+}
+
+START_TEST(folders_of_root)
+{
+	static void (*const child_of[])(void) = { child_in_root, child_without_rule };
+	static const char *const folders[] = { ROOT, ROOT "/etc", ROOT "/proc", ROOT "/sys" };
+	/* A file is made, though it must not be written. */
+	static const char *const files[] = { ROOT "/etc/new", ROOT "/file", ROOT "/link",
+					     ROOT "/new", ROOT "/proc/new" };
+	pid_t pid;
+	int st;
+
+	if (geteuid() != 0 || !has_landlock())
+		return;
+	for (int i = 0; i < COUNT(folders); i++)
+		ck_assert_int_eq(mkdir(folders[i], 0777) | chmod(folders[i], 0777), 0);
+	ck_assert_int_eq(writes(AT_FDCWD, ROOT "/file") | symlink("proc", ROOT "/link"), 0);
+	pid = fork();
+	if (pid == 0)
+		child_of[_i]();
+	ck_assert_int_eq(waitpid(pid, &st, 0), pid);
+	for (int i = 0; i < COUNT(files); i++)
+		unlink(files[i]);
+	for (int i = COUNT(folders) - 1; i >= 0; i--)
+		rmdir(folders[i]);
+	ck_assert_int_eq(st, 0);
+}
+END_TEST
+
 /* As in a container: root without CAP_NET_ADMIN can still become somebody else. */
 static void
 child_without_net_admin(void)
@@ -284,6 +365,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, unknown, 0, COUNT(nobodies));
 	tcase_add_loop_test(t, drop, 0, 2);
 	tcase_add_test(t, groups);
+	tcase_add_loop_test(t, folders_of_root, 0, 2);
 	tcase_add_test(t, without_net_admin);
 	tcase_add_test(t, without_rights_it_fails);
 }
