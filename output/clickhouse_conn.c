@@ -13,7 +13,7 @@
  * block that comes again is not left out by the server: what is made of it, by
  * materialized views, may be what was lost.
  */
-#define BLOCK "&max_insert_block_size=1048576&insert_distributed_sync=1&insert_deduplicate=0"
+#define BLOCK "max_insert_block_size=1048576&insert_distributed_sync=1&insert_deduplicate=0"
 
 /* ---- servers ------------------------------------------------------------------ */
 
@@ -209,9 +209,10 @@ url_make(const struct ch *s, const char *query, struct ch_buf *url)
 		ch_buf_puts(url, escaped ? escaped : "");
 		url->failed |= !escaped;
 		curl_free(escaped);
-		ch_buf_puts(url, BLOCK);
-		ch_buf_puts(url, s->version >= 2200 ? "&async_insert=0" : "");
 	}
+	/* Statements of ours insert as well. */
+	ch_buf_puts(url, query ? "&" BLOCK : "?" BLOCK);
+	ch_buf_puts(url, s->version >= 2111 ? "&async_insert=0" : "");
 	return url->failed ? -ENOMEM : 0;
 }
 
