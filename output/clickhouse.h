@@ -129,6 +129,7 @@ struct ch_notes {         /* what the server has of late, and what it is to get 
 
 struct ch;
 int ch_notes_load(struct ch *, struct ctf_err *);
+void ch_notes_part(struct ch *, unsigned servers);
 int ch_notes_take(struct ch *, const struct sq_row *);
 int ch_notes_post(struct ch *, struct ctf_err *);
 void ch_notes_free(struct ch_notes *);
@@ -184,6 +185,9 @@ struct ch { /* the sink */
 	struct ch_ref *refs;
 	unsigned n, room;
 	struct ch_notes notes;
+	unsigned wrote;      /* the server that took the last insert, and one; 0: none did */
+	uint64_t noted;      /* version of the last row of coverage, wherever */
+	uint64_t part_ns;    /* older rows are about what may have gone on elsewhere */
 	uint64_t min_age_ns; /* sweeps leave younger flows out; UINT64_MAX: there were none */
 	bool looked;         /* for that */
 	struct ch_delta *delta; /* NULL: no sweep sets counters to 0 */
@@ -197,6 +201,7 @@ struct ch { /* the sink */
 
 /* The i-th of host=; 1, 0 after the last, -EINVAL. */
 int ch_server_nth(const struct ch_conf *, unsigned i, struct ch_server *ret_server);
+unsigned ch_servers(const struct ch_conf *);
 int ch_password_read(const char *path, char **ret_password);
 void ch_password_forget(char **password);
 int ch_session(struct ch *, struct ctf_err *);

@@ -83,6 +83,17 @@ ch_server_nth(const struct ch_conf *c, unsigned i, struct ch_server *ret_server)
 	return 1;
 }
 
+unsigned
+ch_servers(const struct ch_conf *c)
+{
+	struct ch_server server;
+	unsigned n = 0;
+
+	while (n < CH_SERVERS && ch_server_nth(c, n, &server) > 0)
+		n++;
+	return n;
+}
+
 /* Its first line; what is no header is refused. */
 int
 ch_password_read(const char *path, char **ret_password)
@@ -390,7 +401,9 @@ ch_insert(struct ch *s, const char *table, const char *columns, struct ch_body *
 	r = sql.failed ? ctf_fail(err, ENOMEM, "out of memory")
 		       : request(s, sql.p, body, NULL, err);
 	ch_buf_free(&sql);
-	if (r == 0)
+	if (r == 0) {
 		ctf_count(s->posts, 1);
+		s->wrote = s->server + 1;
+	}
 	return r;
 }

@@ -159,16 +159,41 @@ gap_take(struct ch_notes *all, const struct sq_note *n)
 
 /* ---- coverage ----------------------------------------------------------------------- */
 
+/* What came after it may be on another server. */
+static bool
+is_parted(const struct ch *s, const struct ch_note *c)
+{
+	return !c->dirty && c->version < s->part_ns;
+}
+
+/*
+ * Servers that do not share tables have of a stretch what each was sent.  Those that
+ * do have what was noted last, on whichever.
+ */
+void
+ch_notes_part(struct ch *s, unsigned servers)
+{
+	bool shared = s->noted && s->notes.version >= s->noted && s->noted > s->part_ns;
+
+	if (!s->wrote && servers > 1 && !*CH_CONF(s)->cluster)
+		s->part_ns = s->since_ns; /* who knows what the run before sent to which */
+	else if (s->wrote && s->wrote != s->server + 1 && !shared)
+		s->part_ns = ctf_now();
+	if (s->notes.version < s->part_ns)
+		s->notes.version = s->part_ns;
+}
+
 /* Of this run: the last one that goes on. */
 static struct ch_note *
-running(struct ch_notes *all, const struct sq_note *n)
+running(struct ch *s, const struct sq_note *n)
 {
+	struct ch_notes *all = &s->notes;
 	struct ch_note *found = NULL;
 
 	for (unsigned i = 0; i < all->nrows; i++) {
 		struct ch_note *c = &all->row[i];
 
-		if (!c->is_gap && same_stream(&c->n, n) && !c->n.to_ns &&
+		if (!c->is_gap && same_stream(&c->n, n) && !c->n.to_ns && !is_parted(s, c) &&
 		    c->n.from_ns >= n->from_ns && (!found || c->n.from_ns > found->n.from_ns))
 			found = c;
 	}
@@ -262,32 +287,44 @@ is_over(const struct ch_notes *all, const struct sq_note *n)
 	return false;
 }
 
-/* The first word of this run, or of a stretch. */
+/* What is still open of the stream ended with its last sign of life. */
 static int
-cover_begin(struct ch *s, const struct sq_note *n)
+others_end(struct ch *s, const struct sq_note *n)
 {
 	struct ch_notes *all = &s->notes;
 	unsigned before = all->nrows;
-	struct ch_note new = { .n = *n, .dirty = true };
 	int r = 0;
 
 	for (unsigned i = 0; i < before && i < all->nrows && r == 0; i++) {
 		struct sq_note c = all->row[i].n;
+		bool earlier = c.from_ns < n->from_ns;
 
 		if (all->row[i].is_gap || c.to_ns || !same_stream(&c, n) ||
-		    c.from_ns >= n->from_ns)
+		    !(earlier || is_parted(s, &all->row[i])))
 			continue;
 		all->row[i].n.to_ns = c.alive_ns;
 		all->row[i].dirty = true;
-		r = conclude(s, &c, n);
+		r = earlier ? conclude(s, &c, n) : 0;
 	}
-	return r < 0 || is_over(all, n) ? r : ch_note_add(all, &new);
+	return r;
+}
+
+/* The first word of this run, or of a stretch, or on this server. */
+static int
+cover_begin(struct ch *s, const struct sq_note *n)
+{
+	struct ch_note new = { .n = *n, .dirty = true };
+	int r = others_end(s, n);
+
+	if (n->from_ns < s->part_ns) /* what came before may be elsewhere */
+		new.n.from_ns = n->alive_ns;
+	return r < 0 || is_over(&s->notes, n) ? r : ch_note_add(&s->notes, &new);
 }
 
 static int
 cover_take(struct ch *s, const struct sq_note *n)
 {
-	struct ch_note *c = running(&s->notes, n), next = { .n = *n, .dirty = true };
+	struct ch_note *c = running(s, n), next = { .n = *n, .dirty = true };
 
 	if (!c)
 		return cover_begin(s, n);

@@ -215,17 +215,6 @@ server_try(struct ch *s, struct ctf_err *err)
 	return r < 0 ? r : schema_ready(s, err);
 }
 
-static unsigned
-servers(const struct ch_conf *c)
-{
-	struct ch_server server;
-	unsigned n = 0;
-
-	while (n < CH_SERVERS && ch_server_nth(c, n, &server) > 0)
-		n++;
-	return n;
-}
-
 /*
  * Beginning with the one that worked last, or the next if that has failed us, each
  * once.  A mistake counts if all are.
@@ -233,7 +222,7 @@ servers(const struct ch_conf *c)
 int
 ch_session(struct ch *s, struct ctf_err *err)
 {
-	unsigned n = servers(CH_CONF(s)), first = s->server;
+	unsigned n = ch_servers(CH_CONF(s)), first = s->server;
 	struct ctf_err one = { 0 };
 	int r = -EINVAL, all = 0;
 

@@ -152,6 +152,7 @@ ch_notes_load(struct ch *s, struct ctf_err *err)
 		 " ORDER BY from_ns DESC LIMIT " KEPT " FORMAT RowBinary", cover_get, err);
 	if (r < 0)
 		return r;
+	ch_notes_part(s, ch_servers(CH_CONF(s)));
 	return load(s, GAP, ".gaps_raw FINAL WHERE exporter = ",
 		    " AND gone = 0 ORDER BY to_ns DESC LIMIT " KEPT " FORMAT RowBinary",
 		    gap_get, err);
@@ -286,6 +287,8 @@ post(struct ch *s, bool gaps, struct ctf_err *err)
 		r = ch_insert(s, gaps ? "gaps_raw" : "coverage_raw",
 			      gaps ? "exporter, output, " GAP : "exporter, output, " COVER,
 			      &b.body, err);
+	if (r == 0 && rows.len && !gaps)
+		s->noted = s->notes.version;
 	ch_buf_free(&rows);
 	return r;
 }

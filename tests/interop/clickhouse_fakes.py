@@ -64,6 +64,15 @@ class Listener:
         self.listener.close()
 
 
+class Door(Listener):
+    """The server, while it is open; counts what is asked without the settings of inserts."""
+    shut, bare = False, 0
+
+    def answer(self, client, head, body):
+        self.bare += b"insert_distributed_sync=1&insert_deduplicate=0" not in head
+        return not self.shut and super().answer(client, head, body)
+
+
 class Relay(Listener):
     """The server, as seen from the namespace that the socket is of."""
 

@@ -51,11 +51,11 @@ endif
 if SHARED_CLICKHOUSE
 if HAVE_SQLITE3
 if ALL_PLUGINS
-TESTS += tests/interop/test_clickhouse_query.py
+TESTS += tests/interop/test_clickhouse_query.py tests/interop/test_clickhouse_apart.py
 endif
 endif
 endif
-dist_check_SCRIPTS += tests/interop/test_clickhouse_query.py
+dist_check_SCRIPTS += tests/interop/test_clickhouse_query.py tests/interop/test_clickhouse_apart.py
 EXTRA_DIST += tests/interop/clickhouse_asked.py
 if SHARED_MYSQL
 if ALL_PLUGINS

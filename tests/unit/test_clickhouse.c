@@ -328,6 +328,94 @@ START_TEST(told_before)
 }
 END_TEST
 
+/* As if the server had taken all, at that time. */
+static void
+stored(struct rig *g, uint64_t at)
+{
+	for (unsigned i = 0; i < g->s.notes.nrows; i++) {
+		struct ch_note *r = &g->s.notes.row[i];
+
+		if (r->dirty)
+			r->version = g->s.notes.version = at;
+		r->dirty = false;
+	}
+	g->s.noted = g->s.notes.version;
+	g->s.wrote = g->s.server + 1;
+}
+
+/* A stretch does not go on over the time when flows went to another server. */
+START_TEST(apart)
+{
+	struct ch_conf conf = { .cluster = "" };
+	struct rig g = { .s = { .obj.conf = &conf, .since_ns = S } };
+
+	cover(&g, 10, 20, 0, 1);
+	stored(&g, 20 * S);
+	ch_notes_part(&g.s, 2); /* a session with the same one */
+	cover(&g, 10, 30, 0, 1);
+	ck_assert_str_eq(shown(&g), "10-30-0 ");
+	stored(&g, 30 * S);
+	g.s.server = 1; /* which has the same tables */
+	ch_notes_part(&g.s, 2);
+	cover(&g, 10, 40, 0, 1);
+	ck_assert_str_eq(shown(&g), "10-40-0 ");
+	stored(&g, 40 * S);
+	g.s.server = 0; /* has not heard of the last one */
+	g.s.notes.version = 30 * S;
+	ch_notes_part(&g.s, 2);
+	cover(&g, 10, 70, 0, 1);
+	cover(&g, 10, 80, 0, 1);
+	ck_assert_str_eq(shown(&g), "10-40-40 70-80-0 ");
+	cover(&g, 10, 90, 90, 1);
+	ck_assert_str_eq(shown(&g), "10-40-40 70-90-90 ");
+	ch_notes_free(&g.s.notes);
+}
+END_TEST
+
+/* Another server that took flows, and no note of it; then back. */
+START_TEST(apart_unheard)
+{
+	struct ch_conf conf = { .cluster = "" };
+	struct rig g = { .s = { .obj.conf = &conf, .since_ns = S } };
+
+	cover(&g, 10, 20, 0, 1);
+	stored(&g, 20 * S);
+	g.s.server = 1;
+	g.s.notes.version = 0;
+	ch_notes_part(&g.s, 2);
+	g.s.wrote = 2;
+	g.s.server = 0;
+	g.s.notes.version = 20 * S;
+	ch_notes_part(&g.s, 2);
+	cover(&g, 10, 30, 0, 1);
+	ck_assert_str_eq(shown(&g), "10-20-20 30-30-0 ");
+	ch_notes_free(&g.s.notes);
+}
+END_TEST
+
+/* What an earlier run sent to which of several is not known; a cluster shares it. */
+START_TEST(apart_before)
+{
+	struct ch_conf conf = { .cluster = "" };
+	struct rig g = { .s = { .obj.conf = &conf, .since_ns = 100 * S } };
+
+	for (int i = 0; i < 3; i++) {
+		static const char *const want[] = { "10-30-0 ", "10-30-0 ",
+						    "10-20-20 30-30-0 " };
+
+		conf.cluster = i == 1 ? "farm" : "";
+		cover(&g, 10, 20, 0, 1);
+		stored(&g, 20 * S);
+		g.s.wrote = g.s.noted = g.s.part_ns = 0;
+		ch_notes_part(&g.s, i ? 2 : 1);
+		cover(&g, 10, 30, 0, 1); /* out of the spool */
+		ck_assert_str_eq(shown(&g), want[i]);
+		ch_notes_free(&g.s.notes);
+		g.s.part_ns = 0;
+	}
+}
+END_TEST
+
 /* Many of them do not fill the memory, and what goes on stays. */
 START_TEST(pruned)
 {
@@ -358,6 +446,9 @@ add_tests(TCase *t)
 	tcase_add_test(t, stretches);
 	tcase_add_test(t, left_open);
 	tcase_add_test(t, told_before);
+	tcase_add_test(t, apart);
+	tcase_add_test(t, apart_unheard);
+	tcase_add_test(t, apart_before);
 	tcase_add_test(t, pruned);
 }
 
