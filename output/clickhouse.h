@@ -140,6 +140,8 @@ void ch_notes_free(struct ch_notes *);
 int ch_open_load(struct ch *, struct ctf_err *);
 /* The end of a flow that a sweep may have seen. */
 bool ch_open_may(const struct ch *, const struct ch_fixed *);
+/* Of the row that says so: above those of all its sightings. */
+uint64_t ch_ended_version(const struct ch_fixed *);
 /* After the rows of a sweep. */
 int ch_swept(struct ch *, const struct sq_swept *, struct ctf_err *);
 

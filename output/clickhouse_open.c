@@ -3,9 +3,9 @@
  * clickhouse_open.c - CLICKHOUSE: the flows that live, in open_raw.
  *
  * A sighting is a row whose version is its time.  The end of a flow that a sweep may
- * have shown is one as well, newer than all sightings, so it does not matter which of
- * the two comes first.  Sweeps leave out what is younger than they say; so the ends
- * of young flows need no such row.
+ * have shown is one as well, newer than all sightings of that flow, so it does not
+ * matter which of the two comes first.  Sweeps leave out what is younger than they
+ * say; so the ends of young flows need no such row.
  */
 #include "clickhouse.h"
 
@@ -16,6 +16,11 @@
 #define SLACK_NS INT64_C(2000000000)
 /* How much longer the kernel's answer may have lain in the socket, at most. */
 #define DELAY_NS INT64_C(600000000000)
+/*
+ * Where the kernel tells no start, the next flow may have the id and addresses of one
+ * that ended: what is seen so much later is that.
+ */
+#define NEXT_NS INT64_C(5000000000)
 #define KEY "nsid, start_ns, id, proto, src, sport, dst, dport"
 
 static void
@@ -80,6 +85,14 @@ ch_open_may(const struct ch *s, const struct ch_fixed *x)
 	return !start || at < start || (uint64_t)(at - start + SLACK_NS) >= s->min_age_ns;
 }
 
+uint64_t
+ch_ended_version(const struct ch_fixed *x)
+{
+	if (x->start_ns)
+		return UINT64_C(1) << 63;
+	return le64toh((uint64_t)x->at_ns) + NEXT_NS;
+}
+
 /* All that ended since then and is there as living all the same. */
 static int
 ended_since(struct ch *s, int64_t from, struct ctf_err *err)
@@ -90,8 +103,9 @@ ended_since(struct ch *s, int64_t from, struct ctf_err *err)
 	put(&sql, ch_open_columns);
 	put(&sql, ",version,state) SELECT ");
 	put(&sql, ch_columns);
-	put(&sql, ",'' AS source,toUInt8(0) AS delta,toUInt64(9223372036854775808) AS "
-		  "version,toUInt8(2) AS state");
+	put(&sql, ",'' AS source,toUInt8(0) AS delta,if(start_ns = 0,");
+	put_number(&sql, "toUInt64(at_ns + ", NEXT_NS);
+	put(&sql, "),toUInt64(9223372036854775808)) AS version,toUInt8(2) AS state");
 	put_table(&sql, s, " FROM ", "flows_raw");
 	put_mine(&sql, s);
 	put_number(&sql, " AND at_ns >= ", from);

@@ -93,10 +93,17 @@ struct rows { /* of s->refs, as a body */
 
 /* What follows the columns of flows_raw in a row of open_raw that says: ended. */
 #define TAIL 11
-static const uint8_t tails[2][TAIL] = {
-	{ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, ENDED_STATE },
-	{ 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x80, ENDED_STATE },
-};
+static void
+tail_make(const struct ch_ref *ref, uint8_t ret_tail[TAIL])
+{
+	uint64_t version =
+		htole64(ch_ended_version((const struct ch_fixed *)(const void *)ref->p));
+
+	ret_tail[0] = 0; /* no source */
+	ret_tail[1] = ref->taken != NULL;
+	memcpy(ret_tail + 2, &version, 8);
+	ret_tail[10] = ENDED_STATE;
+}
 #define ENDED_COLUMNS ",version,state"
 
 static uint32_t
@@ -109,15 +116,17 @@ static size_t
 rows_read(struct ch_body *body, uint8_t *to, size_t n)
 {
 	struct rows *b = (struct rows *)body;
+	uint8_t end[TAIL];
 	size_t done = 0;
 
 	while (done < n && b->at < b->n) {
 		const struct ch_ref *ref = &b->refs[b->at];
 		bool tail = b->off >= ref->len;
-		const uint8_t *end = tails[ref->taken != NULL];
 		const uint8_t *from = tail ? end + b->off - ref->len : ref->p + b->off;
 		size_t left = (tail ? row_size(b, ref) : ref->len) - b->off;
 
+		if (tail)
+			tail_make(ref, end);
 		left = left < n - done ? left : n - done;
 		memcpy(to + done, from, left);
 		done += left;

@@ -158,6 +158,29 @@ def none_is_proven(server):
     assert "deleted by retention" in {r["why"] for r in gone["reasons"]}, gone
 
 
+def again_without_start(tmp, server):
+    """No timestamps of the kernel: what ended and what came after it have one id."""
+    h = asked.History()
+    h.exporter = "unstamped"
+    same = {"src": "10.0.0.9", "dst": "192.0.2.123", "proto": 17, "sport": 123, "dport": 123,
+            "id": 77}
+    for n in range(3):  # seen, ended; the third goes on
+        begun = T0 + n * 64 * SEC
+        h.living(begun + SEC, **same)
+        h.sweep(begun + 2 * SEC, previous_ns=begun - 62 * SEC, min_age_ns=0, complete=1)
+        h.commit()
+        if n < 2:
+            h.flow(**same, destroy=begun + 30 * SEC)
+        h.coverage(T0, begun + 60 * SEC, exporter=h.exporter)
+        h.commit()
+        path = f"{tmp}/unstamped.db"
+        asked.store(h, server.port, path)
+        url = f"clickhouse://127.0.0.1:{server.port}/ctflow"
+        for words, want in ((("open",), n == 2), (("show", "udp"), min(n + 1, 2))):
+            got = alike(words, [path], url, "--exporter", h.exporter)
+            assert got == want, (n, words, got)
+
+
 def evidence(fleet):
     f = next(f for f in fleet.told[3].flows if f.get("nat_sport") and f.get("start"))
     words = ("who", f"{f['nat_src']}:{f['nat_sport']}", "at", at(f["start"]))
@@ -321,7 +344,7 @@ def ask(tmp, server, ca):
     fleet = Fleet(tmp, server)
     for scene in (lambda: same_flows(fleet), lambda: same_who(fleet),
                   lambda: who_of_all(fleet), lambda: none_is_proven(server),
-                  lambda: evidence(fleet), lambda: long_lists(fleet),
+                  lambda: again_without_start(tmp, server), lambda: evidence(fleet), lambda: long_lists(fleet),
                   lambda: mistakes(fleet, server), lambda: over_tls(fleet, server, ca),
                   false_servers):
         began = time.monotonic()
