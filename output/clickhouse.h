@@ -187,9 +187,14 @@ struct ch { /* the sink */
 	struct ch_ref *refs;
 	unsigned n, room;
 	struct ch_notes notes;
-	unsigned wrote;      /* the server that took the last insert, and one; 0: none did */
-	uint64_t noted;      /* version of the last row of coverage, wherever */
-	uint64_t part_ns;    /* older rows are about what may have gone on elsewhere */
+	unsigned wrote;   /* the server that took the last insert, and one; 0: none did */
+	uint64_t noted;   /* version of the last row of coverage, wherever */
+	uint64_t part_ns; /* older rows are about what may have gone on elsewhere */
+	struct {
+		char boot[64]; /* ours */
+		uint64_t at_ns, alive_ns;
+		bool said;
+	} others;            /* that feed it by our name */
 	uint64_t min_age_ns; /* sweeps leave younger flows out; UINT64_MAX: there were none */
 	bool looked;         /* for that */
 	struct ch_delta *delta; /* NULL: no sweep sets counters to 0 */

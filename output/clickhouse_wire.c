@@ -10,6 +10,7 @@
 #include "clickhouse_note.h"
 
 #define KEPT "500"
+#define LOOK_NS UINT64_C(30000000000)
 
 /* clang-format off */
 #define COVER \
@@ -293,14 +294,85 @@ post(struct ch *s, bool gaps, struct ctf_err *err)
 	return r;
 }
 
+/* ---- somebody else by our name --------------------------------------------------- */
+
+/* The newest row that is to be stored. */
+static const struct sq_note *
+newest(const struct ch_notes *all)
+{
+	const struct sq_note *found = NULL;
+
+	for (unsigned i = 0; i < all->nrows; i++)
+		if (!all->row[i].is_gap && all->row[i].dirty &&
+		    (!found || all->row[i].n.alive_ns > found->alive_ns))
+			found = &all->row[i].n;
+	return found;
+}
+
+/* The last sign of life of other hosts, or boots of this one. */
+static int
+others_alive(struct ch *s, uint64_t *ret_ns)
+{
+	struct ch_buf sql = { 0 }, text = { 0 };
+	struct ctf_err err;
+	int r;
+
+	ch_buf_puts(&sql, "SELECT max(last_alive_ns) FROM ");
+	ch_buf_puts(&sql, CH_CONF(s)->db);
+	ch_buf_puts(&sql, ".coverage_raw WHERE exporter = ");
+	ch_put_quoted(&sql, ch_exporter(CH_CONF(s)));
+	ch_buf_puts(&sql, " AND boot_id != ");
+	ch_put_quoted(&sql, s->others.boot);
+	r = sql.failed ? -ENOMEM : ch_run(s, sql.p, &text, &err);
+	if (r == 0)
+		*ret_ns = strtoull(text.p, NULL, 10);
+	ch_buf_free(&sql);
+	ch_buf_free(&text);
+	return r;
+}
+
+/*
+ * Signs of life of another host that go on: what the two tell, and flows they lost,
+ * cannot be told apart.  Whether that can be asked now does not matter to what is stored.
+ */
+static void
+others_look(struct ch *s, const struct sq_note *n)
+{
+	bool first = strlen(s->others.boot) != n->boot_id.len ||
+		     memcmp(s->others.boot, n->boot_id.p, n->boot_id.len) != 0;
+	uint64_t alive = 0;
+
+	if (s->others.said || !n->boot_id.len || n->boot_id.len >= sizeof(s->others.boot) ||
+	    (!first && n->alive_ns < s->others.at_ns + LOOK_NS))
+		return;
+	memcpy(s->others.boot, n->boot_id.p, n->boot_id.len);
+	s->others.boot[n->boot_id.len] = '\0';
+	if (others_alive(s, &alive) < 0) {
+		s->others.boot[0] = '\0';
+		return;
+	}
+	s->others.said = !first && alive > s->others.alive_ns;
+	s->others.at_ns = n->alive_ns;
+	s->others.alive_ns = alive;
+	if (s->others.said)
+		ctf_log(s->obj.ctx, CTF_ERROR,
+			"%s: another host feeds it as exporter \"%s\", too: nothing that is "
+			"told of coverage and open flows of the two is right; each needs an "
+			"exporter= of its own",
+			s->where, ch_exporter(CH_CONF(s)));
+}
+
 /* Gaps first: a stretch that is over says nothing any more of what followed it. */
 int
 ch_notes_post(struct ch *s, struct ctf_err *err)
 {
+	const struct sq_note *cover = newest(&s->notes);
 	int r = post(s, true, err);
 
 	if (r == 0)
 		r = post(s, false, err);
+	if (r == 0 && cover)
+		others_look(s, cover);
 	for (unsigned i = 0; r == 0 && i < s->notes.nrows; i++)
 		s->notes.row[i].dirty = false;
 	return r;

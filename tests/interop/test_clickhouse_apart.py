@@ -3,7 +3,8 @@
 """Two ClickHouse servers that share nothing: what each proves is what it was sent.
 
 The first fails, the other takes over, and later the first does again.  Of the time when
-flows went to the other, `ctflow who` on either says UNKNOWN and never NONE.
+flows went to the other, `ctflow who` on either says UNKNOWN and never NONE.  Then two
+daemons that share a name and should not.
 """
 import json
 import os
@@ -67,6 +68,53 @@ def verdict(server, i):
     return json.loads(said.stdout)["verdict"]
 
 
+class Host:
+    """A daemon of that boot, fed as one likes."""
+
+    def __init__(self, server, boot):
+        self.server, self.boot = server, boot
+        self.child = subprocess.Popen(  # pylint: disable=consider-using-with
+            [build("tests/query/history_clickhouse"), f"127.0.0.1:{server.port}", "--exporter",
+             "same", "--db", "same", "--create", "yes"], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def lives(self, i):
+        h = History()
+        h.coverage(T0, T0 + i * STEP * SEC, boot_id=self.boot)
+        h.commit()
+        self.child.stdin.write("".join(line + "\n" for line in h.told))
+        self.child.stdin.flush()
+        until("that", lambda: self.server.sql(
+            "SELECT count() FROM system.tables WHERE database = 'same' AND name = 'coverage'")
+            == "1\n" and self.server.number("SELECT max(last_alive_ns) FROM same.coverage_raw "
+                                            f"WHERE boot_id = '{self.boot}'") == (
+            T0 + i * STEP * SEC), 30, step=0.05)
+
+    def said(self):
+        out = self.child.communicate(timeout=30)[0]
+        assert self.child.returncode == 0, out
+        return "another host feeds" in out
+
+
+def one_name(server):
+    """Two hosts with one name are told so; a host that was booted again is not."""
+    first = Host(server, "boot-1")
+    for i in range(0, 20, 5):
+        first.lives(i)
+    assert not first.said()
+    again, clone = Host(server, "boot-2"), Host(server, "boot-3")
+    for i in range(20, 50, 5):
+        again.lives(i)
+    clone.lives(51)
+    again.lives(55)
+    clone.lives(56)
+    assert (again.said(), clone.said()) == (True, True)
+    last = Host(server, "boot-4")
+    for i in range(60, 80, 5):
+        last.lives(i)
+    assert not last.said()
+
+
 def test(tmp):
     with Clickhouse(tmp, "a") as a, Clickhouse(tmp, "b") as b:
         doors = [Door(a.port), Door(b.port)]
@@ -84,6 +132,7 @@ def test(tmp):
         assert edges == {"a": ["UNKNOWN", "UNKNOWN"]}, edges
         spans = [s.sql("SELECT count() FROM ctflow.coverage").strip() for s in (a, b)]
         assert spans == ["2", "1"], spans
+        one_name(a)
 
 
 if not os.access(BIN, os.X_OK):
