@@ -1,7 +1,7 @@
 # The shipped configuration is the tested example: a copy among the documents,
 # and the default file of this prefix unless one is there already.
 dist_doc_DATA = README.md docs/compatibility.md docs/scale.md docs/streaming.md etc/ctflowd.conf etc/ctflowd-namespaces.conf
-dist_doc_DATA += etc/mysql.sql etc/pgsql.sql etc/clickhouse.sql
+dist_doc_DATA += etc/mysql.sql etc/pgsql.sql etc/clickhouse.sql etc/clickhouse-retention.sh
 dist_doc_DATA += etc/prometheus/ctflowd.rules.yml etc/grafana/ctflowd-dashboard.json \
 	etc/streaming/nfacctd-kafka.conf etc/streaming/rsyslog-kafka.conf
 EXTRA_DIST += .ci/run tests/netns/demo.py

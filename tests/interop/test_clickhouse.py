@@ -27,6 +27,7 @@ from databases import expected, replay  # noqa: E402
 from tls_collector import Authority  # noqa: E402
 
 FLOWS = 500_000
+DAY = 86400 * 10 ** 9
 KEY = "outer,outer_port,at_ns,exporter,nsid,id,start_ns"
 
 
@@ -160,6 +161,40 @@ def by_document(lab, tmp, ch):
     if daemon.code or len(statements) < 10:
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(ch, 50)
+
+
+def retention(_lab, _tmp, ch):
+    """Old days go from all tables there are; flows that live, and what came since, stay."""
+    fresh(ch)
+    with open(f"{ROOT}/etc/clickhouse.sql", encoding="ascii") as f:
+        for statement in f.read().split(";\n")[:-1]:
+            ch.sql(statement)
+    now = time.time_ns()
+    begin = now // DAY * DAY - 5 * DAY  # of what is kept
+    times = begin - 1, begin, now - 20 * DAY, 7, now
+    ch.sql("INSERT INTO ctflow.flows_raw (at_ns) VALUES " + ",".join(f"({t})" for t in times))
+    ch.sql("INSERT INTO ctflow.sweeps (at_ns) VALUES " + ",".join(f"({t})" for t in times))
+    ch.sql("INSERT INTO ctflow.open_raw (id, seen_ns, state, lost_ns, version) VALUES " + ",".join(
+        str(row) for row in (
+            (1, begin - DAY, 0, 0, 1), (1, now, 0, 0, 2),  # lives
+            (2, begin - DAY, 0, 0, 1), (2, begin - DAY + 1, 2, 0, 9),  # ended long ago
+            (3, begin - 2, 2, 0, 9), (3, begin + 3, 0, 0, 1),  # a sighting that came late
+            (4, begin - DAY, 0, 0, 1), (4, begin - DAY, 1, begin - 1, 2),
+            (5, begin - DAY, 0, 0, 1), (5, begin - DAY, 1, begin + 1, 2))))
+    script = [f"{ROOT}/etc/clickhouse-retention.sh", "5", "ctflow", "--port", str(ch.tcp)]
+    for command in script, script, script[:2], [script[0], "x", "ctflow"]:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != (0 if command is script else 2):
+            yield f"{command}: {done}"
+    for table in "flows_raw", "flows_src", "flows_dst", "sweeps":
+        kept = ch.sql(f"SELECT at_ns FROM ctflow.{table} ORDER BY at_ns").split()
+        if list(map(int, kept)) != [begin, now]:
+            yield f"{table} has {kept} of {times}"
+    until("deletions", lambda: not ch.number("SELECT count() FROM system.mutations WHERE NOT"
+                                             " is_done"), 30, step=0.1)
+    flows = ch.sql("SELECT id, state FROM ctflow.open_raw FINAL ORDER BY id")
+    if flows != "1\t0\n3\t2\n5\t1\n":
+        yield f"open: {flows}"
 
 
 def altered(lab, tmp, ch):
@@ -319,8 +354,7 @@ def test(lab, tmp):
     problems = []
     with Clickhouse(tmp) as ch:
         for part in chosen(restarted, lost_answer, wrong_password, wrong_schema, by_document,
-                           altered, bad_servers,
-                           failover, stopped, disk_full, tls):
+                           retention, altered, bad_servers, failover, stopped, disk_full, tls):
             began = time.monotonic()
             problems += [f"{part.__name__}: {p}" for p in part(lab, tmp, ch)]
             print(f"{part.__name__}: {time.monotonic() - began:.1f} s", flush=True)
