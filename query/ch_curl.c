@@ -92,11 +92,15 @@ set_up(struct http *h, const struct http_ask *ask)
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
 	curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(e, CURLOPT_WRITEDATA, h);
 	ok = ok && curl_easy_setopt(e, CURLOPT_URL, ask->url) == CURLE_OK;
-	if (ask->ca)
-		ok = ok && curl_easy_setopt(e, CURLOPT_CAINFO, ask->ca) == CURLE_OK;
+	if (ask->ca) /* instead of all others */
+		ok = ok && curl_easy_setopt(e, CURLOPT_CAINFO, ask->ca) == CURLE_OK &&
+		     curl_easy_setopt(e, CURLOPT_CAPATH, NULL) == CURLE_OK;
 	if (ask->nparts)
 		return ok && form_make(h, ask);
 	curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ask->len);

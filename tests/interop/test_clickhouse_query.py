@@ -261,6 +261,18 @@ def over_tls(fleet, server, ca):
     assert "certificate" in refused(url)
     assert "localhost" in refused(f"clickhouses://localhost:{server.tls}/ctflow?ca={ca.ca}")
     assert f"127.0.0.1:{server.tls}" in refused(f"clickhouse://127.0.0.1:{server.tls}/ctflow")
+    # ca= is instead of the system's authorities
+    system, other = f"{fleet.tmp}/certs", Authority(fleet.tmp, "other")
+    os.mkdir(system)
+    shutil.copy(ca.ca, system)
+    subprocess.run(["openssl", "rehash", system], check=True, timeout=60)
+    shutil.copy(other.ca, f"{system}/ca-certificates.crt")
+    for more, code in (("", 0), (f"?ca={other.ca}", 4)):
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/ssl/certs && exec "$@"', system,
+             build("ctflow"), "-d", url + more, *map(str, words)], text=True, check=False,
+            capture_output=True, env=os.environ | asked.module(), timeout=asked.TIMEOUT)
+        assert done.returncode == code and ("certificate" in done.stderr) == bool(code), done
 
 
 def head(size=None, status="200 OK"):
