@@ -143,6 +143,8 @@ connect_to(struct q *q, struct ch *ch, struct ctf_err *err)
 	if (r == 0)
 		r = schema_check(q, ch, err);
 	if (r == 0)
+		r = ch_settings(q, ch, err);
+	if (r == 0)
 		r = exporters_load(q, ch, err);
 	return r == 0 ? exporters_choose(q, ch, err) : r;
 }

@@ -15,6 +15,8 @@ int ch_sums(struct sums *, struct q_db *, struct ctf_err *);
 /* ch_find.c */
 int ch_find(struct q *, struct q_db *, const struct who_ask *, struct who_matches *,
 	    struct ctf_err *);
+/* ch_settings.c: sees to it that no answer is cut. */
+int ch_settings(struct q *, struct ch *, struct ctf_err *);
 /* ch_notes.c: copies them into db->db. */
 int ch_notes(struct q *, struct q_db *, unsigned notes, int64_t about, struct ctf_err *);
 

@@ -100,7 +100,7 @@ json_unexpected(struct ch_answer *a, struct ctf_err *err)
 		a->at++;
 	}
 	text[n] = '\0';
-	if (n && c < 0)
+	if (c < 0)
 		return c;
 	if (strstr(text, "Code: "))
 		return json_server_says(a, strstr(text, "Code: "), err);

@@ -21,15 +21,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
 import clickhouse_asked as asked  # noqa: E402
 from clickhouse import SECRET, Clickhouse  # noqa: E402
-from clickhouse_asked import SEC, T0, at, run  # noqa: E402
+from clickhouse_asked import DAY, SEC, T0, at, run  # noqa: E402
 from history import build  # noqa: E402
 from tls_collector import Authority  # noqa: E402
 
 SEED = int(os.environ.get("CTF_SEED", "20261122"))
 QUESTIONS = int(os.environ.get("CTF_QUESTIONS", "40"))
 GATEWAYS, FLOWS = 8, 500
-READER = """<reader><password>{}</password><networks><ip>::/0</ip></networks>
-<profile>readonly</profile><quota>default</quota></reader></users>"""
+USER = """<{0}><password>{1}</password><networks><ip>::/0</ip></networks>
+<profile>{0}</profile><quota>default</quota></{0}>"""
+CUT = "<max_rows_to_read>100</max_rows_to_read><read_overflow_mode>break</read_overflow_mode>"
+PROFILES = {"reader": "<readonly>1</readonly>", "cut": CUT,
+            "cutter": "<readonly>1</readonly>" + CUT,
+            "loose": "<set_overflow_mode>break</set_overflow_mode>"}
 
 
 class Fleet:
@@ -231,6 +235,11 @@ def mistakes(fleet, server):
     for words in (("top", 3, "src"), ("show", f"src host in @{fleet.tmp}/addresses", "limit", 2)):
         done = run([url], *words)  # it may only read, and not set anything
         assert done.returncode == 0, done.stderr
+    # a profile that cuts answers: heard of, or refused; and one that does not
+    cut = {user: f"clickhouse://{user}@{host}/ctflow?password_file={secret}" for user in PROFILES}
+    assert "Limit for rows" in refused(cut["cut"], "sum")
+    assert "setting read_overflow_mode leaves rows out" in refused(cut["cutter"], "sum")
+    assert run([cut["loose"]], "sum").stdout == run([fleet.url], "sum").stdout
     assert SECRET not in refused(f"clickhouse://reader:{SECRET}@{host}/ctflow", want=64)
     assert "password_file" in refused(f"clickhouse://{host}/ctflow?x=1", want=64)
     assert "is missing" in refused(f"clickhouse://{host}/", want=64)
@@ -280,22 +289,22 @@ def head(size=None, status="200 OK"):
     return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}\r\n".encode()
 
 
-META = (b'{"meta":[{"name":"key","type":"String"}],"data":[["format","ctflowd"],'
-        b'["version","1"]],"rows":2}')
+TOLD = (b'{"meta":[{"name":"max(equals(name, \'readonly\'))","type":"UInt8"}],'
+        b'"data":[[1,0,"readonly"]],"rows":1}')
 FALSE = {  # what a server may say, and the words for it
     head(None, "500 Internal Server Error") + b"oops": "answers 500",
     head(None, "500 Error") + b"Code: 241, e.displayText() = DB::Exception: Memory limit":
         "Memory limit",
     head(None) + b"": "cut off",
-    head(len(META)) + META[:-30]: "127.0.0.1",
-    head(None) + META[:-1]: "cut off",
-    head(None) + META[:-2] + b"3}": "not whole",
-    head(None) + META[:-11] + b"}": "not",
-    head(None) + META[:60] + b"Code: 395, e.displayText() = DB::Exception: it broke off": "broke",
+    head(len(TOLD)) + TOLD[:-30]: "127.0.0.1",
+    head(None) + TOLD[:-1]: "cut off",
+    head(None) + TOLD[:-2] + b"3}": "not whole",
+    head(None) + TOLD[:-11] + b"}": "not",
+    head(None) + TOLD[:60] + b"Code: 395, e.displayText() = DB::Exception: it broke off": "broke",
     head(None) + b"<html>hello</html>": "not an answer",
-    head(None) + META + b"x": "not an answer",
-    head(None) + META.replace(b'["version","1"]', b'["version"]'): "not an answer",
-    head(None) + META.replace(b'"1"', b'"\\q"'): "not an answer",
+    head(None) + TOLD + b"x": "not an answer",
+    head(None) + TOLD.replace(b'[1,0,', b'[1,'): "not an answer",
+    head(None) + TOLD.replace(b'"readonly"', b'"\\q"'): "not an answer",
     head(None) + b'{"x":' + b"[" * 100000: "not an answer",
     head(None) + b'{"x":"' + b"y" * (3 << 20): "without end",
     head(None) + b" " * (3 << 20): "without end",
@@ -349,9 +358,10 @@ def ask(tmp, server, ca):
     path = f"{server.dir}/users.xml"
     with open(path, encoding="ascii") as f:
         text = f.read()
-    text = text.replace("<default/></profiles>", "<default/><readonly><readonly>1</readonly>"
-                        "</readonly></profiles>")
-    server.write("users.xml", text.replace("</users>", READER.format(SECRET)))
+    text = text.replace("<default/></profiles>", "<default/>" + "".join(
+        f"<{name}>{has}</{name}>" for name, has in PROFILES.items()) + "</profiles>")
+    server.write("users.xml", text.replace("</users>", "".join(
+        USER.format(name, SECRET) for name in PROFILES) + "</users>"))
     server.restart()
     fleet = Fleet(tmp, server)
     for scene in (lambda: same_flows(fleet), lambda: same_who(fleet),
