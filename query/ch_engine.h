@@ -17,6 +17,8 @@ int ch_find(struct q *, struct q_db *, const struct who_ask *, struct who_matche
 	    struct ctf_err *);
 /* ch_settings.c: sees to it that no answer is cut. */
 int ch_settings(struct q *, struct ch *, struct ctf_err *);
+/* ch_kept.c: since when no day is missing of what db->db says is covered; -ENOENT: nothing is. */
+int ch_kept(struct q *, struct q_db *, int64_t *ret_from_ns, struct ctf_err *);
 /* ch_notes.c: copies them into db->db. */
 int ch_notes(struct q *, struct q_db *, unsigned notes, int64_t about, struct ctf_err *);
 

@@ -4,8 +4,6 @@
  * memory, which have the columns of a file's and the exporter.
  */
 #include <errno.h>
-#include <stdlib.h>
-#include <time.h>
 
 #include "ch_engine.h"
 
@@ -125,45 +123,15 @@ table_copy(struct q *q, struct q_db *db, unsigned i, int64_t about, struct ctf_e
 	return r;
 }
 
-/* ---- since when there are rows ---------------------------------------------------------- */
-
-/* A day as partitions are called: 20260131. */
-static int64_t
-day_begin(const char *text)
-{
-	struct tm tm = { 0 };
-
-	if (strlen(text) != 8 || strspn(text, "0123456789") != 8)
-		return Q_NEVER;
-	tm.tm_mday = atoi(text + 6);
-	tm.tm_mon = (atoi(text) / 100) % 100 - 1;
-	tm.tm_year = atoi(text) / 10000 - 1900;
-	return (int64_t)timegm(&tm) * 1000000000;
-}
-
-/*
- * Days are dropped there without a note.  So what is before the first of them may
- * have been.
- */
+/* Where who_watch.c looks for it. */
 static int
 kept_note(struct q *q, struct q_db *db, struct ctf_err *err)
 {
-	struct ch_query query = { .nsets = 0 };
-	struct ch_answer *a = NULL;
-	int64_t from = Q_NEVER;
-	int r;
+	int64_t from;
+	int r = ch_kept(q, db, &from, err);
 
-	ch_put(&query.sql, "SELECT min(partition) FROM system.parts WHERE active AND database ="
-			   " currentDatabase() AND table IN ('flows_raw', 'flows_raw_local')");
-	r = ch_ask(q, db->ch, &query, &a, err);
-	if (r == 0)
-		r = ch_row(a, 1, err);
-	if (r > 0 && ch_cell(a, 0))
-		from = day_begin(ch_cell(a, 0));
-	ch_answer_free(a);
-	ch_query_free(&query);
-	if (r < 0 || from == Q_NEVER)
-		return r < 0 ? r : 0;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
 	return exec(db,
 		    sqlite3_mprintf("INSERT INTO meta(key, value) VALUES('kept_from:%q', %lld)",
 				    db->table, (long long)from),

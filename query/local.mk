@@ -25,7 +25,7 @@ libctquery_a_SOURCES += query/report.c query/report.h query/report_chart.c query
 	query/report_flows.c query/report_page.c query/report_part.c query/report_style.c \
 	query/report_sums.c query/report_text.c
 libctquery_a_SOURCES += query/engine.h query/q_sqlite.c query/ch.h query/ch_answer.c query/ch_engine.c \
-	query/ch_engine.h query/ch_find.c query/ch_json.c query/ch_json.h query/ch_notes.c query/ch_scan.c \
+	query/ch_engine.h query/ch_find.c query/ch_json.c query/ch_json.h query/ch_kept.c query/ch_notes.c query/ch_scan.c \
 	query/ch_settings.c query/ch_sql.c query/ch_sql.h query/ch_sums.c query/ch_text.c query/ch_url.c query/http.h
 libctquery_a_CPPFLAGS = $(AM_CPPFLAGS) $(QUERY_CFLAGS)
 

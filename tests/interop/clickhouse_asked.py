@@ -56,6 +56,8 @@ def gateway(rng, number, count):
         a = T0 + rng.randrange(DAYS * DAY)
         made.gap(a, a + rng.randrange(60 * SEC), cause="overflow", count=rng.randrange(1, 99),
                  count_is="at_most")
+    # a day without any was dropped
+    made.flow(**flow(rng, 1, UPTO - rng.randrange(3600 * SEC, 20 * 3600 * SEC)))
     made.coverage(FROM, UPTO, to_ns=UPTO, exporter=name)
     return made
 

@@ -113,17 +113,20 @@ def who_of_all(fleet):
     assert never.returncode == 3, never.stdout  # no sweep has shown what lives
 
 
-def none_is_proven(server):
-    """Each exporter must prove it; one that does not spoils it, unless it is left out."""
-    for name, swept in (("a", True), ("b", True), ("c", False), ("d", True)):
+def proof_fill(server):
+    """a and b prove what they say; c has no sweep, d lost some, e says nothing at all."""
+    for name in "abcde":
         h = asked.History()
         h.exporter = name
-        h.flow(src="10.0.0.1", dst="192.0.2.1", proto=6, sport=1, dport=2, start=T0,
-               end=T0 + SEC, destroy=T0 + SEC, id=7)
-        h.coverage(asked.FROM, asked.UPTO, to_ns=asked.UPTO, exporter=name)
+        for day in range(4):
+            start = T0 + day * DAY
+            h.flow(src="10.0.0.5" if name == "e" else "10.0.0.1", dst="192.0.2.1", proto=6,
+                   sport=1, dport=2, start=start, end=start + SEC, destroy=start + SEC, id=7)
+        if name != "e":
+            h.coverage(asked.FROM, asked.UPTO, to_ns=asked.UPTO, exporter=name)
         if name == "d":
             h.gap(T0 + 3590 * SEC, T0 + 3610 * SEC, cause="overflow", count=1)
-        for minute in range(0, 600, 15) if swept else ():
+        for minute in range(0, 600, 15) if name in "abd" else ():
             h.sweep(T0 + minute * 60 * SEC, previous_ns=T0 + (minute - 15) * 60 * SEC,
                     min_age_ns=0, complete=1)
         lines = "".join(line + "\n" for line in h.told)
@@ -132,13 +135,20 @@ def none_is_proven(server):
                                "--create", "yes"], input=lines, text=True, check=False,
                               capture_output=True, timeout=asked.TIMEOUT)
         assert done.returncode == 0, done.stdout
-    url = f"clickhouse://127.0.0.1:{server.port}/proof"
-    words = ("who", "203.0.113.77:7", "tcp", "at", at(T0 + 3600 * SEC))
-    proven = json.loads(run([url], "--exporter", "a", "--exporter", "b", *words).stdout)
+    return f"clickhouse://127.0.0.1:{server.port}/proof"
+
+
+NOBODY = ("who", "203.0.113.77:7", "tcp", "at", at(T0 + 3600 * SEC))
+
+
+def none_is_proven(server):
+    """Each exporter must prove it; one that does not spoils it, unless it is left out."""
+    url = proof_fill(server)
+    proven = json.loads(run([url], "--exporter", "a", "--exporter", "b", *NOBODY).stdout)
     assert proven["verdict"] == "NONE" and proven["certain"] and proven["proven"], proven
-    spoilt = json.loads(run([url], *words).stdout)
+    spoilt = json.loads(run([url], *NOBODY).stdout)
     assert spoilt["verdict"] == "UNKNOWN", spoilt
-    assert {r["text"][:3] for r in spoilt["reasons"]} == {"c: ", "d: "}, spoilt["reasons"]
+    assert {r["text"][:3] for r in spoilt["reasons"]} == {"c: ", "d: ", "e: "}, spoilt["reasons"]
     # the same flow id of two gateways are two flows, and two hosts
     both = json.loads(run([url], "who", "10.0.0.1:1", "at", at(T0)).stdout)
     assert sorted(m["exporter"] for m in both["matches"]) == ["a", "b", "c", "d"], both
@@ -149,17 +159,29 @@ def none_is_proven(server):
     early = json.loads(run([url], "--exporter", "a", "who", "203.0.113.77:7", "at",
                            at(asked.FROM - 86400 * SEC)).stdout)
     assert early["verdict"] == "UNKNOWN", early
-    # whole days are dropped there without a word: then nothing is proven of before
-    server.sql("INSERT INTO proof.flows_raw SELECT outer, outer_port,"
-               f" at_ns + {86400 * SEC}, exporter, nsid, id + 1, start_ns, end_ns, stamped, proto,"
-               " src, sport, dst, dport, nat_src, nat_sport, nat_dst, nat_dport, icmp_type,"
-               " icmp_code, orig_packets, orig_bytes, reply_packets, reply_bytes, mark, zone,"
-               " status, tcp_state, end_reason, src_name, dst_name FROM proof.flows_raw")
-    day = time.strftime("%Y%m%d", time.gmtime(T0 // SEC))
-    server.sql(f"ALTER TABLE proof.flows_raw DROP PARTITION {day}")
-    gone = json.loads(run([url], "--exporter", "a", "--exporter", "b", *words).stdout)
-    assert gone["verdict"] == "UNKNOWN", gone
-    assert "deleted by retention" in {r["why"] for r in gone["reasons"]}, gone
+    days_dropped(server, url)
+
+
+def days_dropped(server, url):
+    """That is without a word there: then nothing is proven of before."""
+    def verdict(change):
+        if change:
+            server.sql(f"{change[0]} TABLE proof.flows_raw {change[1]}")
+        told = json.loads(run([url], "--exporter", "a", "--exporter", "b", *NOBODY).stdout)
+        gone = "deleted by retention" in {r["why"] for r in told["reasons"]}
+        assert gone == (told["verdict"] == "UNKNOWN"), told
+        return told["verdict"]
+
+    days = [time.strftime("%Y%m%d", time.gmtime(T0 // SEC + n * 86400)) for n in range(4)]
+    # flows of clocks that were wrong, years before and after
+    server.sql("INSERT INTO proof.flows_raw (at_ns, exporter) VALUES (5, 'a'),"
+               f" ({T0 + 4000 * DAY}, 'a')")
+    assert verdict(None) == "NONE"
+    for day in days[1:]:  # a flow of then may have ended on any day after
+        assert verdict(("ALTER", f"DETACH PARTITION {day}")) == "UNKNOWN", day
+        assert verdict(("ALTER", f"ATTACH PARTITION {day}")) == "NONE", day
+    assert verdict(("ALTER", f"DROP PARTITION {days[0]}")) == "UNKNOWN"
+    assert verdict(("TRUNCATE", "")) == "UNKNOWN"
 
 
 def again_without_start(tmp, server):
