@@ -218,10 +218,30 @@ left_over(struct ch *s, struct ctf_err *err)
 	return r;
 }
 
+/* So that nobody takes what others covered for all there is. */
+static int
+exporter_note(struct ch *s, struct ctf_err *err)
+{
+	struct ch_buf sql = { 0 }, key = { 0 };
+	int r;
+
+	ch_buf_puts(&key, "exporter:");
+	ch_buf_puts(&key, ch_exporter(CH_CONF(s)));
+	put_table(&sql, s, "INSERT INTO ", "meta (key, value) VALUES (");
+	ch_put_quoted(&sql, key.failed ? "" : key.p);
+	put(&sql, ", '1')");
+	r = key.failed ? ctf_fail(err, ENOMEM, "out of memory") : run(s, &sql, NULL, err);
+	ch_buf_free(&key);
+	ch_buf_free(&sql);
+	return r;
+}
+
 int
 ch_open_load(struct ch *s, struct ctf_err *err)
 {
 	int r = s->looked ? 0 : left_over(s, err);
 
+	if (r == 0)
+		r = exporter_note(s, err);
 	return r == 0 ? ch_delta_load(s, err) : r;
 }

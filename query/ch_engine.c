@@ -35,6 +35,7 @@ has_exporter(const struct ch *ch, const char *name)
 	return false;
 }
 
+/* All that ever sent something, whether they note what they cover or not. */
 static int
 exporters_load(struct q *q, struct ch *ch, struct ctf_err *err)
 {
@@ -45,7 +46,8 @@ exporters_load(struct q *q, struct ch *ch, struct ctf_err *err)
 	ch_put(&query.sql,
 	       "SELECT exporter FROM (SELECT DISTINCT exporter FROM coverage_raw UNION ALL"
 	       " SELECT DISTINCT exporter FROM gaps_raw UNION ALL SELECT DISTINCT exporter"
-	       " FROM open_raw) GROUP BY exporter ORDER BY exporter");
+	       " FROM open_raw UNION ALL SELECT substring(key, 10) AS exporter FROM meta FINAL"
+	       " WHERE key LIKE 'exporter:%') GROUP BY exporter ORDER BY exporter");
 	r = ch_ask(q, ch, &query, &a, err);
 	while (r == 0 && (more = ch_row(a, 1, err)) != 0)
 		r = more < 0 ? more : exporter_add(ch, ch_cell(a, 0) ? ch_cell(a, 0) : "", err);
@@ -141,9 +143,9 @@ connect_to(struct q *q, struct ch *ch, struct ctf_err *err)
 	int r = ch_module(ch, err);
 
 	if (r == 0)
-		r = schema_check(q, ch, err);
-	if (r == 0)
 		r = ch_settings(q, ch, err);
+	if (r == 0)
+		r = schema_check(q, ch, err);
 	if (r == 0)
 		r = exporters_load(q, ch, err);
 	return r == 0 ? exporters_choose(q, ch, err) : r;
