@@ -15,7 +15,7 @@
 #define PLAIN "clickhouse://"
 #define TLS "clickhouses://"
 #define TIMEOUT_MS 300000u
-#define SECRET 1024u
+#define SECRET 4096u /* as for the output */
 
 bool
 ch_is_url(const char *text)
@@ -156,6 +156,11 @@ database_add(struct ch *c, const char *text, size_t n, struct ctf_err *err)
 		return ctf_fail(err, EINVAL, "%s: the database is missing", c->name);
 	}
 	free(name);
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)text[i]) && !strchr("-._~%", text[i]))
+			return ctf_fail(err, EINVAL,
+					"%s: \"%c\" in the name of a database is %%%02X here",
+					c->name, text[i], (unsigned char)text[i]);
 	if (asprintf(&both, "%s%.*s", c->name, (int)n, text) >= 0) {
 		free(c->name);
 		c->name = both;

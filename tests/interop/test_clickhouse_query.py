@@ -265,6 +265,7 @@ def mistakes(fleet, server):
     assert SECRET not in refused(f"clickhouse://reader:{SECRET}@{host}/ctflow", want=64)
     assert "password_file" in refused(f"clickhouse://{host}/ctflow?x=1", want=64)
     assert "is missing" in refused(f"clickhouse://{host}/", want=64)
+    assert "is %23 here" in refused(f"clickhouse://{host}/ctflow#x", want=64)
     assert "no such database" in refused(f"clickhouse://{host}/nowhere")
     assert "no history" in refused(f"clickhouse://{host}/default")
     server.sql("CREATE DATABASE newer")
