@@ -112,7 +112,7 @@ def lost_answer(lab, tmp, ch):
 
 
 def wrong_password(lab, tmp, ch):
-    """Refused at the start, in a line that names all but the password; later, when it changes."""
+    """Refused at the start, in a line that names all but the password; the right one works."""
     fresh(ch)
     with open(f"{tmp}/secret", "w", encoding="ascii") as f:
         f.write(f"not-{SECRET}\n")
