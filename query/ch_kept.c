@@ -66,7 +66,7 @@ ch_kept(struct q *q, struct q_db *db, int64_t *ret_from_ns, struct ctf_err *err)
 {
 	struct ch_query query = { .nsets = 0 };
 	struct ch_answer *a = NULL;
-	int64_t first, last, day, kept;
+	int64_t first = 0, last = 0, day, kept;
 	int more = 0, r = days_covered(q, db, &first, &last, err);
 
 	if (r < 0)
