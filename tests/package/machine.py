@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A root folder booted with its own systemd, in one of a lab's network namespaces."""
+import contextlib
 import os
+import signal
 import subprocess
 
 from daemon import until
@@ -13,7 +15,8 @@ class Machine:
     """Up until the lab ends; what runs inside is gone with it."""
 
     def __init__(self, lab, ns, root):
-        self.root, self.log = root, f"{root}.boot.log"
+        self.root, self.log, self.first = root, f"{root}.boot.log", None
+        lab.undo.append(self.end)
         with open(self.log, "wb") as log:
             self.child = lab.popen(None, ["systemd-nspawn", "-q", "-D", root, "--keep-unit",
                                           "--register=no", "--capability=CAP_NET_ADMIN",
@@ -34,7 +37,14 @@ class Machine:
         pid = self.child.pid
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
             children = f.read().split()
+        self.first = int(children[0]) if children else None
         return children[0] if children else None
+
+    def end(self):
+        """All that runs inside goes with its process 1, which outlives systemd-nspawn."""
+        if self.first:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.first, signal.SIGKILL)
 
     def run(self, *argv, check=True, online=False):
         """A command inside; online: with the network that packages come from."""
