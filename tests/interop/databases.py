@@ -16,7 +16,7 @@ import time
 
 import lab as labs
 import recording
-from daemon import Daemon, Failed, configuration, until
+from daemon import Daemon, Failed, Unnamed, configuration, until
 from reloaded import TEXT, Reloaded
 
 KILLED, FLOOD = 10_000, "flood"
@@ -223,17 +223,6 @@ def stopped(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     if daemon.code or before == len(rows) or len(rows) != all_of_them:
         yield f"exit code {daemon.code}: {daemon.words()}"
     yield from once(rows, len(rows))
-
-
-class Unnamed(Daemon):
-    """Whose name server never answers."""
-
-    def command(self, argv):
-        path = f"{self.dir}/resolv.conf"
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("nameserver 10.66.9.9\noptions timeout:30 attempts:5\n")
-        return ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"',
-                "sh", *argv]
 
 
 def reloads(lab, tmp, server, output, options, chain="ip1:IP2STR,"):

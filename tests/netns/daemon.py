@@ -154,3 +154,14 @@ class Daemon:
         words = self.words()
         if any(s in words for s in SANITIZER):
             raise Failed(f"sanitizer report: {words}")
+
+
+class Unnamed(Daemon):
+    """Whose name server never answers: who asks outlives the start."""
+
+    def command(self, argv):
+        path = f"{self.dir}/resolv.conf"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("nameserver 10.66.9.9\noptions timeout:30 attempts:5\n")
+        return ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"',
+                "sh", *argv]

@@ -14,7 +14,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, build_dir, configuration, lines, text, until  # noqa: E402
+from daemon import Daemon, Unnamed, build_dir, configuration, lines, text, until  # noqa: E402
 
 NOBODY = pwd.getpwnam("nobody")
 NET_ADMIN = 1 << 12
@@ -182,17 +182,6 @@ def as_root(lab, tmp, trier, flood):
     problems += check_tries(daemon, {k: v for k, v in REFUSED.items() if k[0] != "/" or k == "/bin/true" or k in SETTINGS})
     daemon.stop()
     return problems
-
-
-class Unnamed(Daemon):
-    """Whose name server never answers: who asks outlives the start."""
-
-    def command(self, argv):
-        path = f"{self.dir}/resolv.conf"
-        with open(path, "w", encoding="utf-8") as f:
-            f.write("nameserver 10.66.9.9\noptions timeout:30 attempts:5\n")
-        return ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/resolv.conf && exec "$@"',
-                "sh", *argv]
 
 
 def unnamed(lab, tmp):
