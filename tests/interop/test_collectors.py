@@ -47,7 +47,7 @@ def save(path, data):
 
 def coverage(dumps, session):
     """Told with an enterprise number alone: the stretch, and that it has ended."""
-    wanted = "input=ct1 netns=? events=4 acct=1 timestamp=1 ctevents=2 reliable=1"
+    wanted = "input=ct1 netns=? events=4 acct=1 timestamp=1 ctevents=1 reliable=1"
     reader = ipfix_wire.Reader()
     said = [v[PEN, 1013].decode() for message in ipfix_wire.messages(session)
             for _, v in reader.records(message, options=True) if (PEN, 1013) in v]

@@ -73,8 +73,6 @@ def test(lab, tmp):
     labs.flood_ns(lab, HOME)
     lab.add_named(OTHER)
     labs.flood_inside(lab, OTHER)
-    lab.sysctl(OTHER, acct=1, timestamp=1)
-    lab.sysctl(HOME, acct=1, timestamp=1)
     lab.run(HOME, "ip", "netns", "set", OTHER, str(NSID))
     flood = labs.helper("flood", tmp)
     udp, tcp = UdpSink(lab, HOME, UDP_PORT), TcpSink(lab, HOME, TCP_PORT)

@@ -101,4 +101,4 @@ def build(lab: Lab):
                 f.write("1")
     lab.nft(GATEWAY, RULES)
     lab.nft(SERVER, SERVER_RULES)
-    lab.sysctl(GATEWAY, acct=1, timestamp=1, **TIMEOUTS)
+    lab.sysctl(GATEWAY, acct=1, timestamp=1, events=1, **TIMEOUTS)
