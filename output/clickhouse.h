@@ -213,12 +213,12 @@ int ch_password_read(const char *path, char **ret_password);
 void ch_password_forget(char **password);
 int ch_session(struct ch *, struct ctf_err *);
 /* A statement; what it answers is the caller's, NULL: of no interest. */
-int ch_run(struct ch *, const char *sql, struct ch_buf *ret_text, struct ctf_err *err);
+int ch_run(struct ch *, const char *sql, struct buf *ret_text, struct ctf_err *err);
 /* INSERT INTO db.table(columns): a body of rows. */
 int ch_insert(struct ch *, const char *table, const char *columns, struct ch_body *,
 	      struct ctf_err *);
 /* A statement in the making; text in quotes. */
-void ch_put_quoted(struct ch_buf *, const char *text);
+void ch_put_quoted(struct buf *, const char *text);
 
 /* ---- clickhouse_sink.c ------------------------------------------------------------------ */
 

@@ -134,29 +134,29 @@ ch_password_forget(char **password)
 /* ---- a request ------------------------------------------------------------------- */
 
 void
-ch_put_quoted(struct ch_buf *b, const char *text)
+ch_put_quoted(struct buf *b, const char *text)
 {
-	ch_buf_puts(b, "'");
+	buf_puts(b, "'");
 	for (; *text; text++) {
 		if (*text == '\'' || *text == '\\')
-			ch_buf_puts(b, "\\");
-		ch_buf_put(b, text, 1);
+			buf_puts(b, "\\");
+		buf_put(b, text, 1);
 	}
-	ch_buf_puts(b, "'");
+	buf_puts(b, "'");
 }
 
 static int
 header_add(struct curl_slist **list, const char *name, const char *value)
 {
-	struct ch_buf b = { 0 };
+	struct buf b = { 0 };
 	struct curl_slist *more;
 
-	ch_buf_puts(&b, name);
-	ch_buf_puts(&b, value);
+	buf_puts(&b, name);
+	buf_puts(&b, value);
 	more = b.failed ? NULL : curl_slist_append(*list, b.p);
 	if (b.p)
 		explicit_bzero(b.p, b.len);
-	ch_buf_free(&b);
+	buf_free(&b);
 	if (!more)
 		return -ENOMEM;
 	*list = more;
@@ -198,7 +198,7 @@ headers_free(struct curl_slist *list)
 }
 
 static int
-url_make(const struct ch *s, const char *query, struct ch_buf *url)
+url_make(const struct ch *s, const char *query, struct buf *url)
 {
 	const struct ch_conf *c = CH_CONF(s);
 	struct ch_server server;
@@ -207,23 +207,23 @@ url_make(const struct ch *s, const char *query, struct ch_buf *url)
 	if (ch_server_nth(c, s->server, &server) <= 0)
 		return -EINVAL;
 	v6 = strchr(server.host, ':') != NULL;
-	ch_buf_puts(url, c->tls ? "https://" : "http://");
-	ch_buf_puts(url, v6 ? "[" : "");
-	ch_buf_puts(url, server.host);
-	ch_buf_puts(url, v6 ? "]:" : ":");
-	ch_buf_num(url, server.port);
-	ch_buf_puts(url, "/");
+	buf_puts(url, c->tls ? "https://" : "http://");
+	buf_puts(url, v6 ? "[" : "");
+	buf_puts(url, server.host);
+	buf_puts(url, v6 ? "]:" : ":");
+	buf_num(url, server.port);
+	buf_puts(url, "/");
 	if (query) {
 		char *escaped = curl_easy_escape(s->http.easy, query, 0);
 
-		ch_buf_puts(url, "?query=");
-		ch_buf_puts(url, escaped ? escaped : "");
+		buf_puts(url, "?query=");
+		buf_puts(url, escaped ? escaped : "");
 		url->failed |= !escaped;
 		curl_free(escaped);
 	}
 	/* Statements of ours insert as well. */
-	ch_buf_puts(url, query ? "&" BLOCK : "?" BLOCK);
-	ch_buf_puts(url, s->version >= 2111 ? "&async_insert=0" : "");
+	buf_puts(url, query ? "&" BLOCK : "?" BLOCK);
+	buf_puts(url, s->version >= 2111 ? "&async_insert=0" : "");
 	return url->failed ? -ENOMEM : 0;
 }
 
@@ -317,13 +317,13 @@ judge(const struct ch *s, const struct ch_answer *a, bool rows, struct ctf_err *
 }
 
 static int
-request(struct ch *s, const char *query, struct ch_body *body, struct ch_buf *ret_text,
+request(struct ch *s, const char *query, struct ch_body *body, struct buf *ret_text,
 	struct ctf_err *err)
 {
 	const struct ch_conf *c = CH_CONF(s);
 	struct curl_slist *headers = NULL;
 	struct ch_answer a = { 0 };
-	struct ch_buf url = { 0 };
+	struct buf url = { 0 };
 	const char *why = "";
 	int r = url_make(s, query, &url);
 
@@ -340,7 +340,7 @@ request(struct ch *s, const char *query, struct ch_body *body, struct ch_buf *re
 						     .connect_ms = c->connect_timeout,
 						     .idle_ms = c->timeout },
 			       &a, &why);
-	ch_buf_free(&url);
+	buf_free(&url);
 	headers_free(headers);
 	if (r < 0)
 		return failed(s, r, why, err);
@@ -348,7 +348,7 @@ request(struct ch *s, const char *query, struct ch_body *body, struct ch_buf *re
 	if (r == 0 && ret_text)
 		*ret_text = a.text;
 	else
-		ch_buf_free(&a.text);
+		buf_free(&a.text);
 	return r;
 }
 
@@ -377,7 +377,7 @@ text_rewind(struct ch_body *body)
 }
 
 int
-ch_run(struct ch *s, const char *sql, struct ch_buf *ret_text, struct ctf_err *err)
+ch_run(struct ch *s, const char *sql, struct buf *ret_text, struct ctf_err *err)
 {
 	struct text_body t = { { strlen(sql), text_read, text_rewind }, sql, 0 };
 
@@ -388,19 +388,19 @@ int
 ch_insert(struct ch *s, const char *table, const char *columns, struct ch_body *body,
 	  struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 };
+	struct buf sql = { 0 };
 	int r;
 
-	ch_buf_puts(&sql, "INSERT INTO ");
-	ch_buf_puts(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, ".");
-	ch_buf_puts(&sql, table);
-	ch_buf_puts(&sql, " (");
-	ch_buf_puts(&sql, columns);
-	ch_buf_puts(&sql, ") FORMAT RowBinary");
+	buf_puts(&sql, "INSERT INTO ");
+	buf_puts(&sql, CH_CONF(s)->db);
+	buf_puts(&sql, ".");
+	buf_puts(&sql, table);
+	buf_puts(&sql, " (");
+	buf_puts(&sql, columns);
+	buf_puts(&sql, ") FORMAT RowBinary");
 	r = sql.failed ? ctf_fail(err, ENOMEM, "out of memory")
 		       : request(s, sql.p, body, NULL, err);
-	ch_buf_free(&sql);
+	buf_free(&sql);
 	if (r == 0) {
 		ctf_count(s->posts, 1);
 		s->wrote = s->server + 1;

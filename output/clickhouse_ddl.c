@@ -112,7 +112,7 @@ static const char coverage_as[] =
 
 struct maker {
 	const struct ch_dialect *d;
-	struct ch_buf sql;
+	struct buf sql;
 	int (*run)(void *arg, const char *sql);
 	void *arg;
 };
@@ -120,7 +120,7 @@ struct maker {
 static void
 put(struct maker *m, const char *text)
 {
-	ch_buf_puts(&m->sql, text);
+	buf_puts(&m->sql, text);
 }
 
 static void
@@ -279,7 +279,7 @@ view_make(struct maker *m, const char *name, const char *as)
 	put_create(m, "VIEW", name, "");
 	put(m, " AS ");
 	for (; (at = strchr(as, '@')); as = at + 1) {
-		ch_buf_put(&m->sql, as, (size_t)(at - as));
+		buf_put(&m->sql, as, (size_t)(at - as));
 		put(m, m->d->db);
 	}
 	put(m, as);
@@ -309,7 +309,7 @@ meta_make(struct maker *m)
 	put(m, "INSERT INTO ");
 	put_name(m, "meta", "");
 	put(m, " VALUES ('format', 'ctflowd'), ('version', '");
-	ch_buf_num(&m->sql, CH_SCHEMA);
+	buf_num(&m->sql, CH_SCHEMA);
 	put(m, "')");
 	return run(m);
 }
@@ -330,6 +330,6 @@ ch_ddl(const struct ch_dialect *d, int (*fn)(void *arg, const char *sql), void *
 		r = views_make(&m);
 	if (r == 0)
 		r = meta_make(&m);
-	ch_buf_free(&m.sql);
+	buf_free(&m.sql);
 	return r;
 }

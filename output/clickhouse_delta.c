@@ -306,7 +306,7 @@ struct stored { /* a row of the answer */
 } __attribute__((packed));
 
 static int
-page_take(struct ch *s, const struct ch_buf *text)
+page_take(struct ch *s, const struct buf *text)
 {
 	struct stored row;
 
@@ -330,28 +330,28 @@ page_take(struct ch *s, const struct ch_buf *text)
 static int
 page_load(struct ch *s, unsigned at, size_t *ret_rows, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 }, text = { 0 };
+	struct buf sql = { 0 }, text = { 0 };
 	int r;
 
-	ch_buf_puts(&sql, "SELECT nsid, id, start_ns, proto, src, sport, dst, dport, icmp_type,"
-			  " icmp_code, orig_packets, orig_bytes, reply_packets, reply_bytes,"
-			  " seen_ns, state FROM ");
-	ch_buf_puts(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, ".open_raw FINAL WHERE delta = 1 AND exporter = ");
+	buf_puts(&sql, "SELECT nsid, id, start_ns, proto, src, sport, dst, dport, icmp_type,"
+		       " icmp_code, orig_packets, orig_bytes, reply_packets, reply_bytes,"
+		       " seen_ns, state FROM ");
+	buf_puts(&sql, CH_CONF(s)->db);
+	buf_puts(&sql, ".open_raw FINAL WHERE delta = 1 AND exporter = ");
 	ch_put_quoted(&sql, ch_exporter(CH_CONF(s)));
-	ch_buf_puts(&sql, " AND (state = 0 OR seen_ns > ");
-	ch_buf_num(&sql, (int64_t)(ctf_now() - KEEP_NS));
-	ch_buf_puts(&sql, ") ORDER BY nsid, start_ns, id, src, sport, dst, dport LIMIT ");
-	ch_buf_num(&sql, at);
-	ch_buf_puts(&sql, ", ");
-	ch_buf_num(&sql, PAGE);
-	ch_buf_puts(&sql, " FORMAT RowBinary");
+	buf_puts(&sql, " AND (state = 0 OR seen_ns > ");
+	buf_num(&sql, ctf_now() - KEEP_NS);
+	buf_puts(&sql, ") ORDER BY nsid, start_ns, id, src, sport, dst, dport LIMIT ");
+	buf_num(&sql, at);
+	buf_puts(&sql, ", ");
+	buf_num(&sql, PAGE);
+	buf_puts(&sql, " FORMAT RowBinary");
 	r = sql.failed ? ctf_fail(err, ENOMEM, "out of memory") : ch_run(s, sql.p, &text, err);
-	ch_buf_free(&sql);
+	buf_free(&sql);
 	if (r == 0 && page_take(s, &text) < 0)
 		r = ctf_fail(err, EPROTO, "%s: not the rows of open_raw", s->where);
 	*ret_rows = text.len / sizeof(struct stored);
-	ch_buf_free(&text);
+	buf_free(&text);
 	return r;
 }
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -13,51 +12,6 @@
 #define SEND_BUFFER (256L << 10)
 #define NO_TIMER UINT64_MAX
 #define WHOLE 10u /* times as long as without progress */
-
-/* ---- bytes ------------------------------------------------------------------- */
-
-void
-ch_buf_put(struct ch_buf *b, const void *p, size_t n)
-{
-	if (b->room - b->len <= n && !b->failed) {
-		size_t room = 2 * b->room + n + 4096;
-		char *more = realloc(b->p, room);
-
-		b->failed = !more;
-		if (more) {
-			b->p = more;
-			b->room = room;
-		}
-	}
-	if (b->failed)
-		return;
-	if (n)
-		memcpy(b->p + b->len, p, n);
-	b->len += n;
-	b->p[b->len] = '\0';
-}
-
-void
-ch_buf_puts(struct ch_buf *b, const char *s)
-{
-	ch_buf_put(b, s, strlen(s));
-}
-
-void
-ch_buf_num(struct ch_buf *b, int64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	ch_buf_puts(b, text);
-}
-
-void
-ch_buf_free(struct ch_buf *b)
-{
-	free(b->p);
-	*b = (struct ch_buf){ .p = NULL };
-}
 
 /* ---- what libcurl calls --------------------------------------------------------- */
 
@@ -120,12 +74,12 @@ static size_t
 on_write(char *p, size_t size, size_t n, void *arg)
 {
 	struct ch_http *h = arg;
-	struct ch_buf *b = &h->answer->text;
+	struct buf *b = &h->answer->text;
 	size_t len = size * n, room = ANSWER_MAX - b->len;
 
 	progress(h);
 	h->answer->cut |= len > room;
-	ch_buf_put(b, p, len > room ? room : len);
+	buf_put(b, p, len > room ? room : len);
 	/* Somebody who never ends is no database. */
 	return b->failed || (h->answer->cut && !room) ? 0 : len;
 }
@@ -325,10 +279,10 @@ ch_http_do(struct ch_http *h, struct ctf_ctx *ctx, const struct ch_request *req,
 		snprintf(h->error, sizeof(h->error), "no answer in time");
 	curl_multi_remove_handle(h->multi, h->easy); /* unfinished: its connection is closed */
 	if (r == 0)
-		ch_buf_put(&ret_answer->text, "", 0);
+		buf_put(&ret_answer->text, "", 0);
 	if (ret_answer->text.failed)
 		r = -ENOMEM;
 	if (r < 0)
-		ch_buf_free(&ret_answer->text);
+		buf_free(&ret_answer->text);
 	return r;
 }

@@ -9,16 +9,7 @@
 #include <curl/curl.h>
 #include <ctflow/plugin.h>
 
-struct ch_buf { /* growing bytes */
-	char *p;
-	size_t len, room;
-	bool failed; /* no memory */
-};
-
-void ch_buf_put(struct ch_buf *, const void *p, size_t n);
-void ch_buf_puts(struct ch_buf *, const char *s);
-void ch_buf_num(struct ch_buf *, int64_t n);
-void ch_buf_free(struct ch_buf *);
+#include "buf.h"
 
 struct ch_body { /* what is sent */
 	uint64_t len;
@@ -36,9 +27,9 @@ struct ch_request {
 };
 
 struct ch_answer {
-	long status;        /* of HTTP */
-	struct ch_buf text; /* its beginning, with a NUL behind it */
-	bool cut;           /* there was more */
+	long status;     /* of HTTP */
+	struct buf text; /* its beginning, with a NUL behind it */
+	bool cut;        /* there was more */
 };
 
 struct ch_http {

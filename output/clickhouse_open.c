@@ -24,13 +24,13 @@
 #define KEY "nsid, start_ns, id, proto, src, sport, dst, dport"
 
 static void
-put(struct ch_buf *b, const char *text)
+put(struct buf *b, const char *text)
 {
-	ch_buf_puts(b, text);
+	buf_puts(b, text);
 }
 
 static void
-put_table(struct ch_buf *b, const struct ch *s, const char *before, const char *table)
+put_table(struct buf *b, const struct ch *s, const char *before, const char *table)
 {
 	put(b, before);
 	put(b, CH_CONF(s)->db);
@@ -39,39 +39,39 @@ put_table(struct ch_buf *b, const struct ch *s, const char *before, const char *
 }
 
 static void
-put_mine(struct ch_buf *b, const struct ch *s)
+put_mine(struct buf *b, const struct ch *s)
 {
 	put(b, " WHERE exporter = ");
 	ch_put_quoted(b, ch_exporter(CH_CONF(s)));
 }
 
 static void
-put_number(struct ch_buf *b, const char *before, int64_t n)
+put_number(struct buf *b, const char *before, int64_t n)
 {
 	put(b, before);
-	ch_buf_num(b, n);
+	buf_int(b, n);
 }
 
 static int
-run(struct ch *s, struct ch_buf *sql, struct ch_buf *ret_text, struct ctf_err *err)
+run(struct ch *s, struct buf *sql, struct buf *ret_text, struct ctf_err *err)
 {
 	int r = sql->failed ? ctf_fail(err, ENOMEM, "out of memory")
 			    : ch_run(s, sql->p, ret_text, err);
 
-	ch_buf_free(sql);
+	buf_free(sql);
 	return r;
 }
 
 /* The first number of an answer. */
 static int
-number(struct ch *s, struct ch_buf *sql, int64_t *ret_n, struct ctf_err *err)
+number(struct ch *s, struct buf *sql, int64_t *ret_n, struct ctf_err *err)
 {
-	struct ch_buf text = { 0 };
+	struct buf text = { 0 };
 	int r = run(s, sql, &text, err);
 
 	if (r == 0)
 		*ret_n = strtoll(text.p, NULL, 10);
-	ch_buf_free(&text);
+	buf_free(&text);
 	return r;
 }
 
@@ -97,7 +97,7 @@ ch_ended_version(const struct ch_fixed *x)
 static int
 ended_since(struct ch *s, int64_t from, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 };
+	struct buf sql = { 0 };
 
 	put_table(&sql, s, "INSERT INTO ", "open_raw (");
 	put(&sql, ch_open_columns);
@@ -122,9 +122,9 @@ static int
 lost_mark(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 {
 	int64_t previous = (int64_t)w->previous_ns;
-	struct ch_buf sql = { 0 }, source = { 0 };
+	struct buf sql = { 0 }, source = { 0 };
 
-	ch_buf_put(&source, w->source.p, w->source.len);
+	buf_put(&source, w->source.p, w->source.len);
 	put_table(&sql, s, "INSERT INTO ", "open_raw (");
 	put(&sql, ch_open_columns);
 	put(&sql, ",version,state,lost_ns) SELECT ");
@@ -137,16 +137,16 @@ lost_mark(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 	put_number(&sql, " AND nsid = ", w->nsid);
 	put_number(&sql, " AND seen_ns < ", previous);
 	put_number(&sql, " AND start_ns <= ", previous - (int64_t)w->min_age_ns);
-	ch_buf_free(&source);
+	buf_free(&source);
 	return run(s, &sql, NULL, err);
 }
 
 static int
 sweep_store(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 }, source = { 0 };
+	struct buf sql = { 0 }, source = { 0 };
 
-	ch_buf_put(&source, w->source.p, w->source.len);
+	buf_put(&source, w->source.p, w->source.len);
 	put_table(&sql, s, "INSERT INTO ",
 		  "sweeps (exporter, output, instance, nsid, at_ns,"
 		  " previous_ns, min_age_ns, complete) VALUES (");
@@ -161,7 +161,7 @@ sweep_store(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 	put_number(&sql, ", ", (int64_t)w->min_age_ns);
 	put_number(&sql, ", ", w->complete);
 	put(&sql, ")");
-	ch_buf_free(&source);
+	buf_free(&source);
 	return run(s, &sql, NULL, err);
 }
 
@@ -197,7 +197,7 @@ ch_swept(struct ch *s, const struct sq_swept *w, struct ctf_err *err)
 static int
 left_over(struct ch *s, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 };
+	struct buf sql = { 0 };
 	int64_t seen = 0, age = 0;
 	int r;
 
@@ -222,17 +222,17 @@ left_over(struct ch *s, struct ctf_err *err)
 static int
 exporter_note(struct ch *s, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 }, key = { 0 };
+	struct buf sql = { 0 }, key = { 0 };
 	int r;
 
-	ch_buf_puts(&key, "exporter:");
-	ch_buf_puts(&key, ch_exporter(CH_CONF(s)));
+	buf_puts(&key, "exporter:");
+	buf_puts(&key, ch_exporter(CH_CONF(s)));
 	put_table(&sql, s, "INSERT INTO ", "meta (key, value) VALUES (");
 	ch_put_quoted(&sql, key.failed ? "" : key.p);
 	put(&sql, ", '1')");
 	r = key.failed ? ctf_fail(err, ENOMEM, "out of memory") : run(s, &sql, NULL, err);
-	ch_buf_free(&key);
-	ch_buf_free(&sql);
+	buf_free(&key);
+	buf_free(&sql);
 	return r;
 }
 

@@ -11,7 +11,7 @@
 static int
 version_get(struct ch *s, struct ctf_err *err)
 {
-	struct ch_buf text = { 0 };
+	struct buf text = { 0 };
 	unsigned major = 0, minor = 0;
 	int r = ch_run(s, "SELECT version()", &text, err);
 
@@ -21,7 +21,7 @@ version_get(struct ch *s, struct ctf_err *err)
 		r = ctf_fail(err, EPROTO, "%s: not an answer of ClickHouse: %.40s", s->where,
 			     text.p);
 	s->version = major * 100 + minor;
-	ch_buf_free(&text);
+	buf_free(&text);
 	if (r == 0 && s->version < 1816)
 		r = ctf_fail(err, EINVAL, "%s: version %u.%u is older than 18.16", s->where,
 			     major, minor);
@@ -30,18 +30,18 @@ version_get(struct ch *s, struct ctf_err *err)
 
 /* Lines "table\tcolumn\ttype\n" of the database. */
 static int
-columns_get(struct ch *s, struct ch_buf *ret_text, struct ctf_err *err)
+columns_get(struct ch *s, struct buf *ret_text, struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 };
+	struct buf sql = { 0 };
 	int r;
 
-	ch_buf_puts(&sql, "SELECT concat('\\n', table), name, type FROM system.columns WHERE"
-			  " database = ");
+	buf_puts(&sql, "SELECT concat('\\n', table), name, type FROM system.columns WHERE"
+		       " database = ");
 	ch_put_quoted(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, " FORMAT TabSeparatedRaw");
+	buf_puts(&sql, " FORMAT TabSeparatedRaw");
 	r = sql.failed ? ctf_fail(err, ENOMEM, "out of memory")
 		       : ch_run(s, sql.p, ret_text, err);
-	ch_buf_free(&sql);
+	buf_free(&sql);
 	return r;
 }
 
@@ -122,19 +122,19 @@ table_check(struct ch *s, const char *columns, const struct ch_table *t, struct 
 static int
 schema_check(struct ch *s, struct ctf_err *err)
 {
-	struct ch_buf text = { 0 }, sql = { 0 };
+	struct buf text = { 0 }, sql = { 0 };
 	int r;
 
-	ch_buf_puts(&sql, "SELECT max(toUInt32OrZero(value)) FROM ");
-	ch_buf_puts(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, ".meta WHERE key = 'version'");
+	buf_puts(&sql, "SELECT max(toUInt32OrZero(value)) FROM ");
+	buf_puts(&sql, CH_CONF(s)->db);
+	buf_puts(&sql, ".meta WHERE key = 'version'");
 	r = sql.failed ? ctf_fail(err, ENOMEM, "out of memory") : ch_run(s, sql.p, &text, err);
-	ch_buf_free(&sql);
+	buf_free(&sql);
 	if (r == 0 && strtoul(text.p, NULL, 10) > CH_SCHEMA)
 		r = ctf_fail(err, EINVAL,
 			     "%s: its tables were made by a newer version of ctflowd",
 			     s->where);
-	ch_buf_free(&text);
+	buf_free(&text);
 	return r;
 }
 
@@ -179,7 +179,7 @@ static int
 schema_ready(struct ch *s, struct ctf_err *err)
 {
 	bool make = CH_CONF(s)->create;
-	struct ch_buf columns = { 0 };
+	struct buf columns = { 0 };
 	int r = columns_get(s, &columns, err);
 
 	if (r == 0 && has_table(columns.p, "meta"))
@@ -187,7 +187,7 @@ schema_ready(struct ch *s, struct ctf_err *err)
 	if (r == 0)
 		r = tables_check(s, columns.p, !make, err);
 	make = make && r == 0 && !is_whole(columns.p);
-	ch_buf_free(&columns);
+	buf_free(&columns);
 	if (!make)
 		return r;
 	r = tables_make(s, err);
@@ -195,7 +195,7 @@ schema_ready(struct ch *s, struct ctf_err *err)
 		r = columns_get(s, &columns, err);
 	if (r == 0)
 		r = tables_check(s, columns.p, true, err);
-	ch_buf_free(&columns);
+	buf_free(&columns);
 	return r;
 }
 

@@ -110,22 +110,22 @@ static int
 load(struct ch *s, const char *columns, const char *table, const char *where,
      void (*row_get)(struct reader *, struct ch_note *), struct ctf_err *err)
 {
-	struct ch_buf sql = { 0 }, text = { 0 };
+	struct buf sql = { 0 }, text = { 0 };
 	struct reader r;
 	int ret;
 
-	ch_buf_puts(&sql, "SELECT ");
-	ch_buf_puts(&sql, columns);
-	ch_buf_puts(&sql, " FROM ");
-	ch_buf_puts(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, table);
+	buf_puts(&sql, "SELECT ");
+	buf_puts(&sql, columns);
+	buf_puts(&sql, " FROM ");
+	buf_puts(&sql, CH_CONF(s)->db);
+	buf_puts(&sql, table);
 	ch_put_quoted(&sql, ch_exporter(CH_CONF(s)));
-	ch_buf_puts(&sql, " AND output = ");
+	buf_puts(&sql, " AND output = ");
 	ch_put_quoted(&sql, ctf_name(s->obj.ctx));
-	ch_buf_puts(&sql, where);
+	buf_puts(&sql, where);
 	ret = sql.failed ? ctf_fail(err, ENOMEM, "out of memory")
 			 : ch_run(s, sql.p, &text, err);
-	ch_buf_free(&sql);
+	buf_free(&sql);
 	r = (struct reader){ (uint8_t *)text.p, (uint8_t *)text.p + text.len, false };
 	while (ret == 0 && r.p < r.end) {
 		struct ch_note note = { .dirty = false };
@@ -139,7 +139,7 @@ load(struct ch *s, const char *columns, const char *table, const char *where,
 		if (ret == 0 && note.version > s->notes.version)
 			s->notes.version = note.version;
 	}
-	ch_buf_free(&text);
+	buf_free(&text);
 	return ret;
 }
 
@@ -162,31 +162,31 @@ ch_notes_load(struct ch *s, struct ctf_err *err)
 /* ---- writing ------------------------------------------------------------------------ */
 
 static void
-put(struct ch_buf *b, uint64_t u, unsigned size)
+put(struct buf *b, uint64_t u, unsigned size)
 {
 	u = htole64(u);
-	ch_buf_put(b, &u, size);
+	buf_put(b, &u, size);
 }
 
 static void
-put_text(struct ch_buf *b, const char *p, size_t n)
+put_text(struct buf *b, const char *p, size_t n)
 {
 	size_t left = n;
 
 	for (; left > 127; left >>= 7)
 		put(b, (left & 127) | 128, 1);
 	put(b, left, 1);
-	ch_buf_put(b, p, n);
+	buf_put(b, p, n);
 }
 
 static void
-put_own(struct ch_buf *b, const struct sq_text *t)
+put_own(struct buf *b, const struct sq_text *t)
 {
 	put_text(b, t->p, t->len);
 }
 
 static void
-cover_put(struct ch_buf *b, const struct ch_note *c)
+cover_put(struct buf *b, const struct ch_note *c)
 {
 	const struct sq_note *n = &c->n;
 
@@ -212,7 +212,7 @@ cover_put(struct ch_buf *b, const struct ch_note *c)
 }
 
 static void
-gap_put(struct ch_buf *b, const struct ch_note *g)
+gap_put(struct buf *b, const struct ch_note *g)
 {
 	const struct sq_note *n = &g->n;
 	bool known = n->count_is < CTF_UNCOUNTED && n->count <= INT64_MAX;
@@ -232,7 +232,7 @@ gap_put(struct ch_buf *b, const struct ch_note *g)
 
 struct bytes {
 	struct ch_body body;
-	const struct ch_buf *b;
+	const struct buf *b;
 	size_t at;
 };
 
@@ -267,7 +267,7 @@ static int
 post(struct ch *s, bool gaps, struct ctf_err *err)
 {
 	const char *exporter = ch_exporter(CH_CONF(s)), *output = ctf_name(s->obj.ctx);
-	struct ch_buf rows = { 0 };
+	struct buf rows = { 0 };
 	struct bytes b = { { 0, bytes_read, bytes_rewind }, &rows, 0 };
 	int r = 0;
 
@@ -290,7 +290,7 @@ post(struct ch *s, bool gaps, struct ctf_err *err)
 			      &b.body, err);
 	if (r == 0 && rows.len && !gaps)
 		s->noted = s->notes.version;
-	ch_buf_free(&rows);
+	buf_free(&rows);
 	return r;
 }
 
@@ -313,21 +313,21 @@ newest(const struct ch_notes *all)
 static int
 others_alive(struct ch *s, uint64_t *ret_ns)
 {
-	struct ch_buf sql = { 0 }, text = { 0 };
+	struct buf sql = { 0 }, text = { 0 };
 	struct ctf_err err;
 	int r;
 
-	ch_buf_puts(&sql, "SELECT max(last_alive_ns) FROM ");
-	ch_buf_puts(&sql, CH_CONF(s)->db);
-	ch_buf_puts(&sql, ".coverage_raw WHERE exporter = ");
+	buf_puts(&sql, "SELECT max(last_alive_ns) FROM ");
+	buf_puts(&sql, CH_CONF(s)->db);
+	buf_puts(&sql, ".coverage_raw WHERE exporter = ");
 	ch_put_quoted(&sql, ch_exporter(CH_CONF(s)));
-	ch_buf_puts(&sql, " AND boot_id != ");
+	buf_puts(&sql, " AND boot_id != ");
 	ch_put_quoted(&sql, s->others.boot);
 	r = sql.failed ? -ENOMEM : ch_run(s, sql.p, &text, &err);
 	if (r == 0)
 		*ret_ns = strtoull(text.p, NULL, 10);
-	ch_buf_free(&sql);
-	ch_buf_free(&text);
+	buf_free(&sql);
+	buf_free(&text);
 	return r;
 }
 

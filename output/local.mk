@@ -17,18 +17,18 @@ ipfix_extra = output/ipfix.h output/ipfix_announce.c output/ipfix_case.c output/
 ipfix_common = output/session.c output/session.h output/transport.c output/transport.h
 ipfix_needs = libfixbuf openssl >= 3.0
 pgsql_extra = output/pgsql.h output/pgsql_conn.c output/pgsql_rows.c
-pgsql_common = output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
+pgsql_common = output/buf.c output/buf.h output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
 pgsql_needs = libpq >= 14
 pgsql_optional = yes
 mysql_extra = output/mysql.h output/mysql_conn.c output/mysql_rows.c
-mysql_common = output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
+mysql_common = output/buf.c output/buf.h output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_row.c output/sqlite3_row.h
 mysql_needs = libmariadb
 mysql_optional = yes
 clickhouse_extra = output/clickhouse.h output/clickhouse_conn.c output/clickhouse_ddl.c output/clickhouse_delta.c output/clickhouse_http.c output/clickhouse_http.h output/clickhouse_note.c output/clickhouse_note.h output/clickhouse_open.c output/clickhouse_row.c output/clickhouse_schema.c output/clickhouse_sink.c output/clickhouse_wire.c
-clickhouse_common = output/past.c output/past.h output/sqlite3_note.c output/sqlite3_row.c output/sqlite3_row.h
+clickhouse_common = output/buf.c output/buf.h output/past.c output/past.h output/sqlite3_note.c output/sqlite3_row.c output/sqlite3_row.h
 clickhouse_needs = libcurl >= 7.85
 clickhouse_optional = yes
 
 libplugins_a_SOURCES += output/format.c output/format.h output/format_put.c output/format_time.c output/peer.c output/peer.h output/columns.c output/columns.h output/text.c output/text.h output/stream.c output/stream.h output/stream_hand.c output/stream_head.c output/stream_kept.c output/session.c output/session.h output/transport.c output/transport.h
 libplugins_a_SOURCES += output/past.c output/past.h output/sqcolumn.c output/sqcolumn.h output/sqlite3_note.c output/sqlite3_row.c output/sqlite3_row.h
-libplugins_a_SOURCES += output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c
+libplugins_a_SOURCES += output/buf.c output/buf.h output/resolve.c output/resolve.h output/sqldb.c output/sqldb.h output/sqldb_sink.c output/sqldb_text.c

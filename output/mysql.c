@@ -96,9 +96,8 @@ my_look(struct sqldb *s, struct sqldb_table *ret_table, struct ctf_err *err)
 	int r;
 
 	m->sql.len = 0;
-	sqldb_puts(&m->sql, "SHOW COLUMNS FROM ");
+	buf_puts(&m->sql, "SHOW COLUMNS FROM ");
 	my_put_name(&m->sql, c->table);
-	sqldb_put(&m->sql, "", 1);
 	r = m->sql.failed ? ctf_fail(err, ENOMEM, "%s: out of memory", m->db.where)
 			  : my_exec(m, m->sql.p, &res, err);
 	if (r < 0)
@@ -121,10 +120,9 @@ progress_exec(struct my *m, const char *before, const char *spool, const char *a
 	      MYSQL_RES **ret_res, struct ctf_err *err)
 {
 	m->sql.len = 0;
-	sqldb_puts(&m->sql, before);
+	buf_puts(&m->sql, before);
 	my_put_text(m, spool, strlen(spool));
-	sqldb_puts(&m->sql, after);
-	sqldb_put(&m->sql, "", 1);
+	buf_puts(&m->sql, after);
 	if (m->sql.failed)
 		return ctf_fail(err, ENOMEM, "%s: out of memory", m->db.where);
 	return my_exec(m, m->sql.p, ret_res, err);

@@ -11,8 +11,8 @@
 struct my {
 	struct sqldb db;
 	MYSQL *conn;
-	struct sqldb_buf sql;
-	struct sqldb_buf head; /* "SELECT f(" */
+	struct buf sql;
+	struct buf head; /* "SELECT f(" */
 	enum sqldb_call call;
 };
 
@@ -40,7 +40,7 @@ int my_rows(struct sqldb *, unsigned from, unsigned to, bool commit, unsigned *r
 	    struct ctf_err *);
 int my_rollback(struct sqldb *, struct ctf_err *);
 /* A name, quoted; a text, quoted. */
-void my_put_name(struct sqldb_buf *, const char *name);
+void my_put_name(struct buf *, const char *name);
 void my_put_text(struct my *, const char *text, size_t n);
 
 #endif

@@ -10,7 +10,6 @@
 #include <mariadb/mysqld_error.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <netinet/in.h>
@@ -185,9 +184,8 @@ my_close(struct sqldb *s)
 	if (m->conn)
 		mysql_close(m->conn);
 	m->conn = NULL;
-	free(m->sql.p);
-	free(m->head.p);
-	m->sql = m->head = (struct sqldb_buf){ .len = 0 };
+	buf_free(&m->sql);
+	buf_free(&m->head);
 }
 
 int

@@ -10,12 +10,12 @@
 /* ---- text --------------------------------------------------------------------- */
 
 void
-my_put_name(struct sqldb_buf *b, const char *name)
+my_put_name(struct buf *b, const char *name)
 {
-	sqldb_puts(b, "`");
+	buf_puts(b, "`");
 	for (; *name; name++)
-		sqldb_put(b, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
-	sqldb_puts(b, "`");
+		buf_put(b, *name == '`' ? "``" : name, *name == '`' ? 2 : 1);
+	buf_puts(b, "`");
 }
 
 void
@@ -28,10 +28,10 @@ my_put_text(struct my *m, const char *text, size_t n)
 	} else {
 		memcpy(copy, text, n);
 		sqldb_utf8(copy, n);
-		sqldb_puts(&m->sql, "'");
-		sqldb_put(&m->sql, quoted,
-			  mysql_real_escape_string(m->conn, quoted, copy, (unsigned long)n));
-		sqldb_puts(&m->sql, "'");
+		buf_puts(&m->sql, "'");
+		buf_put(&m->sql, quoted,
+			mysql_real_escape_string(m->conn, quoted, copy, (unsigned long)n));
+		buf_puts(&m->sql, "'");
 	}
 	free(copy);
 	free(quoted);
@@ -39,14 +39,14 @@ my_put_text(struct my *m, const char *text, size_t n)
 
 /* In whatever time zone the session is: the moment is the same. */
 static void
-put_time(struct sqldb_buf *b, uint64_t ns)
+put_time(struct buf *b, uint64_t ns)
 {
 	char micro[16];
 
 	snprintf(micro, sizeof(micro), ".%06u)", (unsigned)(ns / 1000 % 1000000));
-	sqldb_puts(b, "FROM_UNIXTIME(");
-	sqldb_put_num(b, ns / 1000000000);
-	sqldb_puts(b, micro);
+	buf_puts(b, "FROM_UNIXTIME(");
+	buf_num(b, ns / 1000000000);
+	buf_puts(b, micro);
 }
 
 static void
@@ -54,7 +54,7 @@ put_value(struct my *m, const struct sq_value *v)
 {
 	switch (v->is) {
 	case SQ_NUMBER:
-		sqldb_put_num(&m->sql, v->u);
+		buf_num(&m->sql, v->u);
 		break;
 	case SQ_TIME:
 		put_time(&m->sql, v->u);
@@ -63,12 +63,12 @@ put_value(struct my *m, const struct sq_value *v)
 		my_put_text(m, v->p, v->len);
 		break;
 	case SQ_BYTES:
-		sqldb_puts(&m->sql, "X'");
-		sqldb_put_hex(&m->sql, v->p, v->len);
-		sqldb_puts(&m->sql, "'");
+		buf_puts(&m->sql, "X'");
+		buf_hex(&m->sql, v->p, v->len);
+		buf_puts(&m->sql, "'");
 		break;
 	case SQ_NULL:
-		sqldb_puts(&m->sql, "NULL");
+		buf_puts(&m->sql, "NULL");
 	}
 }
 
@@ -79,17 +79,17 @@ put_insert(struct my *m, const char *text)
 {
 	unsigned n = 0;
 
-	sqldb_puts(&m->head, text[6] ? text : "INSERT INTO ");
+	buf_puts(&m->head, text[6] ? text : "INSERT INTO ");
 	if (!text[6])
 		my_put_name(&m->head, SQLDB_CONF(&m->db)->table);
-	sqldb_puts(&m->head, " (");
+	buf_puts(&m->head, " (");
 	for (unsigned i = 0; i < m->db.table.n; i++) {
 		if (m->db.table.cols[i].field < 0)
 			continue;
-		sqldb_puts(&m->head, n++ ? "," : "");
+		buf_puts(&m->head, n++ ? "," : "");
 		my_put_name(&m->head, m->db.table.cols[i].name);
 	}
-	sqldb_puts(&m->head, ") VALUES (");
+	buf_puts(&m->head, ") VALUES (");
 }
 
 static void
@@ -103,9 +103,9 @@ head_make(struct my *m)
 		put_insert(m, name);
 		return;
 	}
-	sqldb_puts(&m->head, m->call == SQLDB_CALL ? "CALL " : "SELECT ");
-	sqldb_puts(&m->head, name);
-	sqldb_puts(&m->head, "(");
+	buf_puts(&m->head, m->call == SQLDB_CALL ? "CALL " : "SELECT ");
+	buf_puts(&m->head, name);
+	buf_puts(&m->head, "(");
 }
 
 /* A procedure gets every column, NULL where there is no field for one. */
@@ -118,15 +118,15 @@ put_row(struct my *m, const struct sqldb_row *row)
 	unsigned n = 0;
 
 	sq_rec_get(&s->layout, &row->row, cells);
-	sqldb_put(&m->sql, m->head.p, m->head.len);
+	buf_put(&m->sql, m->head.p, m->head.len);
 	for (unsigned i = 0; i < s->table.n; i++) {
 		if (s->table.cols[i].field < 0 && m->call == SQLDB_INSERT)
 			continue;
-		sqldb_puts(&m->sql, n++ ? "," : "");
+		buf_puts(&m->sql, n++ ? "," : "");
 		sqldb_value(s, i, cells, &v);
 		put_value(m, &v);
 	}
-	sqldb_puts(&m->sql, ");");
+	buf_puts(&m->sql, ");");
 }
 
 /* ---- the transaction -------------------------------------------------------------- */
@@ -199,13 +199,12 @@ my_begin(struct sqldb *s, uint64_t frame, bool *ret_fresh, struct ctf_err *err)
 	if (r < 0 || !s->progress)
 		return r;
 	m->sql.len = 0;
-	sqldb_puts(&m->sql, "UPDATE " SQLDB_PROGRESS " SET at = now(), frame = ");
-	sqldb_put_num(&m->sql, frame);
-	sqldb_puts(&m->sql, " WHERE spool = ");
+	buf_puts(&m->sql, "UPDATE " SQLDB_PROGRESS " SET at = now(), frame = ");
+	buf_num(&m->sql, frame);
+	buf_puts(&m->sql, " WHERE spool = ");
 	my_put_text(m, s->spool, strlen(s->spool));
-	sqldb_puts(&m->sql, " AND frame < ");
-	sqldb_put_num(&m->sql, frame);
-	sqldb_put(&m->sql, "", 1);
+	buf_puts(&m->sql, " AND frame < ");
+	buf_num(&m->sql, frame);
 	if (m->sql.failed)
 		return ctf_fail(err, ENOMEM, "%s: out of memory", m->db.where);
 	r = my_exec(m, m->sql.p, NULL, err);
@@ -236,7 +235,7 @@ my_rows(struct sqldb *s, unsigned from, unsigned to, bool commit, unsigned *ret_
 	m->sql.len = 0;
 	for (unsigned i = from; i < to; i++)
 		put_row(m, &s->rows[i]);
-	sqldb_puts(&m->sql, commit ? "COMMIT" : "DO 0");
+	buf_puts(&m->sql, commit ? "COMMIT" : "DO 0");
 	if (m->sql.failed || m->head.failed)
 		return ctf_fail(err, ENOMEM, "%s: out of memory", m->db.where);
 	r = run(m, &done, err);

@@ -10,7 +10,7 @@
 struct pg {
 	struct sqldb db;
 	PGconn *conn;
-	struct sqldb_buf sql, text; /* the statement of a row; values of one */
+	struct buf sql, text; /* the statement of a row; values of one */
 	unsigned params;
 	char own[300]; /* the name of our table */
 };

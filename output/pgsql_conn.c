@@ -195,9 +195,8 @@ pg_close(struct sqldb *s)
 
 	PQfinish(p->conn);
 	p->conn = NULL;
-	free(p->sql.p);
-	free(p->text.p);
-	p->sql = p->text = (struct sqldb_buf){ .len = 0 };
+	buf_free(&p->sql);
+	buf_free(&p->text);
 }
 
 int

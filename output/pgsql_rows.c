@@ -12,12 +12,12 @@
 /* ---- the statement of a row ---------------------------------------------------- */
 
 static void
-put_name(struct sqldb_buf *b, const char *name)
+put_name(struct buf *b, const char *name)
 {
-	sqldb_puts(b, "\"");
+	buf_puts(b, "\"");
 	for (; *name; name++)
-		sqldb_put(b, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1);
-	sqldb_puts(b, "\"");
+		buf_put(b, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1);
+	buf_puts(b, "\"");
 }
 
 static void
@@ -26,20 +26,20 @@ put_insert(struct pg *p, const char *text)
 	const struct sqldb_conf *c = SQLDB_CONF(&p->db);
 	unsigned n = 0;
 
-	sqldb_puts(&p->sql, text[6] ? text : "INSERT INTO ");
+	buf_puts(&p->sql, text[6] ? text : "INSERT INTO ");
 	if (!text[6]) {
 		put_name(&p->sql, c->schema);
-		sqldb_puts(&p->sql, ".");
+		buf_puts(&p->sql, ".");
 		put_name(&p->sql, c->table);
 	}
-	sqldb_puts(&p->sql, " (");
+	buf_puts(&p->sql, " (");
 	for (unsigned i = 0; i < p->db.table.n; i++) {
 		if (p->db.table.cols[i].field < 0)
 			continue;
-		sqldb_puts(&p->sql, n++ ? "," : "");
+		buf_puts(&p->sql, n++ ? "," : "");
 		put_name(&p->sql, p->db.table.cols[i].name);
 	}
-	sqldb_puts(&p->sql, ") VALUES (");
+	buf_puts(&p->sql, ") VALUES (");
 }
 
 /* A procedure gets every column, NULL where there is no field for one. */
@@ -54,22 +54,22 @@ statement(struct pg *p, struct ctf_err *err)
 	if (call == SQLDB_INSERT) {
 		put_insert(p, name);
 	} else {
-		sqldb_puts(&p->sql, call == SQLDB_CALL ? "CALL " : "SELECT ");
-		sqldb_puts(&p->sql, name);
-		sqldb_puts(&p->sql, "(");
+		buf_puts(&p->sql, call == SQLDB_CALL ? "CALL " : "SELECT ");
+		buf_puts(&p->sql, name);
+		buf_puts(&p->sql, "(");
 	}
 	for (unsigned i = 0; i < p->params; i++) {
-		sqldb_puts(&p->sql, i ? ",$" : "$");
-		sqldb_put_num(&p->sql, i + 1);
+		buf_puts(&p->sql, i ? ",$" : "$");
+		buf_num(&p->sql, i + 1);
 	}
-	sqldb_put(&p->sql, ")", 2);
+	buf_puts(&p->sql, ")");
 	return p->sql.failed ? ctf_fail(err, ENOMEM, "out of memory") : 0;
 }
 
 /* ---- values -------------------------------------------------------------------- */
 
 static void
-put_time(struct sqldb_buf *b, uint64_t ns)
+put_time(struct buf *b, uint64_t ns)
 {
 	time_t sec = (time_t)(ns / 1000000000);
 	char text[64];
@@ -79,34 +79,34 @@ put_time(struct sqldb_buf *b, uint64_t ns)
 	if (gmtime_r(&sec, &tm))
 		n = strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
 	snprintf(text + n, sizeof(text) - n, ".%06u+00", (unsigned)(ns / 1000 % 1000000));
-	sqldb_puts(b, text);
+	buf_puts(b, text);
 }
 
 static void
-put_value(struct sqldb_buf *b, const struct sq_value *v)
+put_value(struct buf *b, const struct sq_value *v)
 {
 	size_t at = b->len;
 
 	switch (v->is) {
 	case SQ_NUMBER:
-		sqldb_put_num(b, v->u);
+		buf_num(b, v->u);
 		break;
 	case SQ_TIME:
 		put_time(b, v->u);
 		break;
 	case SQ_TEXT:
-		sqldb_put(b, v->p, v->len);
+		buf_put(b, v->p, v->len);
 		if (!b->failed)
 			sqldb_utf8(b->p + at, v->len);
 		break;
 	case SQ_BYTES:
-		sqldb_puts(b, "\\x");
-		sqldb_put_hex(b, v->p, v->len);
+		buf_puts(b, "\\x");
+		buf_hex(b, v->p, v->len);
 		break;
 	case SQ_NULL:
 		break;
 	}
-	sqldb_put(b, "", 1);
+	buf_put(b, "", 1); /* its NUL stays: the next value is behind it */
 }
 
 #define NO_VALUE SIZE_MAX

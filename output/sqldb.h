@@ -11,6 +11,7 @@
 #ifndef CTF_OUTPUT_SQLDB_H
 #define CTF_OUTPUT_SQLDB_H
 
+#include "buf.h"
 #include "past.h"
 #include "sqcolumn.h"
 
@@ -171,15 +172,5 @@ void sqldb_utf8(char *s, size_t n);
 /* What column i of a row gets; cells: its frame's. */
 void sqldb_value(const struct sqldb *, unsigned i, const struct sq_cell *cells,
 		 struct sq_value *ret_value);
-/* A growing text; false as soon as there was no memory. */
-struct sqldb_buf {
-	char *p;
-	size_t len, room;
-	bool failed;
-};
-void sqldb_put(struct sqldb_buf *, const void *p, size_t n);
-void sqldb_puts(struct sqldb_buf *, const char *s);
-void sqldb_put_num(struct sqldb_buf *, uint64_t u);
-void sqldb_put_hex(struct sqldb_buf *, const char *p, size_t n);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <strings.h>
 
 void
@@ -48,51 +47,6 @@ sqldb_call(const char *procedure, const char **ret_name)
 	if (spaced && strcspn(procedure, " \t") == 4)
 		*ret_name = procedure + 4 + strspn(procedure + 4, " \t");
 	return SQLDB_CALL;
-}
-
-void
-sqldb_put(struct sqldb_buf *b, const void *p, size_t n)
-{
-	if (b->room - b->len < n && !b->failed) {
-		size_t room = 2 * b->room + n + 4096;
-		char *more = realloc(b->p, room);
-
-		b->failed = !more;
-		if (more) {
-			b->p = more;
-			b->room = room;
-		}
-	}
-	if (b->failed || !n)
-		return;
-	memcpy(b->p + b->len, p, n);
-	b->len += n;
-}
-
-void
-sqldb_puts(struct sqldb_buf *b, const char *s)
-{
-	sqldb_put(b, s, strlen(s));
-}
-
-void
-sqldb_put_num(struct sqldb_buf *b, uint64_t u)
-{
-	char text[CTF_FMT_NUM];
-
-	sqldb_put(b, text, (size_t)(ctf_fmt_num(text, u) - text));
-}
-
-void
-sqldb_put_hex(struct sqldb_buf *b, const char *p, size_t n)
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < n; i++) {
-		char two[2] = { digits[(uint8_t)p[i] >> 4], digits[p[i] & 15] };
-
-		sqldb_put(b, two, 2);
-	}
 }
 
 /* ---- values ----------------------------------------------------------------- */

@@ -16,8 +16,8 @@
 static int
 collect(void *arg, const char *sql)
 {
-	ch_buf_puts(arg, sql);
-	ch_buf_puts(arg, ";\n\n");
+	buf_puts(arg, sql);
+	buf_puts(arg, ";\n\n");
 	return 0;
 }
 
@@ -25,7 +25,7 @@ static char *
 ddl(const char *cluster, unsigned version)
 {
 	struct ch_dialect d = { "ctflow", cluster, version };
-	struct ch_buf b = { 0 };
+	struct buf b = { 0 };
 
 	ck_assert_int_eq(ch_ddl(&d, collect, &b), 0);
 	ck_assert(!b.failed);

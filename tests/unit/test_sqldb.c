@@ -106,17 +106,22 @@ END_TEST
 
 START_TEST(texts_grow)
 {
-	struct sqldb_buf b = { .len = 0 };
+	struct buf b = { .len = 0 };
 
 	for (unsigned i = 0; i < 3000; i++) {
-		sqldb_put_num(&b, 18);
-		sqldb_puts(&b, ",");
-		sqldb_put_hex(&b, "\x0a\xff", 2);
+		buf_num(&b, 18);
+		buf_puts(&b, ",");
+		buf_hex(&b, "\x0a\xff", 2);
 	}
 	ck_assert(!b.failed);
 	ck_assert_uint_eq(b.len, 3000 * 7);
-	ck_assert_mem_eq(b.p + b.len - 7, "18,0aff", 7);
-	free(b.p);
+	ck_assert_str_eq(b.p + b.len - 7, "18,0aff");
+	buf_num(&b, UINT64_MAX);
+	buf_int(&b, -1);
+	buf_int(&b, INT64_MIN);
+	ck_assert_str_eq(b.p + 3000 * 7, "18446744073709551615-1-9223372036854775808");
+	buf_free(&b);
+	ck_assert_uint_eq(b.len, 0);
 }
 END_TEST
 
