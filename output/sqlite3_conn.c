@@ -11,8 +11,7 @@
 #include "sqlite3_meta.h"
 
 #define PAGE_SIZE "8192"
-#define CHECKPOINT 1000 /* pages in the WAL */
-#define BUSY_WAITS 25   /* about half a second, then the core asks again */
+#define BUSY_WAITS 25 /* about half a second, then the core asks again */
 #define PROBE_NS UINT64_C(1500000000)
 #define INTERRUPT_OPS 20000
 
@@ -154,24 +153,6 @@ file_make(const struct sq_sink *s, struct ctf_err *err)
 	return 0;
 }
 
-static int
-on_wal(void *arg, sqlite3 *db, const char *name, int pages)
-{
-	struct sq_sink *s = arg;
-
-	s->checkpoint = pages >= CHECKPOINT;
-	return SQLITE_OK;
-}
-
-/* Not in COMMIT, where others would wait for the disk. */
-void
-sq_checkpoint(struct sq_sink *s)
-{
-	if (s->checkpoint)
-		sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	s->checkpoint = false;
-}
-
 /* Ours gets a WAL; a foreign database keeps the journal its owner gave it. */
 static int
 pragmas_set(struct sq_sink *s)
@@ -267,7 +248,7 @@ sq_conn_open(struct sq_sink *s, struct ctf_err *err)
 		return sq_fail(s, err, rc, "cannot open it");
 	sqlite3_busy_handler(s->db, on_busy, s);
 	sqlite3_progress_handler(s->db, INTERRUPT_OPS, on_progress, s);
-	sqlite3_wal_hook(s->db, on_wal, s);
+	sq_wal_watch(s);
 	rc = sqlite3_db_readonly(s->db, "main");
 	if (rc == 1)
 		return ctf_fail(err, EROFS, "%s: the database is read-only", c->db);
@@ -279,6 +260,7 @@ sq_conn_close(struct sq_sink *s)
 {
 	sq_spare_close(s);
 	sq_names_close(s);
+	sq_wal_close(s);
 	for (unsigned i = 0; i < SQ_ST_COUNT; i++) {
 		sqlite3_finalize(s->st[i]);
 		s->st[i] = NULL;
@@ -293,13 +275,15 @@ sq_conn_close(struct sq_sink *s)
  * keeps the old name and would be thrown away with what is in it.
  */
 bool
-sq_conn_moved(const struct sq_sink *s)
+sq_conn_moved(struct sq_sink *s)
 {
 	int moved = 0;
 
 	sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-	if (moved)
+	if (moved) {
+		sq_wal_close(s);
 		sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	}
 	return moved;
 }
 

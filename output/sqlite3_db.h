@@ -159,7 +159,8 @@ struct sq_sink {
 
 	int64_t data_version; /* of the database, at the last look; -1: none yet */
 	bool keeper;          /* the maintenance of the table is ours */
-	bool checkpoint;      /* the WAL is long */
+	int wal_pages;        /* in the WAL, if there was a commit */
+	struct sq_wal *wal;   /* sqlite3_wal.c; NULL: not needed yet */
 	struct sq_day day;    /* as they are in the catalog */
 	struct sq_part part;
 	int64_t middle;   /* where the open partition may be cut, or 0 */
@@ -226,9 +227,7 @@ int sq_conn_open(struct sq_sink *, struct ctf_err *);
 void sq_conn_close(struct sq_sink *);
 int sq_prepare(struct sq_sink *, int which, const char *sql);
 int sq_run(sqlite3_stmt *);
-bool sq_conn_moved(const struct sq_sink *);
-/* Copies the WAL into the file, if it is long. */
-void sq_checkpoint(struct sq_sink *);
+bool sq_conn_moved(struct sq_sink *);
 /* One number, or `none`; frees sql. */
 int sq_number(sqlite3 *, char *sql, int64_t none, int64_t *ret_n);
 /* Runs and frees sql. */
@@ -238,6 +237,14 @@ int sq_fail(const struct sq_sink *, struct ctf_err *, int rc, const char *doing)
 /* Looks at a table without leaving a trace, for less than 2 s. */
 int sq_probe_look(const char *path, const char *table, struct sq_table *ret_table);
 bool sq_is_busy(int rc);
+
+/* sqlite3_wal.c */
+void sq_wal_watch(struct sq_sink *);
+/* After a commit: the WAL is to be copied into the file, if it is long. */
+void sq_checkpoint(struct sq_sink *);
+/* Waits a little for a copy that goes on: a good time for it to come to its end. */
+void sq_wal_pause(struct sq_sink *);
+void sq_wal_close(struct sq_sink *);
 
 /* sqlite3_aside.c */
 bool sq_is_damage(int rc);

@@ -82,9 +82,11 @@ sooner(int a, int b)
 static int
 some_steps(struct sq_sink *s)
 {
-	uint64_t until = ctf_mono_ms() + SQ_SPARE_MS - SQ_SLICE_MS;
+	uint64_t until;
 	int next = 0;
 
+	sq_wal_pause(s);
+	until = ctf_mono_ms() + SQ_SPARE_MS - SQ_SLICE_MS;
 	while (next == 0 && ctf_mono_ms() < until && ctf_wait(s->obj.ctx, -1, 0, 0) != -EINTR) {
 		next = -1;
 		for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps) && next != 0; i++) {

@@ -130,7 +130,7 @@ SQLITE3_TESTS = tests/unit/test_sqlite3 tests/unit/test_sqlite3_aside \
 	tests/unit/test_sqlite3_foreign tests/unit/test_sqlite3_keep tests/unit/test_sqlite3_lost \
 	tests/unit/test_sqlite3_names tests/unit/test_sqlite3_notes tests/unit/test_sqlite3_old \
 	tests/unit/test_sqlite3_open tests/unit/test_sqlite3_parts tests/unit/test_sqlite3_rollup \
-	tests/unit/test_sqlite3_size
+	tests/unit/test_sqlite3_size tests/unit/test_sqlite3_wal
 SQLITE3_HELP = tests/unit/sqlite3_help.c tests/unit/sqlite3_help.h tests/unit/gateway.h
 tests_unit_test_sqlite3_aside_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_aside_LDADD = $(LDADD) $(SQLITE3_LIBS)
@@ -150,6 +150,8 @@ tests_unit_test_sqlite3_parts_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_parts_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_size_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_size_LDADD = $(LDADD) $(SQLITE3_LIBS) -lm
+tests_unit_test_sqlite3_wal_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
+tests_unit_test_sqlite3_wal_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_fault_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
 tests_unit_test_sqlite3_fault_LDADD = $(LDADD) $(SQLITE3_LIBS)
 tests_unit_test_sqlite3_foreign_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE3_CFLAGS)
