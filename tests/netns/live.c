@@ -225,7 +225,7 @@ ctf_report_coverage(struct ctf_ctx *ctx, const struct ctf_coverage *cov)
 void
 ctf_report_sweep(struct ctf_ctx *ctx, const struct ctf_sweep *sweep)
 {
-	ck_assert_uint_lt(ctx->nsweeps, 16);
+	ck_assert_uint_lt(ctx->nsweeps, LIVE_SWEEPS);
 	ctx->sweep[ctx->nsweeps++] = *sweep;
 }
 
@@ -320,6 +320,8 @@ live_free(struct live *l)
 		ctf_plugin_nfct.stop(&l->self);
 	ctf_plugin_nfct.release(&l->self);
 	ctf_plugin_nfct.unprobe(&l->conf);
+	if (live_now == l)
+		live_now = NULL;
 	batch_free(l->batch);
 	free(l->batch);
 	free(l->recs);
@@ -384,6 +386,18 @@ live_read(struct live *l, int msec)
 		else if (ctf_now() > end && msec > 0) /* timers only */
 			return l->n - before;
 	}
+}
+
+unsigned
+live_read_all(struct live *l, unsigned n)
+{
+	unsigned before = l->n;
+	uint64_t end = ctf_now() + LIVE_LIMIT;
+
+	while (l->n - before < n && ctf_now() < end)
+		live_read(l, 20);
+	live_read(l, 100);
+	return l->n - before;
 }
 
 void

@@ -14,6 +14,8 @@
 extern const struct ctf_plugin ctf_plugin_nfct;
 
 #define LIVE_COVS 32u
+#define LIVE_SWEEPS 1024u
+#define LIVE_LIMIT (40 * NFCT_SEC) /* what takes longer does not happen */
 
 struct live_watch {
 	int fd;
@@ -38,10 +40,12 @@ struct ctf_ctx { /* what the input told "the core" */
 	struct ctf_coverage cov[LIVE_COVS]; /* the last ones */
 	char cov_text[LIVE_COVS][2][256];
 	unsigned ncovs;
-	struct ctf_sweep sweep[16];
+	struct ctf_sweep sweep[LIVE_SWEEPS];
 	unsigned nsweeps;
 	unsigned interim;       /* what the outputs want: 1 << CTF_INTERIM_x */
 	unsigned zero_requests; /* to set the counters of a flow back */
+	unsigned kept_waiting;  /* so often something else runs between two clocks */
+	int clock_read;         /* the last one */
 	struct {
 		const char *name;
 		ctf_counter value;
@@ -74,6 +78,17 @@ void live_start(struct live *l); /* must succeed */
 void live_free(struct live *l);  /* also stops it */
 /* Reads all fds until there was nothing for msec; returns the number of new records. */
 unsigned live_read(struct live *l, int msec);
+/* The same until there are n more, however busy the machine, and what comes too much. */
+unsigned live_read_all(struct live *l, unsigned n);
+/* The same until that holds, which it must. */
+#define live_until(l, cond) \
+	do { \
+		uint64_t live_end = ctf_now() + LIVE_LIMIT; \
+\
+		while (!(cond) && ctf_now() < live_end) \
+			live_read(l, 5); \
+		ck_assert(cond); \
+	} while (0)
 /* What the input watches besides: each once that is readable within msec. */
 void live_watches(struct live *l, int msec);
 void live_fill(struct live *l, int fd); /* as if this one were */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * live_wire.c - stands between the input and the kernel: what it asks for.  A
- * dump that sets counters back loses some, so there must never be one.
+ * dump that sets counters back loses some, so there must never be one.  And the
+ * clock, before which others may run.
  */
 #include "live.h"
 
 #include <check.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/socket.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -19,6 +21,8 @@ ssize_t __wrap_sendto(int fd, const void *p, size_t n, int flags, const struct s
 ssize_t __real_sendto(int fd, const void *p, size_t n, int flags, const struct sockaddr *to,
 		      socklen_t len);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *m, int flags);
+int __real_clock_gettime(clockid_t id, struct timespec *t);
+int __wrap_clock_gettime(clockid_t id, struct timespec *t);
 
 static bool
 is_netfilter(int fd)
@@ -73,4 +77,18 @@ __wrap_sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	ck_abort_msg("a way out that is not looked at");
 	return -1;
+}
+
+int
+__wrap_clock_gettime(clockid_t id, struct timespec *t)
+{
+	struct ctf_ctx *c = live_now ? &live_now->ctx : NULL;
+
+	if (c && c->kept_waiting && id == CLOCK_REALTIME && c->clock_read == CLOCK_BOOTTIME) {
+		c->kept_waiting--;
+		usleep(20000);
+	}
+	if (c)
+		c->clock_read = id;
+	return __real_clock_gettime(id, t);
 }

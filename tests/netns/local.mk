@@ -9,7 +9,7 @@ tests_netns_test_nfct_live_SOURCES = tests/netns/test_nfct_live.c tests/netns/li
 	tests/netns/live_cover.c tests/netns/live_ns.c tests/netns/live_repeat.c \
 	tests/netns/live_sweep.c tests/netns/live_times.c tests/netns/live_valve.c tests/netns/live_wire.c
 tests_netns_test_nfct_live_SOURCES += tests/netns/live_dump.c
-tests_netns_test_nfct_live_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendto,--wrap=sendmsg
+tests_netns_test_nfct_live_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=send,--wrap=sendto,--wrap=sendmsg,--wrap=clock_gettime
 tests_netns_test_nfct_live_LDADD = libunit.a libplugins.a libctflow.a $(MNL_LIBS) $(CHECK_LIBS)
 check_PROGRAMS += tests/netns/test_nfct_guard
 tests_netns_test_nfct_guard_SOURCES = tests/netns/test_nfct_guard.c tests/netns/live.c \
