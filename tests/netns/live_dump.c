@@ -62,8 +62,7 @@ asked(int *ret_peer, struct dump *d)
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
 	close(l->self.sweep.fd);
 	l->self.sweep.fd = fd[0];
-	for (unsigned i = 0; i < 100 && recv(fd[1], &nlh, sizeof(nlh), 0) < 0; i++)
-		live_read(l, 5);
+	live_until(l, recv(fd[1], &nlh, sizeof(nlh), 0) >= 0 || nlh.nlmsg_len);
 	ck_assert_uint_eq(nlh.nlmsg_flags, NLM_F_REQUEST | NLM_F_DUMP);
 	*d = (struct dump){ .seq = nlh.nlmsg_seq, .start_ns = ctf_now() - 100 * SEC };
 	*ret_peer = fd[1];
@@ -80,8 +79,7 @@ answer(int peer, struct dump *d)
 static void
 ended(struct live *l, int peer, unsigned records, bool complete)
 {
-	for (unsigned i = 0; i < 100 && l->ctx.nsweeps == 0; i++)
-		live_read(l, 5);
+	live_until(l, l->ctx.nsweeps);
 	ck_assert_uint_eq(l->ctx.nsweeps, 1);
 	ck_assert(l->ctx.sweep[0].complete == complete);
 	ck_assert_uint_eq(l->n, records);
@@ -106,8 +104,7 @@ START_TEST(repeats)
 	answer(peer, &d);
 	add_end(&d, NLMSG_DONE, 0);
 	answer(peer, &d);
-	for (unsigned i = 0; i < 100 && l->ctx.nsweeps == 0; i++)
-		live_read(l, 5);
+	live_until(l, l->ctx.nsweeps);
 	for (unsigned i = 0; i < l->n; i++)
 		ck_assert_uint_eq(ctf_num(live_rec(l, i), l->self.in.f.orig_dport), i + 1);
 	ended(l, peer, 90, true);

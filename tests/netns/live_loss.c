@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MSEC UINT64_C(1000000)
-
 /* ---- the run before ---- */
 
 START_TEST(downtime)
@@ -16,6 +14,7 @@ START_TEST(downtime)
 						CTF_ENDED_CLEAN };
 	struct live *l = live_enter();
 	const struct ctf_gap *g = &l->ctx.gap[0];
+	uint64_t begin = ctf_now();
 
 	l->ctx.earlier.ended = ended[_i];
 	l->ctx.earlier.last_ns = 1234567;
@@ -25,7 +24,8 @@ START_TEST(downtime)
 	if (l->ctx.ngaps) {
 		ck_assert_str_eq(g->cause, "restart");
 		ck_assert_uint_eq(g->from_ns, 1234567);
-		ck_assert_uint_le(ctf_now() - g->to_ns, 5000 * MSEC);
+		ck_assert_uint_le(begin, g->to_ns);
+		ck_assert_uint_le(g->to_ns, ctf_now());
 		ck_assert_int_eq(g->count_is, CTF_UNCOUNTED);
 		ck_assert_uint_eq(g->count, CTF_UNKNOWN);
 	}
@@ -61,7 +61,7 @@ START_TEST(reliable_keeps_all)
 	lab_udp_flows(MANY, 4000, 10000);
 	lab_flush();
 	ck_assert_uint_ge(ctf_plugin_nfct.backlog(&l->self), 80);
-	ck_assert_uint_eq(live_read(l, 1200), MANY);
+	ck_assert_uint_eq(live_read_all(l, MANY), MANY);
 	ck_assert_uint_eq(distinct(l), MANY);
 	ck_assert_uint_eq(ctf_plugin_nfct.backlog(&l->self), 0);
 	l->ctx.tick(&l->self);
@@ -211,7 +211,7 @@ START_TEST(buffer_grows_for_retries)
 	ck_assert_uint_eq(l->self.buffer, 16384);
 	lab_udp_flows(MANY, 4000, 10000);
 	lab_flush();
-	ck_assert_uint_eq(live_read(l, 1200), MANY);
+	ck_assert_uint_eq(live_read_all(l, MANY), MANY);
 	l->ctx.tick(&l->self);
 	ck_assert_uint_eq(l->self.buffer, 32768);
 	live_free(l);
@@ -233,7 +233,7 @@ START_TEST(drain_waits)
 	ck_assert(!ctf_plugin_nfct.drain(&l->self, false));
 	while (!ctf_plugin_nfct.drain(&l->self, false)) {
 		live_read(l, 5);
-		ck_assert_uint_lt(ctf_now() - begin, 5000 * MSEC);
+		ck_assert_uint_lt(ctf_now() - begin, LIVE_LIMIT);
 	}
 	live_read(l, 0);
 	ck_assert_uint_eq(distinct(l), MANY);

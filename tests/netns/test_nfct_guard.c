@@ -77,9 +77,17 @@ until_released(const struct live *l, unsigned limit)
 }
 
 void
+must_release(const struct live *l)
+{
+	ck_assert_uint_lt(until_released(l, SOON), SOON);
+}
+
+void
 until_drained(void)
 {
-	for (int i = 0; i < 5000 && guard_entries() > 0; i++)
+	uint64_t end = ctf_now() + LIVE_LIMIT;
+
+	while (guard_entries() > 0 && ctf_now() < end)
 		usleep(1000);
 	ck_assert_uint_eq(guard_entries(), 0);
 }
@@ -106,7 +114,7 @@ ck_lost(const struct live *l, const char *cause, uint64_t begin, unsigned made,
 void
 wake(struct live *l)
 {
-	for (int i = 0; i < 100; i++) {
+	for (uint64_t end = ctf_now() + LIVE_LIMIT; ctf_now() < end;) {
 		l->ctx.tick(&l->self);
 		live_read(l, 10);
 		if (!l->self.valve.open && is_kept(l))
@@ -118,7 +126,7 @@ wake(struct live *l)
 START_TEST(hangs)
 {
 	struct live *l = guarded();
-	unsigned n = guard_mark() + 1000, waited;
+	unsigned n = guard_mark() + 1000;
 	uint64_t begin;
 
 	l->conf.hash_enable = _i == 0;
@@ -129,8 +137,7 @@ START_TEST(hangs)
 	ck_assert_uint_eq(live_count(l, "guard_running"), 1);
 	begin = ctf_now();
 	end_flows(n);
-	waited = until_released(l, 3000);
-	ck_assert_uint_lt(waited, 2000);
+	must_release(l);
 	ck_assert_uint_ge((ctf_now() - begin) / MSEC, TIMEOUT - LOOK);
 	until_drained();
 	end_flows(500); /* there is no room, and nothing waits */
@@ -142,7 +149,7 @@ START_TEST(hangs)
 	ck_assert_uint_eq(live_count(l, "valve_opened"), 0);
 	end_flows(guard_mark() / 2);
 	ck_assert_uint_ge(guard_entries(), guard_mark() / 2 - 30); /* kept again */
-	ck_assert_uint_ge(live_read(l, 1200), guard_mark() / 2);
+	ck_assert_uint_ge(live_read_all(l, guard_mark() / 2), guard_mark() / 2);
 	ck_assert_uint_eq(l->ctx.ngaps, 1);
 	live_free(l);
 }
@@ -158,7 +165,7 @@ START_TEST(ends_after_hanging)
 	live_start(l);
 	begin = ctf_now();
 	end_flows(n);
-	ck_assert_uint_lt(until_released(l, 3000), 2000);
+	must_release(l);
 	until_drained();
 	ck_assert(ctf_plugin_nfct.drain(&l->self, true));
 	live_read(l, 20);
@@ -168,12 +175,16 @@ START_TEST(ends_after_hanging)
 END_TEST
 
 enum { SHOWS_LIFE, NOT_FULL, NOTHING_ENDED, SHORT };
+#define LIFE 3000u /* ms; a busy machine does not keep us from running for so long */
 
 /* What is no reason to let go. */
 START_TEST(keeps)
 {
 	struct live *l = guarded();
+	uint64_t begin;
 
+	if (_i == SHOWS_LIFE)
+		l->conf.guard_timeout = LIFE;
 	if (_i == NOT_FULL)
 		l->conf.reliable_fill = 50;
 	if (_i == SHORT)
@@ -182,7 +193,8 @@ START_TEST(keeps)
 	lab_udp_flows(guard_mark() + 1000, 4000, 10000);
 	if (_i != NOTHING_ENDED)
 		lab_flush();
-	for (int i = 0; i < 1500; i++) {
+	begin = ctf_now();
+	while (ctf_now() - begin < (_i == SHOWS_LIFE ? 2 * LIFE : 1500u) * MSEC) {
 		if (_i == SHOWS_LIFE)
 			nfct_guard_beat(&l->self.guard, ctf_now(), false);
 		usleep(1000);
@@ -207,7 +219,6 @@ is_dead(pid_t pid)
 START_TEST(sees_no_table)
 {
 	struct live *l = guarded();
-	unsigned waited;
 
 	live_start(l);
 	kill(l->self.guard.pid, SIGKILL);
@@ -220,8 +231,7 @@ START_TEST(sees_no_table)
 	usleep(2 * TIMEOUT * 1000);
 	ck_assert(is_kept(l));
 	end_flows(40); /* there is room for 25 */
-	waited = until_released(l, 3000);
-	ck_assert_uint_lt(waited, 3 * TIMEOUT);
+	must_release(l);
 	until_drained();
 	wake(l);
 	ck_assert_uint_eq(l->ctx.ngaps, 1);
@@ -243,8 +253,7 @@ START_TEST(let_go_by_others)
 	wake(l);
 	ck_lost(l, "guard", 0, 100, CTF_AT_MOST);
 	end_flows(100);
-	live_read(l, 1200);
-	ck_assert_uint_ge(l->n, 100);
+	ck_assert_uint_ge(live_read_all(l, 100), 100);
 	live_free(l);
 }
 END_TEST
@@ -283,7 +292,7 @@ START_TEST(dies)
 	begin = ctf_now();
 	if (_i) {
 		end_flows(n);
-		ck_assert_uint_lt(until_released(l, 3000), 2000);
+		must_release(l);
 		until_drained();
 	}
 	ck_assert_int_eq(kill(first, SIGKILL), 0);
@@ -299,7 +308,7 @@ START_TEST(dies)
 	at_work(l->self.guard.pid);
 	l->n = 0;
 	end_flows(n);
-	ck_assert_uint_lt(until_released(l, 3000), 2000);
+	must_release(l);
 	until_drained(); /* the valve closes before, and the rest would come later */
 	wake(l);
 	ck_assert_uint_eq(l->ctx.ngaps, _i + 1u);
@@ -326,7 +335,7 @@ START_TEST(cannot_live)
 	kill(l->self.guard.pid, SIGKILL);
 	is_dead(l->self.guard.pid);
 	begin = ctf_now();
-	for (int i = 0; i < 150; i++) {
+	while (ctf_now() - begin < 1500 * MSEC) {
 		l->ctx.tick(&l->self);
 		ck_assert_int_eq(l->self.guard.pid, 0);
 		usleep(10000);
@@ -338,7 +347,7 @@ START_TEST(cannot_live)
 	ck_assert_ptr_nonnull(said);
 	ck_assert_ptr_null(strstr(said + 1, "no guard process"));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &lim), 0);
-	while (!l->self.guard.pid && ctf_now() - begin < 5000 * MSEC) {
+	while (!l->self.guard.pid && ctf_now() - begin < LIVE_LIMIT) {
 		usleep(10000);
 		l->ctx.tick(&l->self);
 	}
@@ -362,7 +371,7 @@ allowed(void)
 static void
 add_tests(TCase *t)
 {
-	tcase_set_timeout(t, 20);
+	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, hangs, 0, 2);
 	tcase_add_test(t, ends_after_hanging);
 	tcase_add_loop_test(t, keeps, 0, 4);
