@@ -28,8 +28,8 @@ sink_settle(struct sink *s)
 	if (left != s->queue.frames)
 		kept_settled(s);
 	spool_settled(s);
+	ctf_count(s->delivered, recs); /* who sees it gone sees it counted */
 	pthread_mutex_unlock(&s->lock);
-	ctf_count(s->delivered, recs);
 }
 
 void

@@ -37,7 +37,7 @@ box_get(struct box *b, const unsigned *member)
 bool
 box_wait(struct box *b, const unsigned *member, unsigned n)
 {
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 12000; i++) {
 		if (box_get(b, member) >= n)
 			return true;
 		usleep(5000);

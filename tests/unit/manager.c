@@ -131,7 +131,7 @@ manager_forget(const char *name)
 bool
 manager_has_forgotten(const char *name)
 {
-	for (int i = 0; i < 5000 && manager_fd(name) >= 0; i++)
+	for (int i = 0; i < 60000 && manager_fd(name) >= 0; i++)
 		usleep(1000);
 	return manager_fd(name) < 0;
 }

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "rig.h"
 
@@ -45,7 +46,7 @@ rig_stop_in(struct rig *g, uint64_t stop_ms)
 void
 rig_stop(struct rig *g)
 {
-	rig_stop_in(g, 5000);
+	rig_stop_in(g, RIG_LIMIT);
 }
 
 void
@@ -53,16 +54,43 @@ rig_feed(struct rig *g, unsigned n)
 {
 	g->box.feed += n;
 	eventfd_write(g->box.event_fd, 1);
-	for (int i = 0; i < 1000 && g->box.fed < g->box.feed; i++)
+	for (uint64_t since = ctf_mono_ms();
+	     g->box.fed < g->box.feed && ctf_mono_ms() - since < RIG_LIMIT;)
 		ck_assert_int_eq(loop_once(g->run.loop, 10), 0);
 }
 
 void
 rig_spin(struct rig *g, const unsigned *member, unsigned n)
 {
-	for (int i = 0; i < 1000 && box_get(&g->box, member) < n; i++)
+	for (uint64_t since = ctf_mono_ms();
+	     box_get(&g->box, member) < n && ctf_mono_ms() - since < RIG_LIMIT;)
 		loop_once(g->run.loop, 10);
 	ck_assert_uint_ge(box_get(&g->box, member), n);
+}
+
+void
+rig_counted(struct rig *g, uint64_t n)
+{
+	const struct sink *s = g->s.graph.sinks;
+
+	for (unsigned i = 0; i < RIG_LIMIT && atomic_load(s->delivered) < n; i++)
+		usleep(1000);
+	ck_assert_uint_ge(atomic_load(s->delivered), n);
+}
+
+void
+rig_broken(struct rig *g)
+{
+	struct sink *s = g->s.graph.sinks;
+	enum sink_state is = SINK_UP;
+
+	for (unsigned i = 0; i < RIG_LIMIT && is != SINK_DOWN; i++) {
+		pthread_mutex_lock(&s->lock);
+		is = s->state;
+		pthread_mutex_unlock(&s->lock);
+		usleep(1000);
+	}
+	ck_assert_int_eq(is, SINK_DOWN);
 }
 
 void

@@ -10,6 +10,9 @@
 /* A setup of one stack; options of KEEP may follow. */
 #define ONE "[global]\nstack=a:FEED,k:KEEP\n[a]\n%B\n[k]\n%B\n"
 
+/* ms; what takes longer on a slow and busy machine does not happen */
+#define RIG_LIMIT 60000u
+
 struct rig {
 	struct setup s;
 	struct run run;
@@ -26,6 +29,10 @@ void rig_stop_in(struct rig *, uint64_t stop_ms);
 void rig_feed(struct rig *, unsigned n);
 /* Turns the loop until the box has that many. */
 void rig_spin(struct rig *, const unsigned *member, unsigned n);
+/* The worker is a moment behind its output: until it has counted n as delivered. */
+void rig_counted(struct rig *, uint64_t n);
+/* The same: until it knows that the session is over. */
+void rig_broken(struct rig *);
 /* Delivered ids are 1, 2, ... n without repeat. */
 void rig_check_kept(const struct box *, unsigned n);
 

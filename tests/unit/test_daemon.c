@@ -123,7 +123,7 @@ has(const char *path, const char *text)
 static void
 await(const char *path, const char *text)
 {
-	for (int i = 0; i < 1000 && !has(path, text); i++)
+	for (int i = 0; i < 6000 && !has(path, text); i++)
 		usleep(10000);
 	ck_assert_msg(has(path, text), "%s has no \"%s\"", path, text);
 }
@@ -170,10 +170,10 @@ START_TEST(in_the_background)
 	ck_assert(has("err", "another ctflowd already running"));
 	kill(pid, SIGTERM);
 	await("log", "exiting");
-	for (int i = 0; i < 500 && access("pid", F_OK) == 0; i++)
+	for (int i = 0; i < 6000 && access("pid", F_OK) == 0; i++)
 		usleep(10000);
 	ck_assert_int_eq(access("pid", F_OK), -1);
-	for (int i = 0; i < 500 && kill(pid, 0) == 0; i++)
+	for (int i = 0; i < 6000 && kill(pid, 0) == 0; i++)
 		usleep(10000);
 }
 END_TEST
@@ -203,7 +203,7 @@ START_TEST(a_second_term_ends_it_at_once)
 	await("log", "exiting");
 	kill(pid, SIGTERM);
 	ck_assert_int_eq(code_of(pid), 0);
-	ck_assert_uint_le(now_ms() - since, 5000);
+	ck_assert_uint_le(now_ms() - since, 30000);
 }
 END_TEST
 
@@ -219,7 +219,7 @@ START_TEST(hup_opens_the_log_anew)
 	ck_assert_int_eq(unlink("out"), 0);
 	kill(pid, SIGHUP);
 	await("log.1", "reopening files");
-	for (int i = 0; i < 500 && (access("log", F_OK) || access("out", F_OK)); i++)
+	for (int i = 0; i < 6000 && (access("log", F_OK) || access("out", F_OK)); i++)
 		usleep(10000);
 	ck_assert_int_eq(access("out", F_OK), 0);
 	kill(pid, SIGTERM);

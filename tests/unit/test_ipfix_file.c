@@ -94,7 +94,7 @@ START_TEST(rotate_time)
 	flows(0, 10);
 	deliver();
 	p.fd = sink()->file.timer;
-	ck_assert_int_eq(poll(&p, 1, 3000), 1);
+	ck_assert_int_eq(poll(&p, 1, 60000), 1);
 	ck_assert_int_eq(ctf_plugin_ipfix.idle(plug_sink(plug), &err), CTF_SENT);
 	expect(in_dir(DONE ".ipfix"), 0, 10);
 	ck_assert_int_eq(size_of(path), 0);

@@ -56,7 +56,7 @@ deliver(struct plug *p, uint64_t last)
 	struct ctf_err err = { 0 };
 
 	ck_assert_msg(plug_deliver(p, &err) == CTF_SENT, "%s", err.msg);
-	for (unsigned i = 0; i < 500; i++) {
+	for (unsigned i = 0; i < 6000; i++) {
 		if (ctf_plugin_ipfix.settled(plug_sink(p)) >= last)
 			return;
 		poll(NULL, 0, 10);
@@ -70,7 +70,7 @@ see_end(struct plug *p)
 {
 	struct ctf_err err = { 0 };
 
-	for (unsigned i = 0; i < 300; i++) {
+	for (unsigned i = 0; i < 6000; i++) {
 		if (ctf_plugin_ipfix.idle(plug_sink(p), &err) != CTF_SENT) {
 			ck_assert_ptr_nonnull(strstr(err.msg, "lost: "));
 			plug_close(p);

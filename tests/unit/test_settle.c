@@ -73,7 +73,7 @@ with_window(struct rig *g, int kind)
 static void
 counts(ctf_counter *c, uint64_t n)
 {
-	for (int i = 0; i < 500 && atomic_load(c) < n; i++)
+	for (int i = 0; i < 6000 && atomic_load(c) < n; i++)
 		usleep(10000);
 	ck_assert_uint_eq(atomic_load(c), n);
 }
@@ -86,7 +86,7 @@ break_now(struct rig *g)
 	pthread_mutex_unlock(&g->box.lock);
 	rig_feed(g, 8);
 	rig_spin(g, &g->box.closes, 1);
-	usleep(20000);
+	rig_broken(g);
 }
 
 START_TEST(what_is_still_needed_is_sent_again)
@@ -192,7 +192,7 @@ START_TEST(a_window_does_not_keep_the_end_waiting)
 	ck_assert_uint_ge(now.window, 4 * 64);
 	lock_set(&g.box, &g.box.window, 0); /* close() was in order */
 	rig_stop(&g);
-	ck_assert_uint_le(ctf_mono_ms() - since, 2000);
+	ck_assert_uint_lt(ctf_mono_ms() - since, RIG_LIMIT / 2);
 	ck_assert_uint_eq(g.box.ngaps, 0);
 	ck_assert_uint_eq(g.box.nkept, 80);
 }

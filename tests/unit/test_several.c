@@ -84,7 +84,7 @@ START_TEST(each_has_its_own_numbers)
 	rig_feed(&g, 50);
 	rig_spin(&g, &g.box.many_n[0], 50);
 	/* the sink's thread counts them when the output has returned */
-	for (unsigned i = 0; i < 5000 && *nth_sink(0)->delivered < 50; i++)
+	for (unsigned i = 0; i < 60000 && *nth_sink(0)->delivered < 50; i++)
 		usleep(1000);
 	text = metrics_text(&(struct metrics){ .run = &g.run }, 1);
 	ck_assert_ptr_nonnull(

@@ -138,7 +138,7 @@ START_TEST(a_gap_that_is_poison_does_not_come_back_for_ever)
 	rig_feed(&g, 5);
 	since = ctf_mono_ms();
 	rig_stop(&g);
-	ck_assert_uint_le(ctf_mono_ms() - since, 2000);
+	ck_assert_uint_lt(ctf_mono_ms() - since, RIG_LIMIT / 2);
 }
 END_TEST
 
@@ -226,7 +226,7 @@ START_TEST(a_signal_does_not_end_a_wait)
 	pthread_join(t, NULL);
 	ck_assert_int_eq(w.ret, 0);
 	ck_assert_uint_ge(w.ms, 299);
-	ck_assert_uint_le(w.ms, 2000);
+	ck_assert_uint_le(w.ms, RIG_LIMIT);
 	eventfd_write(w.sink.intr, 1); /* but this is the core's */
 	ck_assert_int_eq(ctf_wait(&w.ctx, -1, 0, 10000), -EINTR);
 	ck_assert_int_eq(ctf_wait(&w.ctx, -1, 0, 0), -EINTR);
@@ -344,7 +344,7 @@ START_TEST(what_may_have_arrived_is_at_most_lost)
 	rig_feed(&g, 32); /* 4 frames of 8 */
 	rig_spin(&g, &g.box.nkept, 32);
 	rig_spin(&g, &g.box.closes, 1);
-	usleep(20000);
+	rig_broken(&g);
 	pthread_mutex_lock(&s->lock);
 	ck_assert_uint_eq(s->queue.frames, 4);
 	ck_assert_ptr_eq(s->queue.next, s->queue.head);

@@ -64,7 +64,7 @@ START_TEST(segments_go)
 	ck_assert_uint_gt(number_of(&g, "spool"), 300000);
 	come_back(&g);
 	rig_spin(&g, &g.box.nkept, 40000);
-	for (int i = 0; i < 100 && number_of(&g, "spool"); i++)
+	for (int i = 0; i < 6000 && number_of(&g, "spool"); i++)
 		usleep(10000);
 	ck_assert_uint_eq(number_of(&g, "spool"), 0);
 	ck_assert_uint_eq(number_of(&g, "spool_flows"), 0);

@@ -52,7 +52,7 @@ START_TEST(it_fails_for_a_while)
 	disk.write_errno = _i % 2 ? 0 : errors[_i / 2];
 	rig_feed(&g, 20000);
 	pump_seal(g.s.graph.inputs);
-	for (int i = 0; i < 500 && !number_of(&g, "spool_errors"); i++)
+	for (int i = 0; i < 6000 && !number_of(&g, "spool_errors"); i++)
 		usleep(10000);
 	ck_assert_uint_gt(number_of(&g, "spool_errors"), 0);
 	ck_assert_uint_eq(number_of(&g, "spool_flows"), 0);
@@ -134,7 +134,7 @@ START_TEST(it_hangs)
 		rig_feed(&g, 1000);
 		ck_assert_uint_le(memory(&g), 64 * 1024 * 5 / 4 + 2048);
 	}
-	ck_assert_uint_lt(ctf_mono_ms() - begun, 5000);
+	ck_assert_uint_lt(ctf_mono_ms() - begun, RIG_LIMIT);
 	for (int i = 0; i < 1000 && late_ms(&g) < 200; i++)
 		usleep(10000);
 	ck_assert_uint_ge(late_ms(&g), 200);

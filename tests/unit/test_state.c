@@ -355,7 +355,7 @@ START_TEST(before_is_shared)
 		ck_assert_ptr_null(state_before(s, "word", sizeof(*word)));
 		*word = 1;
 		if (fork() == 0)
-			for (int i = 0; i < 5000; i++) {
+			for (int i = 0; i < 60000; i++) {
 				usleep(1000);
 				if (*word == 2)
 					_exit((int)(*word = 3));
@@ -371,7 +371,7 @@ START_TEST(before_is_shared)
 	ck_assert_ptr_null(state_before(s, "none", sizeof(*word)));
 	ck_assert_uint_eq(*word, 1);
 	*word = 2;
-	for (int i = 0; i < 5000 && *word != 3; i++)
+	for (int i = 0; i < 60000 && *word != 3; i++)
 		usleep(1000);
 	ck_assert_uint_eq(*word, 3);
 	state_close(s);

@@ -122,7 +122,7 @@ send_all(struct side *s, const uint8_t *p, size_t len)
 static void
 await_sent(struct side *s)
 {
-	for (unsigned i = 0; i < 500 && tls_held(s->tls); i++)
+	for (unsigned i = 0; i < 6000 && tls_held(s->tls); i++)
 		poll(NULL, 0, 10);
 	ck_assert_uint_eq(tls_held(s->tls), 0);
 }
