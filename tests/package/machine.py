@@ -23,7 +23,7 @@ class Machine:
                                           f"--network-namespace-path={lab.path(ns)}", "--boot"],
                                    env=os.environ | {"SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"},
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until("a booted system", self.booted, limit=60, step=0.2)
+        until("a booted system", self.booted, limit=300, step=0.2)
 
     def booted(self):
         if self.child.poll() is not None:

@@ -80,7 +80,7 @@ def check_completion(stage):
               'printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "-c", script, "bash",
                            f"{stage}{variable('bashcompletiondir')}/ctflowd",
-                           f"{stage}{variable('sbindir')}/ctflowd"], text=True, capture_output=True, timeout=60,
+                           f"{stage}{variable('sbindir')}/ctflowd"], text=True, capture_output=True, timeout=300,
                           check=True)
     assert done.stdout.split() == ["--configfile", "--check"], done.stdout
 
@@ -92,7 +92,7 @@ def plugins(stage, where):
                         "PKG_CONFIG_SYSROOT_DIR": stage,
                         "PKG_CONFIG_ALLOW_SYSTEM_CFLAGS": "1"}
     flags = subprocess.run(["pkg-config", "--cflags", "ctflowd"], env=env, text=True,
-                           capture_output=True, check=True, timeout=60).stdout.strip()
+                           capture_output=True, check=True, timeout=300).stdout.strip()
     assert flags == f"-I{stage}{variable('includedir')}", flags
     subprocess.run(["make", "-s", f"CC={os.environ.get('CC', 'cc')}", "CFLAGS=-O2 -Wall -Wextra "
                     "-Werror -Wno-unused-parameter -Wno-missing-field-initializers"], cwd=where,

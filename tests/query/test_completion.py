@@ -19,13 +19,13 @@ def completed(*words):
               '_ctflow "$1"; printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(
         ["bash", "-c", script, "bash", f"{TREE}/query/completion/ctflow", build("ctflow"), *words],
-        text=True, capture_output=True, timeout=60, check=True)
+        text=True, capture_output=True, timeout=300, check=True)
     assert done.stderr == "", done.stderr
     return set(done.stdout.split("\n")) - {""}
 
 
 def shown(*words):
-    return subprocess.run([build("ctflow"), *words], text=True, capture_output=True, timeout=60,
+    return subprocess.run([build("ctflow"), *words], text=True, capture_output=True, timeout=300,
                           check=True).stdout
 
 

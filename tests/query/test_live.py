@@ -45,10 +45,10 @@ class Writer:
 
     def end(self):
         self.proc.stdin.close()
-        assert self.proc.wait(60) == 0
+        assert self.proc.wait(300) == 0
 
 
-def until(what, test, seconds=20):
+def until(what, test, seconds=100):
     end = time.monotonic() + seconds
     while not test():
         assert time.monotonic() < end, what
@@ -126,10 +126,10 @@ def tail(tmp):
     both[0].wait_for(334)
     assert sorted(r["id"] for r in both[0].rows()[314:]) == sorted(f["id"] for f in new)
     both[0].proc.send_signal(signal.SIGINT)
-    assert both[0].proc.wait(20) == 130, both[0].proc.returncode
+    assert both[0].proc.wait(100) == 130, both[0].proc.returncode
     assert both[0].proc.stderr.read() == b"" and both[0].text.endswith(b"}\n")
     both[1].proc.stdout.close()  # nobody reads: it ends without a word
-    assert both[1].proc.wait(20) != 0 and both[1].proc.stderr.read() == b""
+    assert both[1].proc.wait(100) != 0 and both[1].proc.stderr.read() == b""
     writer.end()
 
 
@@ -141,7 +141,7 @@ def interrupted(path):
         text = proc.stdout.read(100000)
         proc.send_signal(signal.SIGINT)
         text += proc.stdout.read()
-        assert proc.wait(60) == 130 and proc.stderr.read() == b"", fmt
+        assert proc.wait(300) == 130 and proc.stderr.read() == b"", fmt
         lines = text.decode().splitlines()
         if fmt == "json":
             assert len(json.loads(text)) > 100
@@ -152,15 +152,15 @@ def interrupted(path):
                             stderr=subprocess.PIPE)
     proc.stdout.readline()
     proc.stdout.close()
-    assert proc.stderr.read() == b"" and proc.wait(60) != 0
+    assert proc.stderr.read() == b"" and proc.wait(300) != 0
 
 
 def on_terminal(path, width, *words, env=()):
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 25, width, 0, 0))
         os.environ.update({"TERM": "xterm"} | dict(env))
         os.execv(build("ctflow"), ["ctflow", "-d", path, *words])
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 25, width, 0, 0))
     text = b""
     while True:
         try:
@@ -178,11 +178,9 @@ def on_terminal(path, width, *words, env=()):
 def terminal(path):
     wide = on_terminal(path, 250, "show", "limit", "5")
     assert wide.startswith("\033[1mSTART") and "NAT SOURCE" in wide, wide
-    # the window may get its size after the command looked
     narrow = on_terminal(path, 105, "show", "limit", "5", "--color=never")
-    if max(map(len, narrow.splitlines())) > 105:
-        narrow = on_terminal(path, 105, "show", "limit", "5", "--color=never")
     assert "\033" not in narrow and "DESTINATION" in narrow, narrow
+    assert "NAT SOURCE" not in narrow, narrow
     assert "\033" not in on_terminal(path, 250, "show", "limit", "2", env={"NO_COLOR": "1"}.items())
     assert "\033[1m" in ctflow(path, "show", "limit", 2, "--color=always", fmt="table")
     assert "\033" not in ctflow(path, "show", "limit", 2, fmt="table")
@@ -197,7 +195,7 @@ def progress(path):
     lines = proc.stdout.read(1000)
     time.sleep(1.3)
     lines += proc.stdout.read()
-    assert proc.wait(60) == 0
+    assert proc.wait(300) == 0
     text = os.read(master, 65536).decode()
     os.close(master)
     assert "\r\033[Klooking at 2026-11-2" in text and text.endswith("\r\033[K"), text
@@ -218,9 +216,9 @@ def beside_writer(tmp):
         writer.flow(**random_flow(rng, T0 + (4000 + n) * SEC))
         writer.commit()
         until("a commit beside a reader",
-              lambda want=30002 + n: ctflow(path, "show", fmt="csv").count("\n") == want, 10)
+              lambda want=30002 + n: ctflow(path, "show", fmt="csv").count("\n") == want)
     rest = slow.stdout.read()
-    assert slow.wait(60) == 0 and (first + rest).count(b"\n") == 30001
+    assert slow.wait(300) == 0 and (first + rest).count(b"\n") == 30001
     # killed: what it left behind is readable
     writer.kill()
     assert os.path.getsize(path + "-wal") > 0
@@ -230,7 +228,7 @@ def beside_writer(tmp):
 
 def as_nobody(*words):
     return subprocess.run(["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups",
-                           *words], text=True, capture_output=True, timeout=60, check=False)
+                           *words], text=True, capture_output=True, timeout=300, check=False)
 
 
 def other_user(tmp, path):

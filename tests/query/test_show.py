@@ -203,7 +203,7 @@ def nat_only(tmp):
                                    "port", one["nat_sport"])]
     assert one["id"] in ids, ids
     done = subprocess.run([build("ctflow"), "-d", path, "show", "tcp and dst port 443"], text=True,
-                          capture_output=True, timeout=60, check=False)
+                          capture_output=True, timeout=300, check=False)
     assert done.returncode == 0 and done.stdout == "", done
     assert '"dst port 443" asks for what was not kept there' in done.stderr, done
 
@@ -211,7 +211,7 @@ def nat_only(tmp):
 def wrong(tmp, path):
     def fails(code, says, *words, db=path, env=None):
         done = subprocess.run([build("ctflow"), *(["-d", db] if db else []), *words], text=True,
-                              capture_output=True, timeout=60, check=False, env=env)
+                              capture_output=True, timeout=300, check=False, env=env)
         assert (done.returncode, done.stdout) == (code, ""), (words, done)
         assert says in done.stderr and done.stderr.startswith(("ctflow: ", "usage: ")), done.stderr
 
@@ -256,7 +256,7 @@ def configured(tmp, path, told):
                 f'[s2]\ndb="{tmp}/none.db"\ntable="flows"\n')
 
     def run(*words):
-        return subprocess.run([build("ctflow"), "-o", "json", *words], text=True, timeout=60,
+        return subprocess.run([build("ctflow"), "-o", "json", *words], text=True, timeout=300,
                               capture_output=True, check=False)
 
     all_same(json.loads(run("-c", f"{tmp}/c.conf", "show").stdout), told)

@@ -209,7 +209,7 @@ def wrong(path):
     for says, *words in (('no key "scr"', "top", "scr"), ('behind "by"', "top", "src", "by", "x"),
                          ('behind "per"', "sum", "per", "year"),
                          ('"per" is for ctflow sum', "top", "src", "per", "day")):
-        done = subprocess.run([build("ctflow"), "-d", path, *words], text=True, timeout=60,
+        done = subprocess.run([build("ctflow"), "-d", path, *words], text=True, timeout=300,
                               capture_output=True, check=False)
         assert done.returncode == 64 and says in done.stderr and not done.stdout, done
 
