@@ -48,7 +48,7 @@ def public_binary():
     return f"{there}/ctflowd"
 
 
-def call(*args, user=None, timeout=15, binary=None):
+def call(*args, user=None, timeout=daemon.LIMIT, binary=None):
     """Runs ctflowd with these arguments until it ends."""
     argv = [binary or (daemon.binary() if user is None else public_binary()), *args]
     if user is not None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """ctflowd under test: found, configured, started, watched and stopped."""
+import contextlib
+import glob
 import os
+import re
 import signal
 import subprocess
 import time
 
-LIMIT = 20.0  # seconds; no wait in these tests is longer
+LIMIT = 100.0  # seconds: what takes longer on a slow and busy machine does not happen
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "ThreadSanitizer")
 
 
@@ -35,6 +38,28 @@ def until(what, condition, limit=LIMIT, step=0.05):
         if time.monotonic() > end:
             raise Failed(f"waited {limit:.0f} s for {what}")
         time.sleep(step)
+
+
+def has_read_all(lab, ns, pid):
+    """Nothing is queued for a netlink socket there, and it waits for more; not for a lock."""
+    rows = map(str.split, lab.read(ns, "/proc/thread-self/net/netlink").splitlines()[1:])
+    return all(r[4] == "0" for r in rows) and \
+        "\nState:\tS" in text(f"/proc/{pid}/status") and "futex" not in text(f"/proc/{pid}/wchan")
+
+
+def read_all(lab, ns, pid):
+    """Waits for that."""
+    for _ in range(2):
+        until(f"process {pid} to have read all", lambda: has_read_all(lab, ns, pid), step=0.01)
+
+
+def spool_bytes(folder):
+    """Of all segments."""
+    total = 0
+    for path in glob.glob(f"{folder}/*/*.seg") + glob.glob(f"{folder}/*/*.open"):
+        with contextlib.suppress(FileNotFoundError):
+            total += os.stat(path).st_size
+    return total
 
 
 def lines(path):
@@ -132,6 +157,22 @@ class Daemon:
 
     def send(self, number):
         self.child.send_signal(number)
+
+    def statistic(self, who, name):
+        """The newest number in its log; it is asked for another one."""
+        self.send(signal.SIGUSR1)
+        found = re.findall(rf"{who}: statistics:.* {name}=(\d+)", self.log())
+        return int(found[-1]) if found else 0
+
+    def await_spool(self, who, count, folder):
+        """Until all of so many flows of this run have come to the disk."""
+        until(f"{count} flows at {who}", lambda: self.statistic(who, "records") >= count, step=0.2)
+        sizes = []
+
+        def rests():  # for longer than a frame stays open
+            sizes.append(spool_bytes(folder))
+            return sizes[-1] and sizes[-8:] == 8 * [sizes[-1]]
+        until("the spool to rest", rests, step=0.3)
 
     def wait(self, limit=LIMIT):
         """Its exit code; kills it and fails when it does not end."""

@@ -29,6 +29,7 @@ class Manager:
         self.lock = threading.Lock()
         self.store = []  # (name, fd)
         self.said = []  # lines of all datagrams
+        self.marks = 0
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -56,6 +57,14 @@ class Manager:
                 self.store.append((name, fd))
             else:
                 os.close(fd)  # a barrier ends here, too
+
+    def catch_up(self):
+        """All that was sent until now is obeyed: datagrams come in order."""
+        self.marks += 1
+        line = f"MARK={self.marks}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(line.encode(), self.path)
+        until("the manager to catch up", lambda: self.heard(line), step=0.002)
 
     def names(self):
         with self.lock:
@@ -97,6 +106,7 @@ class Service(Daemon):
 
     def start(self, *args, wait=True):
         m = self.manager
+        m.catch_up()
         with m.lock:
             store = [(name, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100))
                      for name, fd in m.store]
@@ -127,6 +137,7 @@ class Service(Daemon):
     def hand_over(self):
         """As systemctl restart ends it."""
         self.stop(signal.SIGTERM)
+        self.manager.catch_up()
         if not self.manager.heard("STOPPING=1"):
             raise Failed("it did not say that it stops")
 

@@ -75,6 +75,7 @@ class TcpSink:
         self.sock.bind((host, port))
         self.sock.listen()
         self.sessions = []
+        self.over = 0  # of these
         self.peer = None
         self.rules = rules
         captured.watch(self)
@@ -97,6 +98,7 @@ class TcpSink:
             with peer:
                 while self._read(peer, session):
                     pass
+            self.over += 1
 
     @staticmethod
     def _read(peer, session):
@@ -131,5 +133,5 @@ class TcpSink:
         self.go.set()
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
-        self.thread.join(10)
+        self.thread.join(100)
         self.sock.close()

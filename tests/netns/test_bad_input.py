@@ -255,7 +255,7 @@ def foreign_module(tmp):
     path, trace = f"{tmp}/foreign.so", f"{tmp}/was-run"
     if shutil.which(cc[0]):
         source = conf(tmp, FOREIGN % trace, "foreign.c")
-        subprocess.run([*cc, "-shared", "-fPIC", "-o", path, source], check=True, timeout=60)
+        subprocess.run([*cc, "-shared", "-fPIC", "-o", path, source], check=True, timeout=300)
     else:
         with open(path, "wb") as f:
             f.write(b"\x7fELF" + b"\0" * 60)

@@ -16,13 +16,13 @@ sys.path.insert(0, HERE)
 import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, Failed, configuration, lines, until  # noqa: E402
+from daemon import LIMIT, Daemon, Failed, configuration, lines, until  # noqa: E402
 from sinks import TcpSink  # noqa: E402
 
 FLOWS = int(os.environ.get("CTF_BURST", "200000"))
 PORTS, FIRST_PORT, SIZES = 50000, 1024, 64  # as in flood.c
 OVER = 28
-PATIENCE = 20 * max(1, FLOWS / 200000)  # seconds
+PATIENCE = LIMIT * max(1, FLOWS / 200000)  # seconds
 NS = "burst"
 
 STACKS = [
@@ -135,11 +135,11 @@ def rows(path):
 
 def burst(lab, tmp, daemon):
     """Makes the flows while the daemon runs, and ends them all at once."""
-    lab.run(NS, labs.helper("flood", tmp), str(FLOWS), timeout=60)
+    lab.run(NS, labs.helper("flood", tmp), str(FLOWS), timeout=300)
     if lab.count(NS) != FLOWS:
         raise Failed(f"{lab.count(NS)} entries instead of {FLOWS}")
     start = time.monotonic()
-    lab.run(NS, "conntrack", "-F", timeout=60)
+    lab.run(NS, "conntrack", "-F", timeout=300)
     print(f"destroyed in {time.monotonic() - start:.1f} s")
     for name in ("emu", "json"):
         until(f"{name} to be written", lambda n=name: lines(f"{tmp}/{n}") >= FLOWS,

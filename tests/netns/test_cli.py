@@ -51,12 +51,12 @@ class Running:
 
     def wait_log(self, words, times=1):
         until(f"'{words}' in: {self.words()}",
-              lambda: text(f"{self.tmp}/log").count(words) >= times, limit=10)
+              lambda: text(f"{self.tmp}/log").count(words) >= times)
 
     def end(self, number):
         """Its exit code after that signal."""
         self.child.send_signal(number)
-        return self.child.wait(15)
+        return self.child.wait(daemons.LIMIT)
 
     def __exit__(self, *_):
         try:
@@ -174,7 +174,7 @@ def ends_in_order(tmp):
     for number in (signal.SIGTERM, signal.SIGINT):
         pidfile = f"{tmp}/pid"
         with Running(tmp, "-p", pidfile) as d:
-            until("the pidfile", lambda p=pidfile: text(p).strip(), limit=5)
+            until("the pidfile", lambda p=pidfile: text(p).strip())
             expect(text(pidfile) == f"{d.child.pid}\n", "pidfile:", text(pidfile))
             expect(d.end(number) == 0, "exit code", d.child.returncode, d.words())
             expect(not os.path.exists(pidfile), "the pidfile is still there")
@@ -196,7 +196,7 @@ def pidfile_stale(tmp):
     with open(f"{tmp}/pid", "w", encoding="ascii") as f:
         f.write("1\n")
     with Running(tmp, "-p", f"{tmp}/pid") as d:
-        until("the pidfile", lambda: text(f"{tmp}/pid") == f"{d.child.pid}\n", limit=5)
+        until("the pidfile", lambda: text(f"{tmp}/pid") == f"{d.child.pid}\n")
 
 
 @suite
@@ -211,17 +211,17 @@ def background(tmp):
     conf(tmp)
     argv = [daemons.binary(), "-d", "-c", os.path.relpath(f"{tmp}/conf"), "-p", f"{tmp}/pid"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=15, check=False)
+                          timeout=daemons.LIMIT, check=False)
     expect(done.returncode == 0, done.stdout, done.stderr, text(f"{tmp}/log"))
     pid = int(text(f"{tmp}/pid"))
     try:
-        until("the flows", lambda: lines(f"{tmp}/out") == 5, limit=5)
+        until("the flows", lambda: lines(f"{tmp}/out") == 5)
         expect(os.readlink(f"/proc/{pid}/cwd") == "/", "it did not leave its folder")
         expect(os.readlink(f"/proc/{pid}/fd/0") == "/dev/null", "it holds its stdin")
         expect(os.getsid(pid) != os.getsid(0), "it is in our session")
     finally:
         os.kill(pid, signal.SIGTERM)
-    until("its end", lambda: not os.path.exists(f"{tmp}/pid"), limit=10)
+    until("its end", lambda: not os.path.exists(f"{tmp}/pid"))
     expect("exiting" in text(f"{tmp}/log"), text(f"{tmp}/log"))
 
 
@@ -239,12 +239,11 @@ def background_failure(tmp):
 def reopen(tmp):
     """SIGHUP after a rename: output and log continue in new files."""
     with Running(tmp) as d:
-        until("the flows", lambda: lines(f"{tmp}/out") == 5, limit=5)
+        until("the flows", lambda: lines(f"{tmp}/out") == 5)
         for name in ("out", "log"):
             os.rename(f"{tmp}/{name}", f"{tmp}/{name}.1")
         d.child.send_signal(signal.SIGHUP)
-        until("new files", lambda: all(os.path.exists(f"{tmp}/{n}") for n in ("out", "log")),
-              limit=5)
+        until("new files", lambda: all(os.path.exists(f"{tmp}/{n}") for n in ("out", "log")))
         expect(d.child.poll() is None, "it ended")
         expect(d.end(signal.SIGTERM) == 0, d.words())
         expect("exiting" in text(f"{tmp}/log"), "the log went on in the old file")
@@ -266,10 +265,10 @@ def reopen_impossible(tmp):
 @suite
 def counters(tmp):
     with Running(tmp) as d:
-        until("the flows", lambda: lines(f"{tmp}/out") == 5, limit=5)
+        until("the flows", lambda: lines(f"{tmp}/out") == 5)
         before = text(f"{tmp}/log").count("emu1")
         d.child.send_signal(signal.SIGUSR1)
-        until("counters", lambda: text(f"{tmp}/log").count("emu1") > before, limit=5)
+        until("counters", lambda: text(f"{tmp}/log").count("emu1") > before)
         said = [w for w in text(f"{tmp}/log").splitlines() if "emu1" in w and "5" in w]
         expect(said, "no counter of emu1 says 5:", text(f"{tmp}/log"))
 
@@ -291,7 +290,7 @@ def broken_pipe(tmp):
     os.mkfifo(f"{tmp}/fifo")
     reader = os.open(f"{tmp}/fifo", os.O_RDONLY | os.O_NONBLOCK)
     with Running(tmp, emu1=f'file="{tmp}/fifo"\nqueue=64K\n', more="stop_timeout=1\n") as d:
-        until("something in the FIFO", lambda: _read(reader), limit=5)
+        until("something in the FIFO", lambda: _read(reader))
         os.close(reader)
         d.child.send_signal(signal.SIGUSR1)
         try:
@@ -324,10 +323,10 @@ def collector_comes_late(tmp):
         said = [w for w in text(f"{tmp}/log").splitlines()
                 if "json1" in w and str(port) in w and "refused" in w]
         expect(len(said) == 1, "not one line:", text(f"{tmp}/log"))
-        server.settimeout(10)
+        server.settimeout(daemons.LIMIT)
         server.listen()
         peer, _ = server.accept()
-        peer.settimeout(5)
+        peer.settimeout(daemons.LIMIT)
         got = b""
         while got.count(b"\n") < 5:
             part = peer.recv(65536)
@@ -346,7 +345,7 @@ def numeric_user(tmp):
                           text(f"/proc/{d.child.pid}/status").splitlines() if ":\t" in w)
             expect(status["Uid"].split() == [str(NOBODY)] * 4, "uid", status["Uid"])
             expect(int(status["Gid"].split()[0]) != 0, "gid", status["Gid"])
-            until("the flows", lambda: lines(f"{tmp}/out") == 5, limit=5)
+            until("the flows", lambda: lines(f"{tmp}/out") == 5)
             expect(os.stat(f"{tmp}/out").st_uid == NOBODY, "the file is not the user's")
         os.unlink(f"{tmp}/log")
         os.unlink(f"{tmp}/out")

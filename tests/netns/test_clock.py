@@ -19,13 +19,18 @@ from daemon import Daemon, configuration, until  # noqa: E402
 
 NS = "clock"
 STEP = 10**9  # ns
-NEAR = 50 * 10**6
+NEAR = 10**6
 STACKS = ["ct1:NFCT,db1:SQLITE3", "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"]
 
 
 def offset():
-    """Of the clock to the time since boot."""
-    return time.clock_gettime_ns(time.CLOCK_REALTIME) - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    """Of the clock to the time since boot: the quickest look at both is the best."""
+    looks = []
+    for _ in range(20):
+        before = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        real = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        looks.append((time.clock_gettime_ns(time.CLOCK_BOOTTIME) - before, real - before))
+    return min(looks)[1]
 
 
 def set_to(value):
@@ -38,10 +43,13 @@ def steps(daemon):
     was = offset()
     try:
         set_to(was + STEP)
-        daemon.wait_log("the clock was set forward by", limit=3)
+        there = offset()
+        daemon.wait_log("the clock was set forward by")
     finally:
         set_to(was)
+    back = offset()
     daemon.wait_log("the clock was set back by")
+    return there - was, back - there  # not quite what was wanted, on a busy machine
 
 
 def rows(path, sql):
@@ -49,7 +57,7 @@ def rows(path, sql):
         return db.execute(sql).fetchall()
 
 
-def check(path):
+def check(path, sizes):
     gaps = rows(path, "SELECT from_ns, to_ns, count, count_is FROM gaps "
                       "WHERE cause = 'clock_step' ORDER BY rowid")
     cover = rows(path, "SELECT from_ns, to_ns FROM coverage ORDER BY rowid")
@@ -57,7 +65,7 @@ def check(path):
     if [g[2:] for g in gaps] != [(0, "exact")] * 2:
         yield f"gaps: {gaps}"
         return
-    for (begin, end, *_), size in zip(gaps, (STEP, -STEP)):
+    for (begin, end, *_), size in zip(gaps, sizes):
         if abs(end - begin - size) > NEAR:
             yield f"a step of {end - begin} ns, not {size}"
     if len(cover) != 3 or cover[0][1] != gaps[0][0] or cover[1] != (gaps[0][1], gaps[1][0]) \
@@ -78,11 +86,11 @@ def test(lab, tmp):
         "ct1": "sysctl=set\n", "db1": f'db="{path}"\ntable="flows"\n',
         "emu1": f'file="{tmp}/emu"\nsync=1\n'})).start()
     daemon.wait_log("entering main loop")
-    steps(daemon)
+    sizes = steps(daemon)
     until("both gaps", lambda: len(rows(path, "SELECT 1 FROM gaps WHERE cause = 'clock_step'")) == 2)
     daemon.stop()
     text = [line for line in open(f"{tmp}/emu", encoding="utf-8") if "CAUSE=clock_step COUNT=0" in line]
-    return list(check(path)) + ([] if len(text) == 2 else [f"text: {text}"])
+    return list(check(path, sizes)) + ([] if len(text) == 2 else [f"text: {text}"])
 
 
 scene.main(test)

@@ -24,7 +24,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, lines, text, until  # noqa: E402
+from daemon import LIMIT, Daemon, configuration, lines, read_all, text, until  # noqa: E402
 
 NS = "crash"
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
@@ -58,15 +58,9 @@ class Crash:
 
     def make(self, count):
         """That many flows, all read by the daemon."""
-        self.lab.run(NS, self.flood, str(count), timeout=60)
-        self.lab.run(NS, "conntrack", "-F", timeout=60)
-        for _ in range(2):
-            until("the daemon to have read all", self.all_read, step=0.01)
-
-    def all_read(self):
-        """Nothing is queued in its sockets, and it sleeps."""
-        return all(r[4] == "0" for r in self.daemon.netlink()) and \
-            self.daemon.status("State").startswith("S")
+        self.lab.run(NS, self.flood, str(count), timeout=300)
+        self.lab.run(NS, "conntrack", "-F", timeout=300)
+        read_all(self.lab, NS, self.daemon.pid)
 
     def kill(self):
         self.daemon.send(signal.SIGKILL)
@@ -187,12 +181,12 @@ def killed_under_load(lab, tmp):
     count = 30000
     for _ in range(3):
         before, (flows, gaps) = lines(c.emu), c.lines()
-        lab.run(NS, c.flood, str(count), timeout=60)
+        lab.run(NS, c.flood, str(count), timeout=300)
         flush = lab.popen(NS, ["conntrack", "-F"], stderr=subprocess.DEVNULL)
         target = before + rng.randrange(1, count - 5000)
         until("some lines", lambda t=target: lines(c.emu) >= t, step=0.001)
         c.kill()
-        flush.wait(20)
+        flush.wait(LIMIT)
         c.start()
         # Some ends may come to this one only: the kernel had kept them.
         until("the gaps", lambda n=flows, g=len(gaps): c.lines()[0] - n + sum(
@@ -235,13 +229,13 @@ class Rows:
     def kill(self, count):
         """In the middle of that many, sooner or later."""
         before = self.stored()
-        self.lab.run(NS, self.c.flood, str(count), "0", str(self.made), timeout=60)
+        self.lab.run(NS, self.c.flood, str(count), "0", str(self.made), timeout=300)
         self.made += count
         flush = self.lab.popen(NS, ["conntrack", "-F"], stderr=subprocess.DEVNULL)
         until("some rows", lambda: self.stored() > before, step=0.001)
         time.sleep(self.rng.random() / 5)
         self.c.kill()
-        flush.wait(20)
+        flush.wait(LIMIT)
 
     def left(self):
         """What the file as it was left says of itself, without mending it."""
@@ -299,7 +293,7 @@ def stop_stalled(lab, tmp, name, more, terms):
     for _ in range(terms):
         c.daemon.send(signal.SIGTERM)
         time.sleep(0.2)
-    c.daemon.wait(5)
+    c.daemon.wait()
     unlock(lock)
     c.start()
     until("the gap", lambda: restart(c.rows()[1]))
@@ -350,6 +344,7 @@ def twice(lab, tmp):
 
 def test(lab, tmp):
     labs.host_lock()
+    print(f"CTF_SEED={SEED}", flush=True)
     labs.flood_ns(lab, NS)
     problems = []
     for scene_of in (killed_with_a_stalled_output, killed_before_it_wrote,

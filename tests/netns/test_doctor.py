@@ -50,7 +50,7 @@ class Host:
     """The namespace, the folder and the daemon."""
 
     def __init__(self, lab, folder):
-        self.lab, self.dir, self.daemon, self.started = lab, folder, None, None
+        self.lab, self.dir, self.daemon, self.started, self.starts = lab, folder, None, None, 0
         os.chown(folder, NOBODY.pw_uid, NOBODY.pw_gid)
         lab.add(NS)
         for a, b in (("a0", "a1"), ("b0", "b1")):
@@ -72,6 +72,8 @@ class Host:
     def start(self):
         self.daemon = Daemon(self.lab, NS, self.dir, self.text).start("-u", "nobody")
         until("the database", lambda: os.path.exists(self.path("flows.db-wal")))
+        self.starts += 1
+        until("it to work", lambda: self.daemon.log().count("entering main loop") >= self.starts)
 
     def stop(self):
         """However it was started."""
@@ -90,7 +92,7 @@ class Host:
         """Its exit code and findings."""
         argv = [os.path.join(build_dir(), "ctflow"), "doctor", "-c", self.path("conf"), *more]
         done = subprocess.run(["nsenter", f"--net={self.lab.path(NS)}", *argv, "-o", "json"],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         if done.stderr:
             raise Failed(f"doctor says on stderr: {done.stderr}")
         return done.returncode, json.loads(done.stdout)
@@ -107,7 +109,7 @@ class Host:
     def mend(self, command):
         """Runs a printed command as it stands."""
         done = subprocess.run(["nsenter", f"--net={self.lab.path(NS)}", "sh", "-ec", command],
-                              capture_output=True, text=True, timeout=60, check=False,
+                              capture_output=True, text=True, timeout=300, check=False,
                               env=Daemon.environment())
         if done.returncode:
             raise Failed(f"{command}: {done.stderr}")
@@ -383,9 +385,14 @@ def full_table(h):
     with h.lab.socket(NS, socket.AF_INET, socket.SOCK_DGRAM) as s:
         for port in range(1000, 1100):
             s.sendto(b"x", ("127.0.0.1", port))
-    count = h.lab.count(NS)
-    write(str(count * 10 // 9))
-    found = [f for f in h.doctor()[1] if f["check"] == "table"]
+    write(str(h.lab.count(NS) * 20 // 19))
+
+    def still():
+        """What doctor says of a table that has not changed meanwhile: the daemon has sessions."""
+        before = h.lab.count(NS)
+        said = [f for f in h.doctor()[1] if f["check"] == "table"]
+        return h.lab.count(NS) == before and (before, said)
+    count, found = until("a table that rests", still)
     if [f["level"] for f in found] != ["error"] or f"({count} of" not in found[0]["what"]:
         yield f"a full table of {count}: {found}"
     for f in found:  # the machine's namespace is where the test runs
@@ -403,7 +410,7 @@ def others(h):
     """Without root: what cannot be looked at is said, nothing is claimed."""
     done = subprocess.run(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                            os.path.join(build_dir(), "ctflow"), "doctor", "-c", h.path("conf"),
-                           "-o", "json"], capture_output=True, text=True, timeout=60,
+                           "-o", "json"], capture_output=True, text=True, timeout=300,
                           check=False)
     if done.returncode not in (0, 1, 2) or not json.loads(done.stdout):
         yield f"as nobody: {done}"

@@ -29,7 +29,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Failed, configuration, until  # noqa: E402
+from daemon import Failed, configuration, read_all, until  # noqa: E402
 from fdstore import Manager, Service  # noqa: E402
 
 NS = "faults"
@@ -80,8 +80,8 @@ class Scene:
     def burst(self, most=6000):
         count = self.rng.randint(200, most)
         begin = time.time()
-        self.lab.run(NS, self.flood, str(count), "0", str(self.next), timeout=60)
-        self.lab.run(NS, "conntrack", "-F", timeout=60)
+        self.lab.run(NS, self.flood, str(count), "0", str(self.next), timeout=300)
+        self.lab.run(NS, "conntrack", "-F", timeout=300)
         self.bursts.append(Burst(self.next, self.next + count - 1, begin, time.time()))
         self.next += count
         return count
@@ -157,7 +157,7 @@ class Scene:
         self.lab.add_named(name)
         labs.flood_inside(self.lab, name)
         self.lab.run(NS, "ip", "netns", "set", name, "auto")
-        time.sleep(0.2)
+        read_all(self.lab, NS, self.daemon.pid)  # it knows the namespace
         self.lab.run(name, self.flood, "100")
         self.lab.delete_named(name)
         self.vanished += 1

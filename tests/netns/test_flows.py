@@ -52,11 +52,11 @@ def arrives(tmp, tcp):
     """Buffered output is there soon after the traffic has stopped."""
     def during(_daemon, flows):
         for name in ("emu", "gprint", "json"):
-            until(f"the last line of {name}", limit=3,
+            until(f"the last line of {name}",
                   condition=lambda n=name: lines(f"{tmp}/{n}") == len(flows))
-        until("rows in the database", limit=3, condition=lambda: len(flows) == len(
+        until("rows in the database", condition=lambda: len(flows) == len(
             list(formats.native(f"{tmp}/native.db"))))
-        until("IPFIX over TCP", tcp.size, limit=3)
+        until("IPFIX over TCP", tcp.size)
     return during
 
 

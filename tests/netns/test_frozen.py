@@ -70,9 +70,9 @@ def test(lab, tmp):
         daemon = Daemon(lab, NS, tmp, conf.replace(where, f'state_dir="{at}/state"')).start()
         daemon.wait_log("entering main loop")
         with frozen(at):
-            lab.run(NS, flood, str(made), timeout=60)
-            lab.run(NS, "conntrack", "-F", timeout=60)
-            until("the table to be let go of", lambda: lab.count(NS) < 50, limit=10)
+            lab.run(NS, flood, str(made), timeout=300)
+            lab.run(NS, "conntrack", "-F", timeout=300)
+            until("the table to be let go of", lambda: lab.count(NS) < 50)
             hangs = daemon.status("State")
 
         def complete():

@@ -18,7 +18,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, until  # noqa: E402
+from daemon import LIMIT, Daemon, configuration, until  # noqa: E402
 
 NS = "memory"
 TEXT = "ct1:NFCT,ip1:IP2STR,print1:PRINTFLOW,emu1:LOGEMU"
@@ -60,12 +60,12 @@ def many_flows(lab, tmp, flood):
     d.send(signal.SIGUSR2)
     until("a dump", lambda: written(d) >= FEW, step=0.5)
     few = at_rest(d)
-    lab.run(NS, flood, str(MANY), timeout=60)
+    lab.run(NS, flood, str(MANY), timeout=300)
     seen = written(d)
     d.send(signal.SIGUSR2)
-    until("a dump of them all", lambda: written(d) >= seen + MANY, limit=90, step=0.5)
+    until("a dump of them all", lambda: written(d) >= seen + MANY, limit=450, step=0.5)
     many = at_rest(d)
-    lab.run(NS, "conntrack", "-F", timeout=60)
+    lab.run(NS, "conntrack", "-F", timeout=300)
     until("an empty table", lambda: lab.count(NS) == 0)
     d.stop()
     print(f"{few} KiB with {FEW} flows, {many} KiB with {MANY}")
@@ -132,7 +132,7 @@ def small_box(lab, tmp, flood):
         time.sleep(STALL)
         lock.execute("ROLLBACK")
         lock.close()
-        flow.wait(20)
+        flow.wait(LIMIT)
         until("an empty table", lambda: lab.count(NS) == 0)
         grown = resident(d)
         d.stop()

@@ -91,7 +91,7 @@ class Scene:
     def settle(self, what):
         """A sweep since the last packet has to bring all of it."""
         try:
-            until(what, lambda: not self.wrong(), limit=12, step=0.2)
+            until(what, lambda: not self.wrong(), step=0.2)
         except Exception as e:
             raise AssertionError(f"{what}: (has, sent) {self.wrong()}\n"
                                  f"{self.daemon.words()}") from e
@@ -126,6 +126,7 @@ def play(lab, tmp, counters):
     s.count(0, FLOWS, "while all live")
     s.finish(0, 10)
     s.stays("some end", 3)
+    until("their rows", lambda: s.number("SELECT count(*) FROM flows") == 10)
     s.count(10, FLOWS - 10, "ten have ended")
 
     s.daemon.stop()
@@ -138,7 +139,7 @@ def play(lab, tmp, counters):
     s.start()
     s.stays("after a crash", 1)
     until("lost flows", lambda: s.number(
-        "SELECT count(*) FROM flows WHERE end_reason = 0") == 5, limit=12, step=0.2)
+        "SELECT count(*) FROM flows WHERE end_reason = 0") == 5, step=0.2)
     s.stays("lost flows", 1)
     assert s.number("SELECT count(*) FROM gaps WHERE cause = 'restart'"
                     " AND instance = 'ct1'") == 1, s.query("SELECT * FROM gaps")

@@ -43,6 +43,8 @@ def check_thread(path, main, earlier=False):
     was there `earlier` is not told that it may not gain any.
     """
     s = {k: v.split() for k, v in status(path).items()}
+    if not s and not main:
+        return  # it has ended
     if main and int(s["CapEff"][0], 16) != NET_ADMIN:
         yield f"{path}: CapEff is {s['CapEff'][0]}"
     for key in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
@@ -87,8 +89,11 @@ def burst(lab, tmp, flood, expected):
 
 def check_guard(daemon):
     """The guard is nobody and has no capability."""
-    children = text(f"/proc/{daemon.pid}/task/{daemon.pid}/children").split()
-    guards = [f"/proc/{p}" for p in children if text(f"/proc/{p}/comm") == "ctflow-guard\n"]
+    def at_work():
+        children = text(f"/proc/{daemon.pid}/task/{daemon.pid}/children").split()
+        found = [f"/proc/{p}" for p in children if text(f"/proc/{p}/comm") == "ctflow-guard\n"]
+        return found if all("\nState:\tS" in text(f"{p}/status") for p in found) else None
+    guards = until("a guard that has become one", at_work)
     if len(guards) != 1:
         yield f"guards: {guards}"
     for path in guards:
@@ -179,6 +184,7 @@ def as_root(lab, tmp, trier, flood):
         lab.run(NS, "conntrack", "-F")
         until("the text of root", lambda: lines(f"{tmp}/others/emu") >= FLOWS)
         rotate(daemon, f"{tmp}/others/emu")
+        until("a new file of root", lambda: os.path.exists(f"{tmp}/others/emu"))
     problems += check_tries(daemon, {k: v for k, v in REFUSED.items() if k[0] != "/" or k == "/bin/true" or k in SETTINGS})
     daemon.stop()
     return problems

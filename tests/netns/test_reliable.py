@@ -19,7 +19,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, lines, text, until  # noqa: E402
+from daemon import LIMIT, Daemon, configuration, lines, text, until  # noqa: E402
 from sinks import TcpSink  # noqa: E402
 
 NS = "reliable"
@@ -71,8 +71,8 @@ class Hampered(threading.Thread):
 
 
 def flush(lab, flood, count):
-    lab.run(NS, flood, str(count), timeout=60)
-    lab.run(NS, "conntrack", "-F", timeout=60)
+    lab.run(NS, flood, str(count), timeout=300)
+    lab.run(NS, "conntrack", "-F", timeout=300)
 
 
 def small_buffer(lab, tmp, flood):
@@ -81,7 +81,7 @@ def small_buffer(lab, tmp, flood):
     slow = Hampered(d.pid)
     flush(lab, flood, SLOW)
     # the kernel tries again every 12 ms, three events each time
-    until(f"{SLOW} flows", lambda: lines(emu) >= SLOW, limit=20 + SLOW / 100, step=0.5)
+    until(f"{SLOW} flows", lambda: lines(emu) >= SLOW, limit=LIMIT + SLOW / 20, step=0.5)
     slow.end()
     d.stop()
     got = destinations(emu)
@@ -147,7 +147,7 @@ def stall(lab, tmp, flood):
         behind = max(behind, due - lines(emu))
     held = sum(len(s) for s in sink.sessions)
     sink.release()
-    flow.wait(20)
+    flow.wait(LIMIT)
     until("all text", lambda: lines(emu) >= total)
     until("all to be delivered",
           lambda: sum(s.count(b"\n") for s in sink.sessions) >= total, step=0.5)
@@ -163,7 +163,7 @@ def stall(lab, tmp, flood):
         problems.append(f"stall: {len(got)} records of {len(flows)} flows, {total} made")
     if held > 1 << 20:
         problems.append(f"stall: {held} bytes were read, it was no stall")
-    if behind > RATE * 2:
+    if behind > RATE * STALL / 2:  # one that waits for the collector would be all of it behind
         problems.append(f"stall: the reader was {behind:.0f} flows behind")
     lab.sysctl(NS, udp_timeout=600, udp_timeout_stream=600)
     return problems

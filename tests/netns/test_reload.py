@@ -16,7 +16,7 @@ sys.path.insert(0, HERE)
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
 import reloaded  # noqa: E402
-from daemon import Daemon, configuration, text, until  # noqa: E402
+from daemon import LIMIT, Daemon, configuration, text, until  # noqa: E402
 from ipfix_wire import Reader, messages  # noqa: E402
 from numbered import (PORTS, each_once, gaps_in, in_database, in_text,  # noqa: E402
                       make_database)
@@ -210,7 +210,7 @@ def inherited(lab, tmp):
                                            s.daemon.log()))
     s.must(0, stacks, sections | {"json1": sections["json1"].replace("5555", "5556"),
                                   "emu2": sections["emu2"] + "queue=16M\n"})
-    got, end = b"", time.monotonic() + 20
+    got, end = b"", time.monotonic() + LIMIT
     while got.count(b"\n") < 2100 and time.monotonic() < end:
         try:
             part = os.read(reader, 1 << 16)

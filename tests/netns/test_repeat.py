@@ -53,13 +53,13 @@ def counter(daemon, name):
 def run(lab, tmp, daemon, sleeper, count, asleep):
     """Flows end while the other sleeps; all delivered to both in the end."""
     flood = labs.helper("flood", tmp)
-    lab.run(NS, flood, str(count), timeout=60)
+    lab.run(NS, flood, str(count), timeout=300)
     if lab.count(NS) != count:
         raise Failed(f"{lab.count(NS)} entries instead of {count}")
     start = time.monotonic()
     emu = os.path.join(daemon.dir, "emu")
     for first in range(0, count, PORTS):  # at a pace at which we can take them at once
-        lab.run(NS, "conntrack", "-D", "-d", f"10.66.1.{1 + first // PORTS}", timeout=60)
+        lab.run(NS, "conntrack", "-D", "-d", f"10.66.1.{1 + first // PORTS}", timeout=300)
         time.sleep(0.1)
     print(f"{count} ended in {time.monotonic() - start:.1f} s, {lines(emu)} told so far")
     while time.monotonic() - start < asleep:
@@ -86,10 +86,10 @@ def asleep_for_long(lab, tmp):
         "ct1": "sysctl=ignore\n", "emu1": f'file="{where}/emu"\n'})).start()
     daemon.wait_log("entering main loop")
     sleeper = Sleeper(lab, NS, 8 << 20)
-    daemon.wait_log("listens with reliable delivery, too", 5)
+    daemon.wait_log("listens with reliable delivery, too")
     run(lab, tmp, daemon, sleeper, MANY, ASLEEP)
     sleeper.fd.close()
-    daemon.wait_log("no longer listens", 5)
+    daemon.wait_log("no longer listens")
     daemon.stop()
     seen = told(f"{where}/emu")
     repeats, maybe = counter(daemon, "repeats"), counter(daemon, "maybe_repeated")
@@ -150,8 +150,8 @@ def two_inputs(lab, tmp):
             "emu2": f'file="{where}/emu2"\n'}))
     daemon.start()
     daemon.wait_log("entering main loop")
-    lab.run(NS, labs.helper("flood", tmp), str(TWICE), timeout=60)
-    lab.run(NS, "conntrack", "-F", timeout=60)
+    lab.run(NS, labs.helper("flood", tmp), str(TWICE), timeout=300)
+    lab.run(NS, "conntrack", "-F", timeout=300)
     until("both to have all", lambda: min(lines(f"{where}/emu{i}") for i in "12") >= TWICE)
     until("the kernel to be rid of them", lambda: lab.count(NS) == 0)
     daemon.stop()

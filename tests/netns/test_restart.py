@@ -15,7 +15,7 @@ sys.path.insert(0, HERE)
 
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import configuration, lines, text, until  # noqa: E402
+from daemon import LIMIT, configuration, lines, text, until  # noqa: E402
 from fdstore import Manager, Service  # noqa: E402
 from numbered import PORTS, Flows, each_once, gaps_in, in_database, in_history  # noqa: E402
 from numbered import in_text, make_database  # noqa: E402
@@ -116,7 +116,7 @@ def stalled_output(lab, tmp):
     lock.execute("ROLLBACK")
     lock.close()
     until("the database", lambda: len(in_database(f"{s.dir}/flows.db")) >= 3100, step=0.2)
-    end = time.monotonic() + 20
+    end = time.monotonic() + LIMIT
     while got.count(b"\n") < 3100 and time.monotonic() < end:
         try:
             part = os.read(reader, 1 << 16)

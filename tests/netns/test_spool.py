@@ -22,7 +22,7 @@ sys.path.insert(0, HERE)
 import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, until  # noqa: E402
+from daemon import Daemon, configuration, spool_bytes, until  # noqa: E402
 from sinks import TcpSink  # noqa: E402
 
 NS = "spool"
@@ -35,30 +35,8 @@ TO_SERVER = "mode=tcp\nhost=127.0.0.1\nport=9000\nreconnect=100ms\n"
 
 
 def burst(lab, count):
-    lab.run(NS, burst.flood, str(count), timeout=60)
-    lab.run(NS, "conntrack", "-F", timeout=60)
-
-
-def spool_bytes(folder):
-    """Of all segments."""
-    total = 0
-    for path in glob.glob(f"{folder}/*/*.seg") + glob.glob(f"{folder}/*/*.open"):
-        try:
-            total += os.stat(path).st_size
-        except FileNotFoundError:
-            pass
-    return total
-
-
-def settled_bytes(folder):
-    """The size once it has stopped growing."""
-    seen = [-1, 0]
-
-    def same():
-        seen.append(spool_bytes(folder))
-        return seen[-1] > 0 and seen[-1] == seen[-2] == seen[-3] == seen[-4]
-    until("the spool to have it all", same, step=0.4)
-    return seen[-1]
+    lab.run(NS, burst.flood, str(count), timeout=300)
+    lab.run(NS, "conntrack", "-F", timeout=300)
 
 
 class Away:
@@ -109,7 +87,7 @@ def killed(lab, tmp):
     a = Away(lab, tmp, "killed")
     a.start()
     burst(lab, MANY)
-    settled_bytes(a.spool)
+    a.daemon.await_spool("json1:JSON", MANY, a.spool)
     burst(lab, 500)  # these may not have reached the disk
     a.kill()
     a.start()
@@ -218,7 +196,7 @@ def database(lab, tmp):
     lock = sqlite3.connect(path, isolation_level=None, timeout=10)
     lock.execute("BEGIN IMMEDIATE")
     burst(lab, 3000)
-    settled_bytes(f"{folder}/spool")
+    daemon.await_spool("db1:SQLITE3", 3010, f"{folder}/spool")
     daemon.send(signal.SIGKILL)
     daemon.child.wait()
     lock.execute("ROLLBACK")
@@ -257,9 +235,9 @@ def changed(lab, tmp):
         lab.run(NS, "sysctl", "-qw", f"{acct}={counts}")
         daemon.start()
         until("this one to listen", lambda: daemon.log().count("entering main loop") > i)
-        lab.run(NS, burst.flood, "500", "0", str(500 * i), timeout=60)
-        lab.run(NS, "conntrack", "-F", timeout=60)
-        settled_bytes(f"{folder}/spool")
+        lab.run(NS, burst.flood, "500", "0", str(500 * i), timeout=300)
+        lab.run(NS, "conntrack", "-F", timeout=300)
+        daemon.await_spool("ipfix1:IPFIX", 500, f"{folder}/spool")
         if i < 2:
             daemon.send(signal.SIGKILL if i else signal.SIGTERM)
             daemon.child.wait()

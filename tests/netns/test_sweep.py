@@ -78,10 +78,10 @@ def sums(path):
     return total, events
 
 
-def ended_sweeps(daemon):
-    """By now so many more looks than before have given what they had."""
+def ended_sweeps(daemon, before=0):
+    """So many looks of this run have given what they had; before: how long the log was."""
     daemon.send(signal.SIGUSR1)
-    return sum(int(n) for n in re.findall(r" sweeps=(\d+)", daemon.log())[-1:])
+    return sum(int(n) for n in re.findall(r" sweeps=(\d+)", daemon.log()[before:])[-1:])
 
 
 def deltas(lab, tmp):
@@ -103,9 +103,10 @@ def deltas(lab, tmp):
     send(4)
     daemon.stop()
     send(1)
+    before = len(daemon.log())
     daemon.start()
     send(2)
-    until("sweeps", lambda: ended_sweeps(daemon) >= 3, step=0.2)
+    until("sweeps", lambda: ended_sweeps(daemon, before) >= 3, step=0.2)
     send(5)
     until("records of what lives", lambda: sums(f"{tmp}/json")[1][2] >= 3 * len(ports), step=0.2)
     lab.run(NS, "conntrack", "-F")

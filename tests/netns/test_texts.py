@@ -125,7 +125,8 @@ def test(lab, tmp):
           and len(os.listdir(f"{tmp}/xml")) == 2)
     flows += send(lab)
     until("the second files", lambda: lines(f"{tmp}/csv") == len(flows) - first + 1 ==
-          lines(f"{tmp}/own") + 1 and len(log.got) == len(flows))
+          lines(f"{tmp}/own") + 1 == lines(f"{tmp}/nest") + 1 and len(log.got) == len(flows)
+          and sum(text(p).count("</flow>") for p in glob.glob(f"{tmp}/xml/*")) == len(flows))
     daemon.send(signal.SIGKILL)
     daemon.wait()
     daemon.start()

@@ -56,19 +56,19 @@ class Gateway:
     def end(self, host, port):
         self.lab.run(NS, "conntrack", "-D", *self._tuple(host, port))
 
-    def ask(self, port, at, *options, address=PUBLIC):
+    def ask(self, port, at, *options, address=PUBLIC, skew=100):
         done = subprocess.run(
             ["nsenter", f"--net={self.lab.path(NS)}", "--", f"{build_dir()}/ctflow", "-d", self.db,
              "-o", "json", "who", f"{address}:{port}", "udp",
-             *(("at", f"@{at:.6f}") if at else ()), "--skew", "100ms", *options], capture_output=True, text=True, timeout=2 * LIMIT, check=False)
+             *(("at", f"@{at:.6f}") if at else ()), "--skew", f"{skew}ms", *options], capture_output=True, text=True, timeout=2 * LIMIT, check=False)
         assert not done.stderr, done.stderr
         answer = json.loads(done.stdout)
         code = {"ONE": 0, "NONE": 1, "SEVERAL": 2, "UNKNOWN": 3}[answer["verdict"]]
         assert done.returncode == code, done
         return answer
 
-    def want(self, verdict, port, at, *options, hosts=(), why=None):
-        answer = self.ask(port, at, "--trust-clock", *options)
+    def want(self, verdict, port, at, *options, hosts=(), why=None, skew=100):
+        answer = self.ask(port, at, "--trust-clock", *options, skew=skew)
         assert answer["verdict"] == verdict, answer
         assert sorted({m["host"] for m in answer["matches"]}) == sorted(hosts), answer
         assert not why or any(why in r["why"] or why in r["text"]
@@ -107,23 +107,28 @@ def living(gateway):
 
 
 def reused(gateway):
+    middles, ends, begins = [], [], []
     for host in ("10.0.0.5", "10.0.0.6"):
         gateway.begin(host, 1002)
+        begins.append(time.time())
         time.sleep(0.3)
-        middle = time.time()
+        middles.append(time.time())
         time.sleep(0.3)
+        ends.append(time.time())
         gateway.end(host, 1002)
-        if host == "10.0.0.5":
-            first, seam = middle, time.time()
+    first, middle = middles
+    # between the end of one and the beginning of the next, and as near to both
+    seam, apart = (ends[0] + begins[1]) / 2, begins[1] - ends[0]
     gateway.stored(1002, middle)
     gateway.want("ONE", 1002, first, hosts=["10.0.0.5"])
     gateway.want("ONE", 1002, middle, hosts=["10.0.0.6"])
-    gateway.want("SEVERAL", 1002, seam, hosts=["10.0.0.5", "10.0.0.6"])
+    gateway.want("SEVERAL", 1002, seam, hosts=["10.0.0.5", "10.0.0.6"],
+                 skew=100 + int(apart * 1000))
 
 
 def nobody(gateway, at, over):
     """It waits for the daemon's word; other clocks and namespaces prove nothing."""
-    gateway.want("UNKNOWN", 1999, at, "--no-wait", why="too recent")
+    gateway.want("UNKNOWN", 1999, time.time(), "--no-wait", why="too recent")
     answer = gateway.want("NONE", 1999, at)
     assert answer["certain"] and answer["proven"], answer
     gateway.want("NONE", 1001, over + 0.5)
