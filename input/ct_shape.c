@@ -10,6 +10,7 @@
 
 #include "ct_attr.h"
 
+#define GROUP (sizeof(ct_block) * CT_SHAPE_BLOCKS) /* octets */
 #define PATIENCE 16u /* messages of another shape before this one is given up */
 #define FROM_HEADER \
 	(UINT64_C(1) << R_PORTID | UINT64_C(1) << R_NSID | UINT64_C(1) << R_EVENT | \
@@ -35,20 +36,39 @@ place(struct ct_shapes *all, size_t len)
 
 /* ---- what has been learnt ------------------------------------------------------ */
 
+static inline ct_block
+load_block(const uint8_t *p)
+{
+	ct_block x;
+
+	memcpy(&x, p, sizeof(x));
+	return x;
+}
+
+/* What is not as it was, of the structure in a group. */
+static inline ct_block
+differs(const struct ct_shape_group *g, const uint8_t *msg)
+{
+	const uint8_t *p = msg + g->at;
+	ct_block a = (load_block(p) ^ g->want[0]) & g->mask[0],
+		 b = (load_block(p + 16) ^ g->want[1]) & g->mask[1],
+		 c = (load_block(p + 32) ^ g->want[2]) & g->mask[2],
+		 d = (load_block(p + 48) ^ g->want[3]) & g->mask[3];
+
+	return (a | b) | (c | d);
+}
+
 const struct ct_shape *
 ct_shape_find(struct ct_shapes *all, const uint8_t *msg, size_t len)
 {
 	struct ct_shape *s = place(all, len);
-	ct_block x, diff = { 0, 0 };
+	const struct ct_shape_group *g = s->group, *end = g + s->groups;
+	ct_block diff = { 0, 0 };
 
 	if (s->len != len)
 		return NULL;
-	for (unsigned i = 0; i < s->blocks; i++) {
-		memcpy(&x, msg + sizeof(x) * i, sizeof(x));
-		diff |= (x ^ s->want[i]) & s->mask[i];
-	}
-	memcpy(&x, msg + len - sizeof(x), sizeof(x));
-	diff |= (x ^ s->want[s->blocks]) & s->mask[s->blocks];
+	for (; g != end; g++)
+		diff |= differs(g, msg);
 	if (diff[0] | diff[1])
 		return NULL;
 	s->misses = 0;
@@ -71,31 +91,21 @@ store(void *base, size_t at, uint64_t x)
 }
 
 /* An IPv4 address, with zeros behind. */
-static inline union ct_val
+static inline ct_block
 load_ip4(const uint8_t *p)
 {
 	uint32_t x;
 
 	memcpy(&x, p, 4);
-	return (union ct_val){ .q = { htole64(le32toh(x)), 0 } };
-}
-
-static inline union ct_val
-load_ip6(const uint8_t *p)
-{
-	union ct_val v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
+	return (ct_block){ htole64(le32toh(x)), 0 };
 }
 
 static inline void
-put_addr(const struct ct_shape_addr *a, union ct_val v, struct ct_raw *w, struct ctf_rec *rec)
+put_addr(const struct ct_shape_addr *a, ct_block v, struct ct_raw *w, struct ctf_rec *rec)
 {
-	if (CT_RAW_USED >> a->from & 1)
-		w->v[a->from] = v;
-	if (a->to != CTF_NONE)
-		rec->v[a->to] = v.val;
+	memcpy((uint8_t *)w + a->raw, &v, sizeof(v));
+	if (a->rec)
+		memcpy((uint8_t *)rec + a->rec, &v, sizeof(v));
 }
 
 static void
@@ -104,11 +114,11 @@ read_addrs(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w, struc
 	const struct ct_shape_addr *a = s->addr, *end = a + s->addrs;
 
 	if (s->family == AF_INET)
-		for (; a < end; a++)
+		for (; a != end; a++)
 			put_addr(a, load_ip4(msg + a->at), w, rec);
 	else
-		for (; a < end; a++)
-			put_addr(a, load_ip6(msg + a->at), w, rec);
+		for (; a != end; a++)
+			put_addr(a, load_block(msg + a->at), w, rec);
 }
 
 void
@@ -120,15 +130,21 @@ ct_shape_read(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w,
 	w->event = s->event;
 	w->family = s->family;
 	w->have = s->have & CT_RAW_USED;
-	for (end = s->num + s->end[CT_TO_RAW]; n < end; n++)
-		store(w, n->raw, number(n, msg));
-	for (end = s->num + s->end[CT_TO_REC]; n < end; n++)
-		store(rec, n->rec, number(n, msg));
-	for (end = s->num + s->end[CT_TO_BOTH]; n < end; n++) {
-		uint64_t x = number(n, msg);
+	for (end = s->num + s->end[CT_TO_RAW]; n != end; n += 2) {
+		store(w, n[0].raw, number(&n[0], msg));
+		store(w, n[1].raw, number(&n[1], msg));
+	}
+	for (end = s->num + s->end[CT_TO_REC]; n != end; n += 2) {
+		store(rec, n[0].rec, number(&n[0], msg));
+		store(rec, n[1].rec, number(&n[1], msg));
+	}
+	for (end = s->num + s->end[CT_TO_BOTH]; n != end; n += 2) {
+		uint64_t x = number(&n[0], msg), y = number(&n[1], msg);
 
-		store(w, n->raw, x);
-		store(rec, n->rec, x);
+		store(w, n[0].raw, x);
+		store(rec, n[0].rec, x);
+		store(w, n[1].raw, y);
+		store(rec, n[1].rec, y);
 	}
 	read_addrs(s, msg, w, rec);
 	rec->set[0] |= s->set[0];
@@ -140,8 +156,21 @@ ct_shape_read(const struct ct_shape *s, const uint8_t *msg, struct ct_raw *w,
 struct learner {
 	const uint8_t *msg;
 	struct ct_shape s;
-	uint8_t mask[sizeof(ct_block) * CT_SHAPE_BLOCKS]; /* 0xff: structure */
+	uint8_t mask[GROUP * CT_SHAPE_GROUPS]; /* 0xff: structure */
 };
+
+/* Where in the two a value goes, in octets. */
+static uint16_t
+raw_octet(unsigned raw)
+{
+	return (uint16_t)(offsetof(struct ct_raw, v) + raw * sizeof(union ct_val));
+}
+
+static uint16_t
+rec_octet(ctf_ref to)
+{
+	return (uint16_t)(offsetof(struct ctf_rec, v) + to * sizeof(union ctf_val));
+}
 
 static bool
 learn_num(struct learner *l, unsigned raw, size_t at, size_t len)
@@ -151,7 +180,7 @@ learn_num(struct learner *l, unsigned raw, size_t at, size_t len)
 
 	while (i < s->nums && s->num[i].from != raw) /* of two the later one counts */
 		i++;
-	if (i == CT_SHAPE_NUMS)
+	if (i == CT_SHAPE_NUMS - CT_WAYS)
 		return false;
 	s->nums = (uint8_t)(i == s->nums ? i + 1 : s->nums);
 	s->num[i] = (struct ct_shape_num){ .mask = UINT64_MAX >> (64 - 8 * len),
@@ -175,7 +204,9 @@ learn_addr(struct learner *l, unsigned raw, size_t at)
 	if (i == CT_SHAPE_ADDRS)
 		return false;
 	s->addrs = (uint8_t)(i == s->addrs ? i + 1 : s->addrs);
-	s->addr[i] = (struct ct_shape_addr){ (uint16_t)at, (uint8_t)raw, CTF_NONE };
+	s->addr[i] = (struct ct_shape_addr){
+		.at = (uint16_t)at, .raw = raw_octet(raw), .from = (uint8_t)raw, .to = CTF_NONE
+	};
 	s->have |= UINT64_C(1) << raw;
 	return true;
 }
@@ -254,6 +285,7 @@ set_slot(struct ct_shape *s, unsigned raw, ctf_ref to)
 	for (unsigned i = 0; i < s->addrs; i++) {
 		if (s->addr[i].from == raw && s->addr[i].to == CTF_NONE) {
 			s->addr[i].to = to;
+			s->addr[i].rec = rec_octet(to);
 			return true;
 		}
 	}
@@ -295,6 +327,7 @@ goes(const struct ct_shape_num *n, enum ct_way way)
 				  : wanted && !used;
 }
 
+/* By the way they go, and in pairs: an odd one is its own twin. */
 static void
 sort_nums(struct ct_shape *s)
 {
@@ -307,26 +340,29 @@ sort_nums(struct ct_shape *s)
 
 			if (!goes(n, way))
 				continue;
-			n->raw = (uint16_t)offsetof(struct ct_raw, v[n->from]);
+			n->raw = raw_octet(n->from);
 			if (n->to != CTF_NONE)
-				n->rec = (uint16_t)offsetof(struct ctf_rec, v[n->to]);
+				n->rec = rec_octet(n->to);
 			s->num[k++] = *n;
 		}
+		if (k % 2)
+			s->num[k] = s->num[k - 1], k++;
 		s->end[way] = (uint8_t)k;
 	}
 }
 
 static void
-learn_blocks(struct learner *l)
+learn_groups(struct learner *l)
 {
 	struct ct_shape *s = &l->s;
 
-	s->blocks = (uint16_t)((s->len - 1) / sizeof(ct_block));
-	for (unsigned i = 0; i <= s->blocks; i++) {
-		size_t at = i < s->blocks ? i * sizeof(ct_block) : s->len - sizeof(ct_block);
+	s->groups = (uint8_t)((s->len + GROUP - 1) / GROUP);
+	for (unsigned i = 0; i < s->groups; i++) {
+		struct ct_shape_group *g = &s->group[i];
 
-		memcpy(&s->mask[i], l->mask + at, sizeof(ct_block));
-		memcpy(&s->want[i], l->msg + at, sizeof(ct_block));
+		g->at = i + 1u < s->groups ? i * GROUP : s->len - GROUP;
+		memcpy(g->mask, l->mask + g->at, GROUP);
+		memcpy(g->want, l->msg + g->at, GROUP);
 	}
 }
 
@@ -338,8 +374,7 @@ ct_shape_learn(const struct ct_input *in, const uint8_t *msg, size_t len,
 	struct ct_shape *old = place(in->shapes, len);
 	struct learner l = { .msg = msg };
 
-	if (len > sizeof(l.mask) || len < sizeof(ct_block) ||
-	    (old->len && ++old->misses < PATIENCE))
+	if (len > sizeof(l.mask) || len < GROUP || (old->len && ++old->misses < PATIENCE))
 		return;
 	old->misses = 0;
 	l.s.len = (uint32_t)len;
@@ -351,6 +386,6 @@ ct_shape_learn(const struct ct_input *in, const uint8_t *msg, size_t len,
 	    l.s.have != (w->have & ~FROM_HEADER) || !learn_slots(&l.s, &in->plan, class))
 		return;
 	sort_nums(&l.s);
-	learn_blocks(&l);
+	learn_groups(&l);
 	*old = l.s;
 }

@@ -17,7 +17,8 @@
 #include "ct_raw.h"
 
 #define CT_SHAPES 32u
-#define CT_SHAPE_BLOCKS 24u /* of 16 octets; longer messages are walked */
+#define CT_SHAPE_BLOCKS 4u /* of 16 octets: what is compared in one go */
+#define CT_SHAPE_GROUPS 6u /* of so many blocks; longer messages are walked */
 #define CT_SHAPE_NUMS 48u
 #define CT_SHAPE_ADDRS 8u
 #define CT_SHAPE_PUTS 8u
@@ -33,14 +34,17 @@ enum ct_way { /* of a value: it is worked with, or some output wants it, or both
 };
 
 struct ct_shape {
-	uint32_t len;    /* of the messages; 0: nothing learnt yet */
-	uint16_t blocks; /* but for the last one, which ends with the message */
+	uint32_t len; /* of the messages; 0: nothing learnt yet */
 	uint16_t misses;
 	uint8_t event, family;
 	uint8_t nums, addrs, puts;
 	uint8_t end[CT_WAYS]; /* numbers that go the same way stand together */
 	uint64_t have, set[2];
-	ct_block mask[CT_SHAPE_BLOCKS + 1], want[CT_SHAPE_BLOCKS + 1];
+	uint8_t groups;
+	struct ct_shape_group {
+		ct_block mask[CT_SHAPE_BLOCKS], want[CT_SHAPE_BLOCKS];
+		size_t at; /* the last one ends with the message */
+	} group[CT_SHAPE_GROUPS];
 	struct ct_shape_num {
 		uint64_t mask;
 		uint16_t at;       /* the 8 octets that end with it */
@@ -50,6 +54,7 @@ struct ct_shape {
 	} num[CT_SHAPE_NUMS];
 	struct ct_shape_addr {
 		uint16_t at;
+		uint16_t raw, rec; /* as above; rec 0: no output wants it */
 		uint8_t from;
 		ctf_ref to;
 	} addr[CT_SHAPE_ADDRS];
