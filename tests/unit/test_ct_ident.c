@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* ct_ident.c: one number a flow, whatever else a message says. */
+#include <arpa/inet.h>
 #include <check.h>
 #include <stdlib.h>
 
@@ -152,6 +153,49 @@ START_TEST(both_halves)
 }
 END_TEST
 
+/* By the definition: successors remember what others have made. */
+static uint64_t
+defined(const struct flow *f)
+{
+	bool v6 = strchr(f->src, ':');
+	uint32_t word[CT_IDENT_WORDS] = { 0 };
+	uint64_t sum[2] = { ident.seed[0][0], ident.seed[1][0] };
+
+	word[0] = (uint32_t)f->zone | (uint32_t)f->proto << 16 | (uint32_t)v6 << 24;
+	word[1] = f->nsid < 0 ? UINT32_MAX : (uint32_t)f->nsid;
+	word[2] = f->id;
+	word[3] = (uint32_t)(f->start >> 32);
+	word[4] = (uint32_t)f->start;
+	word[5] = (uint32_t)f->a << 16 | f->b;
+	ck_assert_int_eq(inet_pton(v6 ? AF_INET6 : AF_INET, f->src, &word[6]), 1);
+	ck_assert_int_eq(inet_pton(v6 ? AF_INET6 : AF_INET, f->dst, &word[10]), 1);
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < CT_IDENT_WORDS; i++)
+			sum[k] += ident.seed[k][i + 1] * word[i];
+	return sum[0] >> 32 << 32 | sum[1] >> 32;
+}
+
+START_TEST(definition)
+{
+	struct flow f = usual;
+
+	ck_assert_uint_eq(key(&f), defined(&f));
+	f.zone = 9;
+	ck_assert_uint_eq(key(&f), defined(&f));
+	f.nsid = 3;
+	ck_assert_uint_eq(key(&f), defined(&f));
+	f.proto = IPPROTO_ICMP;
+	ck_assert_uint_eq(key(&f), defined(&f));
+	f.src = "2001:db8::1";
+	f.dst = "2001:db8::2";
+	f.proto = IPPROTO_TCP;
+	ck_assert_uint_eq(key(&f), defined(&f));
+	f.zone = 0;
+	f.nsid = -1;
+	ck_assert_uint_eq(key(&f), defined(&f));
+}
+END_TEST
+
 static void
 add_tests(TCase *t)
 {
@@ -161,6 +205,7 @@ add_tests(TCase *t)
 	tcase_add_test(t, icmp);
 	tcase_add_test(t, cannot_be_told);
 	tcase_add_test(t, both_halves);
+	tcase_add_test(t, definition);
 }
 
 int
