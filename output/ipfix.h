@@ -96,26 +96,28 @@ enum ipfix_move_kind {
 	MOVE_NUM2,
 	MOVE_NUM1,
 	MOVE_MSEC,
-	MOVE_NTP,
 	MOVE_ADDR4,
+	MOVE_FIX4, /* the number b itself */
+	MOVE_FIX1,
+	MOVE_USUAL, /* most records have no others */
+	MOVE_FIX8 = MOVE_USUAL,
+	MOVE_FIX2,
+	MOVE_NTP,
 	MOVE_ADDR16,
 	MOVE_ICMP,
-	MOVE_FIX8, /* the number b itself */
-	MOVE_FIX4,
-	MOVE_FIX2,
-	MOVE_FIX1,
 	MOVE_KINDS
 };
 
-struct ipfix_move { /* one value: where to, and from which slots */
-	uint16_t at;
-	ctf_ref a, b;
+struct ipfix_move {    /* one value: where to, and from which slots */
+	uint16_t at;   /* octets from the begin of what is written, */
+	uint16_t from; /* and of the record to the first slot */
+	uint16_t a, b;
 };
 
 struct ipfix_moves { /* a program, for records with certain fields */
 	uint16_t id, len;
-	uint8_t end[MOVE_KINDS]; /* those of a kind stand together */
-	struct ipfix_move move[IPFIX_ELEMS];
+	uint8_t end[MOVE_KINDS]; /* those of a kind stand together, in pairs */
+	struct ipfix_move move[IPFIX_ELEMS + MOVE_KINDS];
 };
 
 struct ipfix_case { /* which fields, and what follows */
@@ -134,7 +136,8 @@ struct ipfix_case { /* which fields, and what follows */
 struct ipfix_programs {
 	struct ipfix_refs refs;
 	struct ipfix_form form;
-	bool plain; /* a record becomes one record */
+	bool plain;       /* a record becomes one record */
+	uint64_t need[2]; /* the slots every record has */
 	struct ipfix_program of[IPFIX_VARIANTS][IPFIX_SHAPES];
 	struct ipfix_program back[IPFIX_VARIANTS][IPFIX_SHAPES]; /* uniflow: the replies */
 	struct ipfix_program nat[2];                             /* with ports; ICMP */
@@ -152,7 +155,12 @@ void ipfix_write(const struct ipfix_moves *, const struct ctf_rec *, uint8_t *ou
 /* From the slots in refs. */
 void ipfix_programs_make(struct ipfix_programs *, const struct ipfix_form *);
 /* It has addresses and protocol. */
-bool ipfix_complete(const struct ipfix_programs *, const struct ctf_rec *);
+static inline bool
+ipfix_complete(const struct ipfix_programs *ps, const struct ctf_rec *r)
+{
+	return !((ps->need[0] & ~r->set[0]) | (ps->need[1] & ~r->set[1]));
+}
+
 /* 32.32 bits since 1900, modulo 2^32 seconds (RFC 7011 section 6.1.9). */
 uint64_t ipfix_ntp(uint64_t ns);
 /*

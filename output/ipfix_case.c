@@ -71,6 +71,7 @@ move_of(const struct ipfix_step *s, const struct ctf_rec *r, struct ipfix_move *
 	return there ? MOVE_NUM8 + (s->kind - NUM8) : fixed(len_of(s->kind));
 }
 
+/* An odd one is written twice: that is less than to ask for the end each time. */
 static void
 resolve(struct ipfix_moves *m, const struct ipfix_program *p, const struct ctf_rec *r)
 {
@@ -84,8 +85,15 @@ resolve(struct ipfix_moves *m, const struct ipfix_program *p, const struct ctf_r
 		for (unsigned i = 0; i < p->n; at += len_of(p->step[i++].kind)) {
 			struct ipfix_move one = { .at = (uint16_t)at };
 
-			if (move_of(&p->step[i], r, &one) == kind)
-				m->move[n++] = one;
+			if (move_of(&p->step[i], r, &one) != kind)
+				continue;
+			one.from = (uint16_t)(offsetof(struct ctf_rec, v) +
+					      one.a * sizeof(union ctf_val));
+			m->move[n++] = one;
+		}
+		if (n % 2) {
+			m->move[n] = m->move[n - 1];
+			n++;
 		}
 		m->end[kind] = (uint8_t)n;
 	}
@@ -181,6 +189,15 @@ ipfix_case(struct ipfix_programs *ps, const struct ctf_rec *r)
 
 /* ---- writing ------------------------------------------------------------------- */
 
+static inline uint64_t
+value(const struct ipfix_move *m, const struct ctf_rec *r)
+{
+	uint64_t x;
+
+	memcpy(&x, (const uint8_t *)r + m->from, 8);
+	return x;
+}
+
 static inline void
 put8(uint8_t *p, uint64_t x)
 {
@@ -204,33 +221,53 @@ put2(uint8_t *p, uint64_t x)
 	memcpy(p, &be, 2);
 }
 
+static inline void
+put_ip(uint8_t *p, const struct ipfix_move *m, const struct ctf_rec *r, size_t len)
+{
+	memcpy(p, (const uint8_t *)r + m->from, len);
+}
+
 static inline uint64_t
 icmp(const struct ctf_rec *r, const struct ipfix_move *m)
 {
-	return ctf_num(r, m->a) << 8 | (ctf_num_or(r, m->b, 0) & 0xff);
+	return value(m, r) << 8 | (ctf_num_or(r, (ctf_ref)m->b, 0) & 0xff);
 }
 
-/* m goes on from kind to kind. */
+/* m goes on from kind to kind; `write` is of the move `x`. */
 #define EACH(kind, write) \
-	for (const struct ipfix_move *end = all->move + all->end[kind]; m < end; m++) \
-	write
+	for (const struct ipfix_move *end = all->move + all->end[kind]; m != end; m += 2) { \
+		const struct ipfix_move *x = m; \
+\
+		write; \
+		x = m + 1; \
+		write; \
+	}
+
+static __attribute__((noinline)) void
+write_unusual(const struct ipfix_moves *all, const struct ctf_rec *r, uint8_t *out)
+{
+	const struct ipfix_move *m = all->move + all->end[MOVE_USUAL - 1];
+
+	EACH(MOVE_FIX8, put8(out + x->at, x->b))
+	EACH(MOVE_FIX2, put2(out + x->at, x->b))
+	EACH(MOVE_NTP, put8(out + x->at, ipfix_ntp(value(x, r))))
+	EACH(MOVE_ADDR16, put_ip(out + x->at, x, r, 16))
+	EACH(MOVE_ICMP, put2(out + x->at, icmp(r, x)))
+}
 
 void
 ipfix_write(const struct ipfix_moves *all, const struct ctf_rec *r, uint8_t *out)
 {
 	const struct ipfix_move *m = all->move;
 
-	EACH(MOVE_NUM8, put8(out + m->at, ctf_num(r, m->a)));
-	EACH(MOVE_NUM4, put4(out + m->at, ctf_num(r, m->a)));
-	EACH(MOVE_NUM2, put2(out + m->at, ctf_num(r, m->a)));
-	EACH(MOVE_NUM1, out[m->at] = (uint8_t)ctf_num(r, m->a));
-	EACH(MOVE_MSEC, put8(out + m->at, ctf_num(r, m->a) / 1000000));
-	EACH(MOVE_NTP, put8(out + m->at, ipfix_ntp(ctf_num(r, m->a))));
-	EACH(MOVE_ADDR4, memcpy(out + m->at, r->v[m->a].ip, 4));
-	EACH(MOVE_ADDR16, memcpy(out + m->at, r->v[m->a].ip, 16));
-	EACH(MOVE_ICMP, put2(out + m->at, icmp(r, m)));
-	EACH(MOVE_FIX8, put8(out + m->at, m->b));
-	EACH(MOVE_FIX4, put4(out + m->at, m->b));
-	EACH(MOVE_FIX2, put2(out + m->at, m->b));
-	EACH(MOVE_FIX1, out[m->at] = m->b);
+	EACH(MOVE_NUM8, put8(out + x->at, value(x, r)))
+	EACH(MOVE_NUM4, put4(out + x->at, value(x, r)))
+	EACH(MOVE_NUM2, put2(out + x->at, value(x, r)))
+	EACH(MOVE_NUM1, out[x->at] = (uint8_t)value(x, r))
+	EACH(MOVE_MSEC, put8(out + x->at, value(x, r) / 1000000))
+	EACH(MOVE_ADDR4, put_ip(out + x->at, x, r, 4))
+	EACH(MOVE_FIX4, put4(out + x->at, x->b))
+	EACH(MOVE_FIX1, out[x->at] = (uint8_t)x->b)
+	if (all->end[MOVE_USUAL - 1] != all->end[MOVE_KINDS - 1])
+		write_unusual(all, r, out);
 }

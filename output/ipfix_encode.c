@@ -304,14 +304,6 @@ append_all(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_
 	return n ? CTF_OK : CTF_SKIP;
 }
 
-bool
-ipfix_complete(const struct ipfix_programs *ps, const struct ctf_rec *r)
-{
-	const struct ipfix_refs *f = &ps->refs;
-
-	return ctf_has(r, f->saddr) && ctf_has(r, f->daddr) && ctf_has(r, f->proto);
-}
-
 enum ctf_put
 ipfix_append(struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
 {

@@ -104,12 +104,22 @@ compile_events(struct ipfix_programs *ps)
 	compile(&ps->event[1], &t, &ps->refs);
 }
 
+static void
+need(struct ipfix_programs *ps, ctf_ref f)
+{
+	ps->need[f >> 6] |= UINT64_C(1) << (f & 63);
+}
+
 void
 ipfix_programs_make(struct ipfix_programs *ps, const struct ipfix_form *form)
 {
 	struct ipfix_template t;
 
 	ps->form = *form;
+	ps->need[0] = ps->need[1] = 0;
+	need(ps, ps->refs.saddr);
+	need(ps, ps->refs.daddr);
+	need(ps, ps->refs.proto);
 	ps->ncases = ps->last = ps->oldest = 0;
 	ps->plain = form->flows && !form->uniflow && !form->nat_events && !form->flow_events;
 	for (unsigned v = 0; v < IPFIX_VARIANTS; v++)

@@ -55,7 +55,7 @@ UNIT_TESTS += tests/unit/test_ct_bad tests/unit/test_ct_decode tests/unit/test_c
 
 # Plugins that are linked in, and the core around them.
 if STOCK_PLUGINS
-UNIT_TESTS += tests/unit/test_keyset tests/unit/test_ticker
+UNIT_TESTS += tests/unit/test_ipfix_case tests/unit/test_keyset tests/unit/test_ticker
 UNIT_TESTS += tests/unit/test_daemon tests/unit/test_info tests/unit/test_nfct_bpf \
 	tests/unit/test_nfct_burst tests/unit/test_nfct_repeat tests/unit/test_nfct_select \
 	tests/unit/test_oom tests/unit/test_plugin tests/unit/test_preset tests/unit/test_replay tests/unit/test_setup \
