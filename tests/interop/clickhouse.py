@@ -77,7 +77,7 @@ class Clickhouse:
         self.child = subprocess.Popen(  # pylint: disable=consider-using-with
             [BIN, f"--config-file={self.dir}/config.xml"],
             stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output, cwd=self.dir)
-        until("ClickHouse", self.is_up, 60, step=0.1)
+        until("ClickHouse", self.is_up, 300, step=0.1)
 
     def is_up(self):
         try:
@@ -87,7 +87,7 @@ class Clickhouse:
 
     def kill(self, number=signal.SIGKILL):
         self.child.send_signal(number)
-        self.child.wait(60)
+        self.child.wait(300)
 
     def restart(self, number=signal.SIGKILL):
         self.kill(number)
@@ -99,7 +99,7 @@ class Clickhouse:
                                          {"X-ClickHouse-User": user,
                                           "X-ClickHouse-Key": password})
         try:
-            with DIRECTLY.open(request, timeout=120) as answer:
+            with DIRECTLY.open(request, timeout=600) as answer:
                 return answer.read().decode()
         except urllib.error.HTTPError as e:
             raise Failed(f"{text[:200]}: {e.read().decode()[:500]}") from e
@@ -118,7 +118,7 @@ class Clickhouse:
             folder, ["in1:REPLAY,ch1:CLICKHOUSE"],
             {"in1": f'file="{recording.write(folder + "/flows.pcap", 1)}"\n',
              "ch1": self.options("exporter=maker\n")})).start(wait=False)
-        if daemon.wait(60):
+        if daemon.wait(300):
             raise Failed(daemon.words())
         for table in "flows_raw", "coverage_raw", "gaps_raw":
             self.sql(f"TRUNCATE TABLE ctflow.{table}")

@@ -127,7 +127,7 @@ class Fake(Listener):
             return super().answer(client, head, body)
         self.bad += 1
         if self.kind == "stall":
-            self.mended.wait(60)
+            self.mended.wait(600)
         elif self.kind == "endless":
             client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
             while not self.mended.is_set():

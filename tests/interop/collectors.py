@@ -4,6 +4,7 @@ import calendar
 import collections
 import datetime
 import json
+import os
 import re
 import socket
 import subprocess
@@ -25,7 +26,7 @@ UTC = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOM
 
 def _run(*argv):
     """stdout, and what the program said that is not its output."""
-    done = subprocess.run(argv, capture_output=True, text=True, env=UTC, timeout=60, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, env=UTC, timeout=300, check=False)
     words = [w for w in done.stderr.splitlines() if w and not w.startswith("Running as user")]
     if done.returncode:
         words.append(f"exit code {done.returncode}")
@@ -105,7 +106,7 @@ class Nfcapd:
             "out_bytes": "rbytes", "ingress_vrf": "zone"}
 
     def __init__(self, lab, ns, port, directory, host="127.0.0.1", **rules):
-        self.dir = directory
+        self.lab, self.ns, self.port, self.dir = lab, ns, port, directory
         self.log = f"{directory}.log"
         Overheard(lab, ns, port, **rules)
         with open(self.log, "wb") as log:
@@ -119,14 +120,22 @@ class Nfcapd:
 
     def finish(self):
         """Ends it; returns what it complained about."""
+        until("nfcapd to have read all", lambda: self._queued() == 0)
         time.sleep(0.2)
         self.child.terminate()
-        self.child.wait(20)
+        self.child.wait(100)
         words = self.words()
         bad = [w for w in words.splitlines() if ALARM.search(w) and not w.startswith("Ident:")]
         ends = re.findall(r"Sequence Errors: (\d+), Bad Packets: (\d+)", words)
         return bad + [f"sequence errors {a}, bad packets {b}" for a, b in ends
                       if (a, b) != ("0", "0")] + ([] if ends else ["no summary"])
+
+    def _queued(self):
+        """Bytes that wait in its sockets."""
+        rows = [r.split() for kind in ("udp", "udp6") for r in self.lab.read(
+            self.ns, f"/proc/thread-self/net/{kind}").splitlines()[1:]]
+        return sum(int(r[4].split(":")[1], 16) for r in rows
+                   if int(r[1].rsplit(":", 1)[1], 16) == self.port)
 
     def records(self):
         # a file may have ended meanwhile: it rotates every ten minutes
@@ -184,9 +193,14 @@ class Tshark:
 
     def finish(self):
         """Ends it; returns its warnings and errors about what it captured."""
-        time.sleep(1.0)  # dumpcap writes in blocks
+        sizes = []
+
+        def rests():
+            sizes.append(os.path.getsize(self.path))
+            return len(sizes) > 10 and len(set(sizes[-10:])) == 1
+        until("dumpcap to have written all", rests, step=0.2)  # which it does in blocks
         self.child.terminate()
-        self.child.wait(20)
+        self.child.wait(100)
         text, words = self._read("-q", "-z", "expert")
         section = None
         for line in text.splitlines():

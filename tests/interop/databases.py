@@ -16,10 +16,11 @@ import time
 
 import lab as labs
 import recording
-from daemon import Daemon, Failed, Unnamed, configuration, until
+from daemon import Daemon, Failed, Unnamed, configuration, read_all, until
 from reloaded import TEXT, Reloaded
 
 KILLED, FLOOD = 10_000, "flood"
+MUCH = 100_000  # flows: it takes longer to store them than to look at what is there
 START = 1_790_000_000  # of the first flow of a recording, in seconds
 
 
@@ -51,7 +52,7 @@ class Server:
 
     def call(self, *argv, **options):
         done = subprocess.run([*self.prefix, *argv], capture_output=True, text=True,
-                              timeout=120, check=False, cwd=self.dir, env=self.environment,
+                              timeout=600, check=False, cwd=self.dir, env=self.environment,
                               **options)
         if done.returncode:
             raise Failed(f"{argv}: {done.stdout}{done.stderr}")
@@ -65,7 +66,7 @@ class Server:
     def end(self, number):
         if self.child:
             self.child.send_signal(number)
-            self.child.wait(60)
+            self.child.wait(300)
         self.child = None
 
     def tell(self, number):
@@ -157,7 +158,7 @@ def replay(lab, tmp, name, output, options, flows, chain="ip1:IP2STR,", during=N
     daemon.start(wait=False)
     if during:
         during(daemon)
-    daemon.code = daemon.wait(120)
+    daemon.code = daemon.wait(600)
     daemon.check_sanitizer()
     return daemon
 
@@ -181,12 +182,12 @@ def once(rows, flows, without=()):
 def row_gone(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     """Somebody empties our table: nothing counts as stored that is not."""
     def during(_):
-        until("rows", lambda: server.count() > 1000, 90, step=0.02)
+        until("rows", lambda: server.count() > 1000, 450, step=0.02)
         server.sql("DELETE FROM ctflowd_progress")
-    daemon = replay(lab, tmp, "gone", output, options, 40_000, chain, during)
+    daemon = replay(lab, tmp, "gone", output, options, MUCH, chain, during)
     if daemon.code or "our row of ctflowd_progress is gone" not in daemon.log():
         yield f"exit code {daemon.code}: {daemon.words()}"
-    yield from once(server.rows(), 40_000)
+    yield from once(server.rows(), MUCH)
 
 
 def away(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
@@ -209,7 +210,7 @@ def stopped(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
         daemon.send(signal.SIGTERM)
         daemon.wait()
         server.tell(signal.SIGCONT)
-    first = replay(lab, tmp, "frozen", output, options, 20_000, chain, during,
+    first = replay(lab, tmp, "frozen", output, options, MUCH, chain, during,
                    "stop_timeout=1\n")
     server.idle()
     before, all_of_them = server.count(), int(re.search("events=(\\d+)", first.log()).group(1))
@@ -276,14 +277,18 @@ def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     os.mkdir(folder)
     daemon = Daemon(lab, FLOOD, folder, configuration(
         folder, [f"ct1:NFCT,{chain}db1:{output}"], {"db1": options})).start()
-    lab.run(FLOOD, labs.helper("flood", tmp), str(KILLED), timeout=60)
-    lab.run(FLOOD, "conntrack", "-F", timeout=60)
-    until("rows", server.count, step=0.02)
+    def burst(first, count):
+        lab.run(FLOOD, labs.helper("flood", tmp), str(count), "0", str(first), timeout=300)
+        lab.run(FLOOD, "conntrack", "-F", timeout=300)
+    burst(0, 10)
+    until("rows", lambda: server.count() == 10, step=0.02)
     server.tell(signal.SIGSTOP)
+    burst(10, KILLED - 10)
     until("all to be read", lambda: daemon.send(signal.SIGUSR1) or
           f"records={KILLED}" in daemon.log(), step=0.2)
     server.tell(signal.SIGCONT)
-    time.sleep(random.uniform(0.02, 0.15))
+    pause = random.uniform(0.02, 0.15)
+    time.sleep(pause)
     daemon.send(signal.SIGKILL)
     daemon.wait()
     server.idle()
@@ -291,7 +296,7 @@ def killed(lab, tmp, server, output, options, chain="ip1:IP2STR,"):
     daemon.start()
     daemon.wait_log("the run before this one")
     daemon.stop()
-    print(f"{stored} of {KILLED} flows were stored when it was killed")
+    print(f"{stored} of {KILLED} flows were stored when it was killed after {pause:.3f} s")
     if f"ended with {KILLED - stored} flows not delivered" not in daemon.log():
         yield f"{stored} of {KILLED} flows are there: {daemon.words()}"
 
@@ -315,5 +320,6 @@ def beside(lab, tmp, natlab, made, daemon, plugins, stack, sections):
     daemon.wait_log("entering main loop")
     made()
     daemon.stop()
+    read_all(lab, natlab.GATEWAY, ulogd.pid)
     ulogd.terminate()
-    ulogd.wait(20)
+    ulogd.wait(100)

@@ -29,7 +29,7 @@ class Load(threading.Thread):
 
     def stop(self):
         self.enough.set()
-        self.join(20)
+        self.join(200)
 
 
 class Collectors:
@@ -53,7 +53,7 @@ class Collectors:
 
     def end(self, number):
         self.child.send_signal(number)
-        self.child.wait(20)
+        self.child.wait(100)
 
     def unread(self):
         """Bytes that the kernel holds for it, as /proc/net/tcp has it."""
@@ -82,7 +82,7 @@ def whole(path):
 
 def checked(path):
     done = subprocess.run([sys.executable, "-B", f"{HERE}/ipfix_check.py", "--torn", "--tcp",
-                           path], capture_output=True, text=True, timeout=60, check=False)
+                           path], capture_output=True, text=True, timeout=300, check=False)
     return [f"{path}: {w}" for w in done.stdout.splitlines()] if done.returncode else []
 
 

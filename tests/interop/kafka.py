@@ -27,11 +27,11 @@ class Consumer:
 
     def await_messages(self, count, words=lambda: ""):
         until(f"{count} messages, not {len(self.messages())}: {text(self.log)}{words()}",
-              lambda: len(self.messages()) >= count, 60, 0.2)
+              lambda: len(self.messages()) >= count, 300, 0.2)
 
     def stop(self):
         self.child.send_signal(signal.SIGINT)
-        self.child.wait(20)
+        self.child.wait(100)
 
 
 class Broker(Consumer):

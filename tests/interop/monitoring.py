@@ -72,7 +72,7 @@ class Prometheus:
         """The data of an answer of its HTTP API; Failed with what it says is wrong."""
         url = f"http://{SERVER}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with self.lab.inside(self.ns), DIRECTLY.open(url, timeout=20) as answer:
+            with self.lab.inside(self.ns), DIRECTLY.open(url, timeout=100) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as e:
             raise Failed(f"{parameters}: {e.read().decode()}") from None
@@ -97,7 +97,7 @@ class Prometheus:
         return {a["labels"]["alertname"] for a in self.ask("alerts")["alerts"]
                 if a["state"] == state}
 
-    def reach(self, what, condition, limit=60):
+    def reach(self, what, condition, limit=300):
         """Waits for it, and says what it saw instead."""
         try:
             until(what, condition, limit, 0.2)
@@ -109,7 +109,7 @@ class Prometheus:
         """In order; what either of them has complained about."""
         for child in self.children:
             child.send_signal(signal.SIGTERM)
-            child.wait(30)
+            child.wait(150)
         return [w for w in self.words().splitlines()
                 if re.search(r"level=(warn|error)", w)
                 and not re.search(r"SIGTERM|running as root", w)]

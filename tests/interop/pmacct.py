@@ -68,7 +68,7 @@ class Nfacctd:
     def finish(self):
         """Ends it; returns what it complained about."""
         self.child.send_signal(signal.SIGINT)
-        self.child.wait(20)
+        self.child.wait(100)
         return [w for w in text(self.log).splitlines()
                 if ALARM.search(re.sub(r"^.*?\( *\w+/core *\):", "", w))]
 

@@ -50,7 +50,7 @@ class Sender:
         self.rng = rng
         self.server = lab.socket(f"{ns}-far", socket.AF_INET, socket.SOCK_DGRAM)
         self.server.bind(("10.66.1.1", SERVER))
-        self.server.settimeout(5)
+        self.server.settimeout(100)
         for i in range(FLOWS):
             source = SOURCES[i % len(SOURCES)]
             s = lab.socket(ns, socket.AF_INET, socket.SOCK_DGRAM)
@@ -92,7 +92,7 @@ class Mode:
         self.lab, self.name, self.dir = lab, name, f"{tmp}/{name}"
         os.makedirs(f"{self.dir}/nf")
         self.build(lab, name)
-        lab.sysctl(name, udp_timeout=2, udp_timeout_stream=2)
+        lab.sysctl(name, udp_timeout=5, udp_timeout_stream=5)
         self.nfcapd = collectors.Nfcapd(lab, name, PORT, f"{self.dir}/nf")
         nfct, output = MODES[name]
         self.daemon = Daemon(lab, name, self.dir, configuration(self.dir, STACKS, {
@@ -171,7 +171,7 @@ class Mode:
 
     def query(self, group, columns):
         done = subprocess.run(["nfdump", "-q", "-R", f"{self.dir}/nf", "-A", group, "-N", "-o",
-                               f"fmt:{columns}"], capture_output=True, text=True, timeout=60,
+                               f"fmt:{columns}"], capture_output=True, text=True, timeout=300,
                               check=True)
         rows = ([w.strip() for w in line.split("|")] for line in done.stdout.splitlines())
         return [r for r in rows if r[0] in SOURCES]

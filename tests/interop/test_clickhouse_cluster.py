@@ -46,7 +46,7 @@ def keeper(tmp, port):
     def is_up():
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", port)) == 0
-    until("ZooKeeper", is_up, 60, step=0.2)
+    until("ZooKeeper", is_up, 300, step=0.2)
     return child
 
 
@@ -76,7 +76,7 @@ def once(server):
 
 def fed(lab, tmp, servers):
     def during(_):
-        until("rows", lambda: stored(servers[2]) > FLOWS / 10, 90, step=0.02)
+        until("rows", lambda: stored(servers[2]) > FLOWS / 10, 450, step=0.02)
         servers[0].kill()
     hosts = ", ".join(f"127.0.0.1:{s.port}" for s in servers[:2])
     daemon = replay(lab, tmp, "fed", "CLICKHOUSE", f'host="{hosts}"\ncreate=yes\ncluster=farm\n'
@@ -87,7 +87,7 @@ def fed(lab, tmp, servers):
         yield from once(server)
     servers[0].start()
     until("the replica", lambda: servers[0].count("flows_raw_local FINAL") ==
-          servers[1].count("flows_raw_local FINAL"), 60, step=0.5)
+          servers[1].count("flows_raw_local FINAL"), 300, step=0.5)
     yield from once(servers[0])
 
 

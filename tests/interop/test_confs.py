@@ -13,6 +13,7 @@ import contextlib
 import glob
 import os
 import re
+import select
 import shutil
 import socket
 import sqlite3
@@ -28,7 +29,7 @@ import scene  # noqa: E402
 import traffic  # noqa: E402
 import ulogd2  # noqa: E402
 from calls import call  # noqa: E402
-from daemon import text, until  # noqa: E402
+from daemon import read_all, text, until  # noqa: E402
 from mariadb import MariaDB  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 from tables import TABLES  # noqa: E402
@@ -159,15 +160,22 @@ class Listener(threading.Thread):
         self.socket = lab.socket(GATEWAY, socket.AF_INET, socket.SOCK_STREAM)
         self.socket.bind(("127.0.0.1", port))
         self.socket.listen()
-        self.got = b""
+        self.got, self.open = b"", 0
         self.start()
 
     def run(self):
         with contextlib.suppress(OSError):
             while True:
                 peer = self.socket.accept()[0]
+                self.open += 1
                 while more := peer.recv(65536):
                     self.got += more
+                self.open -= 1
+
+    def finish(self):
+        """Those who have sent have ended: until all of it is here."""
+        until("sessions to end", lambda: not select.select([self.socket], [], [], 0.1)[0] and
+              not self.open, step=0.01)
 
 
 class Pair:
@@ -204,8 +212,9 @@ class Pair:
         if self.daemon.child.poll() is None:
             self.daemon.stop()
         if self.both:
+            read_all(self.lab, GATEWAY, self.ulogd.pid)
             self.ulogd.terminate()
-            self.ulogd.wait(10)
+            self.ulogd.wait(100)
 
     def compare(self, ports):
         for section, plugin in self.stacks:
@@ -255,6 +264,8 @@ def compare(lab, tmp, accounts):
     until("all flows to end", lambda: scene.all_gone(lab, GATEWAY), step=0.3)
     for p in pairs:
         p.stop()
+    for p in ports:
+        p.finish()
     problems += [w for p in pairs for w in p.compare(ports)]
     live = sum(len(p.stacks) for p in pairs if p.both)
     if live < LIVE:

@@ -22,7 +22,7 @@ import formats  # noqa: E402
 import ipfix_wire  # noqa: E402
 import lab as labs  # noqa: E402
 import scene  # noqa: E402
-from daemon import Daemon, configuration, until  # noqa: E402
+from daemon import Daemon, configuration, read_all, until  # noqa: E402
 
 NS, BURST, NOBODY = "files", 2000, 65534
 SEED = int(os.environ.get("CTF_SEED", time.time_ns() % 1000000))
@@ -49,14 +49,9 @@ class Files:
 
     def make(self, count):
         """That many flows, all read by the daemon."""
-        self.lab.run(NS, self.flood, str(count), timeout=60)
-        self.lab.run(NS, "conntrack", "-F", timeout=60)
-        for _ in range(2):
-            until("the daemon to have read all", self.all_read, step=0.01)
-
-    def all_read(self):
-        return all(r[4] == "0" for r in self.daemon.netlink()) and \
-            self.daemon.status("State").startswith("S")
+        self.lab.run(NS, self.flood, str(count), timeout=300)
+        self.lab.run(NS, "conntrack", "-F", timeout=300)
+        read_all(self.lab, NS, self.daemon.pid)
 
     def names(self):
         return sorted(glob.glob(f"{self.data}/*"))
@@ -88,7 +83,7 @@ def judge(paths):
     """What the checker and ipfixDump complain about."""
     for path in paths:
         done = subprocess.run([sys.executable, "-B", f"{HERE}/ipfix_check.py", "--file", path],
-                              capture_output=True, text=True, timeout=60, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         name = os.path.basename(path)
         if done.returncode:
             yield from (f"{name}: {w}" for w in done.stdout.splitlines())
@@ -191,6 +186,7 @@ def full_disk(lab, tmp):
 
 
 def test(lab, tmp):
+    print(f"CTF_SEED={SEED}", flush=True)
     labs.flood_ns(lab, NS)
     return [p for part in (rotation, killed, full_disk) for p in part(lab, tmp)]
 

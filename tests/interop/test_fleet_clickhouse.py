@@ -57,7 +57,7 @@ class Gateway:
                 s.send(b"x" * (s.getsockname()[1] % 100))
 
     def flood(self, tmp):
-        self.lab.run(self.name, labs.helper("flood", tmp), str(self.short), timeout=60)
+        self.lab.run(self.name, labs.helper("flood", tmp), str(self.short), timeout=300)
 
     def end(self, *ports):
         for port in ports:
@@ -99,7 +99,7 @@ def is_open(gateway, ports, packets):
         a, b = gateway.open_ports()
         want = {PORT + p: packets for p in ports}
         return a == b and {int(r.split("\t")[0]): int(r.split("\t")[1]) for r in b} == want
-    until(f"open flows of {gateway.name} in both", agree, 60, step=0.3)
+    until(f"open flows of {gateway.name} in both", agree, 300, step=0.3)
 
 
 def killed(gateway):
@@ -109,7 +109,7 @@ def killed(gateway):
     gateway.end(0)
     gateway.daemon.start()
     until("a lost flow", lambda: any(ln.split("\t")[1] == "0" for ln in gateway.theirs(
-        "sport, end_reason", "flows")), 60, step=0.3)
+        "sport, end_reason", "flows")), 300, step=0.3)
     until("the gap", lambda: gateway.theirs("cause", "gaps").count("restart") == 1 and
           gateway.ours("SELECT cause FROM gaps WHERE instance = 'ct1'") == ["restart"], step=0.3)
 
@@ -169,7 +169,7 @@ def test(lab, tmp):
             is_open(g, range(1, LONG), 10)
             lab.run(g.name, "conntrack", "-F")
         for g in gateways:
-            until("all ends", lambda g=g: len(g.theirs("id", "flows")) >= g.short + LONG, 60, 0.2)
+            until("all ends", lambda g=g: len(g.theirs("id", "flows")) >= g.short + LONG, 300, 0.2)
         for g in gateways:
             g.daemon.stop()
         problems += totals(gateways, ch)

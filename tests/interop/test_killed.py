@@ -112,8 +112,8 @@ def killed(lab, tmp, way):
     unread, ends = [], ["killed"] * way.kills
     for _ in range(max(1, way.kills // 5)):
         ends.insert(dice.randrange(len(ends) + 1), "ended")
-    for end in ends:
-        collectors.start(dice.choice((1024, 4096, 16384)), 0.01)
+    for i, end in enumerate(ends):  # the first cannot keep pace
+        collectors.start(dice.choice((1024, 4096, 16384)) if i else 1024, 0.01)
         time.sleep(dice.uniform(0.1, 0.8))
         if end == "killed":
             unread.append(collectors.unread())

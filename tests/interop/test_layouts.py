@@ -81,7 +81,7 @@ def test(lab, tmp):
     for i, (options, block, element) in enumerate(RUNS):
         before = len(udp.messages())
         run(lab, tmp, flood, options)
-        until("the session", lambda n=i: len(tcp.sessions) > n)
+        until("the session", lambda n=i: tcp.over > n)
         messages = udp.messages()[before:]
         problems += judge(f"udp {i}", messages, collector, block, element)
         problems += judge(f"tcp {i}", list(ipfix_wire.messages(bytes(tcp.sessions[i]))),

@@ -43,7 +43,7 @@ def restarted(lab, tmp, my):
 
     def during(_):
         for part, number in (5, signal.SIGTERM), (2, signal.SIGKILL):
-            until("rows", lambda p=part: my.count() > FLOWS / p, 90, step=0.02)
+            until("rows", lambda p=part: my.count() > FLOWS / p, 450, step=0.02)
             my.restart(number)
     began = time.monotonic()
     daemon = replay(lab, tmp, "restarted", "MYSQL", my.options(procedure="INSERT"), FLOWS,

@@ -29,7 +29,6 @@ OVER = 28  # octets of IPv4 and UDP header
 LISTENS = "entering main loop"
 NTP = 2_208_988_800
 NEAR = 0.5  # seconds between a flow's first packet and when it was sent
-SETTLED = 3  # seconds: a frame is a second old at most, and the spool 100 ms behind
 # One after the other: what the output is told, and the kernel.
 CONFIGURATIONS = {
     "tcp": [("", 1), (f"pen={PEN}\n", 1), ("timestamps=ns\n", 0), ("", 1)],
@@ -121,7 +120,7 @@ def killed(lab, tmp):
     tmp, truth = folder(tmp, "killed"), Truth(lab)
     d = daemon(lab, tmp, "127.0.0.1", "tcp")
     truth.flows(2000)
-    time.sleep(SETTLED)
+    d.await_spool("out1:IPFIX", 2000, f"{tmp}/spool")
     safe = set(truth.sent)
     truth.flows(1000)
     d.send(signal.SIGKILL)
@@ -161,7 +160,7 @@ def changed(lab, tmp, proto):
         if i % 2:
             d.stop()
         else:
-            time.sleep(SETTLED)
+            d.await_spool("out1:IPFIX", 200, f"{tmp}/spool")
             d.send(signal.SIGKILL)
             d.wait()
     lab.run(NS, "ip", "addr", "add", f"{AWAY}/32", "dev", "lo")

@@ -87,7 +87,7 @@ def restarted(lab, tmp, pg):
 
     def during(_):
         for part, number in (5, signal.SIGINT), (2, signal.SIGQUIT):
-            until("rows", lambda p=part: pg.count() > FLOWS / p, 90, step=0.02)
+            until("rows", lambda p=part: pg.count() > FLOWS / p, 450, step=0.02)
             pg.restart(number)
     began = time.monotonic()
     daemon = replay(lab, tmp, "restarted", "PGSQL",

@@ -10,7 +10,6 @@ replaced by one that reads, it has all that was not.
 import os
 import signal
 import sys
-import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "netns")]
@@ -57,10 +56,11 @@ def burst(lab, tmp, rude):
     """All flows, meanwhile resets."""
     flood = labs.helper("flood", tmp)
     for first in range(0, MANY, MANY // 6):
-        lab.run(NS, flood, str(MANY // 6), "0", str(first), timeout=60)
-        lab.run(NS, "conntrack", "-F", timeout=60)
+        lab.run(NS, flood, str(MANY // 6), "0", str(first), timeout=300)
+        lab.run(NS, "conntrack", "-F", timeout=300)
+        before = len(rude.sessions())
         rude.child.send_signal(signal.SIGUSR1)
-        time.sleep(0.1)
+        until("the next session", lambda n=before: len(rude.sessions()) > n)
 
 
 def replaced(bad):

@@ -78,8 +78,9 @@ def test(lab, tmp):
     until("all flows to end", lambda: scene.all_gone(lab, NS), step=0.3)
     until("the flows", lambda: sum(ports(f"{tmp}/flows").values()) >= FLOWS)
     daemon.stop()
+    until("the packets", lambda: sum(ports(f"{tmp}/packets").values()) >= FLOWS * PACKETS)
     ulogd.terminate()
-    ulogd.wait(10)
+    ulogd.wait(100)
     want = range(PORT, PORT + FLOWS)
     problems = []
     if ports(f"{tmp}/flows") != {p: 1 for p in want}:

@@ -51,7 +51,7 @@ class Nfacctd:
 
     def stop(self):
         self.child.send_signal(signal.SIGINT)
-        self.child.wait(30)
+        self.child.wait(150)
 
 
 class Rsyslog:
@@ -74,7 +74,7 @@ class Rsyslog:
 
     def stop(self):
         self.child.send_signal(signal.SIGTERM)
-        self.child.wait(30)
+        self.child.wait(150)
 
 
 def test(lab, tmp):

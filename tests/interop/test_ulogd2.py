@@ -19,7 +19,7 @@ import sinks  # noqa: E402
 import traffic  # noqa: E402
 import ulogd2  # noqa: E402
 import ulogd2_texts  # noqa: E402
-from daemon import text, until  # noqa: E402
+from daemon import read_all, text, until  # noqa: E402
 from natlab import GATEWAY  # noqa: E402
 
 INPUTS = {
@@ -101,8 +101,9 @@ def test(lab, tmp):
     traffic.standard(made)
     until("all flows to end", lambda: scene.all_gone(lab, GATEWAY), step=0.3)
     daemon.stop()
+    read_all(lab, GATEWAY, theirs.pid)
     theirs.terminate()
-    theirs.wait(10)
+    theirs.wait(100)
     names = [(k, i) for k in CHAINS for i in INPUTS]
     print(f"{len(made.manifest())} flows in {len(names)} files, SYSLOG and IPFIX")
     problems = [p for k, i in names for p in ulogd2.differences(

@@ -11,7 +11,7 @@ HALF = bytes([22, 3, 3, 0, 80, 2, 0, 0, 76, 3, 3])  # of a ServerHello
 
 
 def _openssl(*words):
-    done = subprocess.run(["openssl", *words], capture_output=True, text=True, timeout=60,
+    done = subprocess.run(["openssl", *words], capture_output=True, text=True, timeout=300,
                           check=False)
     if done.returncode:
         raise RuntimeError(f"openssl {words[0]}: {done.stderr}")
@@ -117,7 +117,7 @@ class TlsSink:
 
     def close(self):
         self.sock.shutdown(socket.SHUT_RDWR)
-        self.thread.join(10)
+        self.thread.join(100)
         self.sock.close()
 
 

@@ -13,7 +13,7 @@ import socket
 import threading
 
 import lab as labs
-from daemon import Daemon
+from daemon import Daemon, until
 
 MODULES = glob.glob("/usr/lib/*/ulogd/ulogd_*_*.so")
 
@@ -24,11 +24,17 @@ def need(*modules):
     missing = [m for m in modules if not any(f"_{m}.so" in there for there in MODULES)]
     if missing or not shutil.which("ulogd"):
         labs.skip(f"needs ulogd2 {' '.join(missing)}")
+    labs.away_from_midnight(300)  # lines have a date
+
+
+# When it was logged, behind the date.
+LOGGED = re.compile(r'^(?P<a>\w{3} .\d )(\d\d):(\d\d):(\d\d)|'
+                    r'(?P<b>timestamp(?:": "|=)[^,]*?)(\d\d):(\d\d):(\d\d)(?:[+-]\d{4})?')
+NEAR = 60  # seconds between what both take for that
 
 
 def plain(line, theirs):
-    line = re.sub(r"^(\w{3} .\d \d\d:\d\d:)\d\d", r"\1", line)
-    line = re.sub(r'(timestamp(?:": "|=)[^,]*\d\d:\d\d:)\d\d(?:[+-]\d{4})?', r"\1", line)
+    line = LOGGED.sub(lambda m: m["a"] or m["b"], line)
     line = re.sub(r'flow\.start\.sec\D+\d+,[ "]*flow\.start\.usec\D+\d+', "start", line)
     line = re.sub(r'"?icmpv6\.(code|type)\D+\d+, ?', "", line)  # only since 2.0.9
     if theirs:  # has them exchanged
@@ -38,7 +44,26 @@ def plain(line, theirs):
     return line
 
 
+def logged(line):
+    """The second of the day at which that was."""
+    found = LOGGED.search(line)
+    clock = [int(g) for g in found.groups() if g and g.isdigit()] if found else [0, 0, 0]
+    return clock[0] * 3600 + clock[1] * 60 + clock[2]
+
+
+def late(theirs, ours):
+    """Lines of both that were not logged at about the same time."""
+    when = [collections.defaultdict(list) for _ in range(2)]
+    for i, text in enumerate((theirs, ours)):
+        for line in text.splitlines():
+            when[i][plain(line, i == 0)].append(logged(line))
+    for line, times in when[0].items():
+        if any(NEAR < abs(a - b) for a, b in zip(sorted(times), sorted(when[1][line]))):
+            yield f"{line}: at {times} and {when[1][line]}"
+
+
 def differences(name, theirs, ours):
+    yield from (f"{name}, {w}" for w in list(late(theirs, ours))[:3])
     a, b = (collections.Counter(plain(ln, i == 0) for ln in t.splitlines())
             for i, t in enumerate((theirs, ours)))
     if not a:
@@ -72,6 +97,9 @@ class SysLog(threading.Thread):
 
     def flows(self):
         """What is about flows: the priority and the text, without program and process."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.sendto(b"the end", f"{self.dev}/log")
+        until("all messages", lambda: self.messages[-1:] == ["the end"], step=0.01)
         found = (re.match(r"(<\d+>)\w{3} .\d [\d:]{8} [^:]*: (.*)", m) for m in self.messages)
         return "\n".join(m[1] + m[2] for m in found if m and "ORIG: " in m[2])
 
