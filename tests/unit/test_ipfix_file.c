@@ -318,15 +318,18 @@ END_TEST
 /* Where nothing can be renamed the old file goes on. */
 START_TEST(stuck)
 {
+	char moved[200];
+
+	snprintf(moved, sizeof(moved), "%s.moved", dir);
 	start("rotate_size=2K\nmtu=1000\n");
 	flows(0, 10);
 	deliver();
-	ck_assert_int_eq(rename(dir, "/tmp/test_ipfix_file.moved"), 0);
+	ck_assert_int_eq(rename(dir, moved), 0);
 	for (unsigned i = 10; i < 100; i += 10) {
 		flows(i, i + 10);
 		deliver();
 	}
-	ck_assert_int_eq(rename("/tmp/test_ipfix_file.moved", dir), 0);
+	ck_assert_int_eq(rename(moved, dir), 0);
 	expect(path, 0, 100);
 	sink()->file.stuck_ms = 0;
 	flows(100, 110);
