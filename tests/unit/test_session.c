@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -84,7 +85,7 @@ read_frames(struct pair *p, unsigned n)
 static void
 await_settled(struct pair *p, uint64_t number)
 {
-	for (unsigned i = 0; i < 500 && session_settled(&p->s) < number; i++)
+	for (unsigned i = 0; i < 6000 && session_settled(&p->s) < number; i++)
 		pause_ms(10);
 	ck_assert_uint_eq(session_settled(&p->s), number);
 }
@@ -203,13 +204,22 @@ START_TEST(never_less_than_the_peers_window)
 }
 END_TEST
 
+/* Our end has come. */
+static void
+await_end(const struct pair *p)
+{
+	struct pollfd is = { p->peer, POLLRDHUP, 0 };
+
+	ck_assert_int_eq(poll(&is, 1, 60000), 1);
+}
+
 static void *
 read_all_later(void *arg)
 {
 	struct pair *p = arg;
 	char buf[FRAME];
 
-	pause_ms(100);
+	await_end(p);
 	while (recv(p->peer, buf, FRAME, 0) > 0)
 		;
 	close(p->peer);
@@ -221,7 +231,7 @@ die_later(void *arg)
 {
 	struct pair *p = arg;
 
-	pause_ms(100);
+	await_end(p);
 	close(p->peer); /* without having read */
 	return NULL;
 }
@@ -240,6 +250,38 @@ START_TEST(our_end)
 	pthread_join(t, NULL);
 	ck_assert_uint_eq(session_settled(&p.s), 5);
 	ck_assert_uint_eq(session_needed(&p.s), _i ? 0 : 6);
+	part(&p);
+}
+END_TEST
+
+/* For longer than a second. */
+static void *
+end_and_read_on(void *arg)
+{
+	struct pair *p = arg;
+	char buf[2 * FRAME];
+
+	shutdown(p->peer, SHUT_WR);
+	do
+		pause_ms(60);
+	while (recv(p->peer, buf, sizeof(buf), 0) > 0);
+	close(p->peer);
+	return NULL;
+}
+
+/* It has said its end, and reads all that was sent: nothing comes twice. */
+START_TEST(a_slow_reader_that_ends)
+{
+	struct pair p = { 0 };
+	pthread_t t;
+
+	meet(&p, 8 << 20);
+	send_frames(&p, 64);
+	pthread_create(&t, NULL, end_and_read_on, &p);
+	session_finish(&p.s);
+	ck_assert_uint_eq(session_settled(&p.s), 64);
+	ck_assert_uint_eq(session_needed(&p.s), 65);
+	pthread_join(t, NULL);
 	part(&p);
 }
 END_TEST
@@ -296,6 +338,7 @@ add_tests(TCase *t)
 	tcase_add_loop_test(t, an_end_with_bytes_unread, 0, 3);
 	tcase_add_test(t, never_less_than_the_peers_window);
 	tcase_add_loop_test(t, our_end, 0, 2);
+	tcase_add_test(t, a_slow_reader_that_ends);
 	tcase_add_test(t, a_peer_that_does_not_end);
 	tcase_add_test(t, a_peer_that_takes_nothing);
 }
