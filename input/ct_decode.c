@@ -291,7 +291,8 @@ put_values(const struct ct_input *in, const uint8_t *p, size_t len,
 		ct_shape_learn(in, p, len, w, class);
 }
 
-static int
+/* Once for each source: of an event nothing is asked that only a dump has. */
+static inline __attribute__((always_inline)) int
 decode(const struct ct_input *in, const uint8_t *p, size_t len, const struct source *from,
        struct ctf_rec *rec)
 {

@@ -36,13 +36,6 @@ nfct_burst_receive(struct nfct_burst *b, int fd, unsigned most, bool with_nsid)
 	return r < 0 ? -errno : r;
 }
 
-const uint8_t *
-nfct_burst_at(const struct nfct_burst *b, unsigned i, size_t *ret_len)
-{
-	*ret_len = b->head[i].msg_len;
-	return b->iov[i].iov_base;
-}
-
 int
 nfct_burst_nsid(struct nfct_burst *b, unsigned i)
 {

@@ -38,7 +38,13 @@ struct nfct_burst { /* zeroed at first; nothing of it is to be freed */
  */
 int nfct_burst_receive(struct nfct_burst *, int fd, unsigned most, bool with_nsid);
 /* One of them; *ret_len is what it had, of which NFCT_MESSAGE_MAX were received. */
-const uint8_t *nfct_burst_at(const struct nfct_burst *, unsigned i, size_t *ret_len);
+static inline const uint8_t *
+nfct_burst_at(const struct nfct_burst *b, unsigned i, size_t *ret_len)
+{
+	*ret_len = b->head[i].msg_len;
+	return b->iov[i].iov_base;
+}
+
 /* The namespace it is from, -1: the own one. */
 int nfct_burst_nsid(struct nfct_burst *, unsigned i);
 

@@ -133,11 +133,10 @@ is_of(const struct ipfix_case *k, const struct ctf_rec *r)
 	       k->kind == r->kind;
 }
 
-static const struct ipfix_case *
-find(struct ipfix_programs *ps, const struct ctf_rec *r)
+/* Of another case than the record before. */
+static __attribute__((noinline)) const struct ipfix_case *
+find_other(struct ipfix_programs *ps, const struct ctf_rec *r)
 {
-	if (ps->ncases && is_of(&ps->cases[ps->last], r))
-		return &ps->cases[ps->last];
 	for (unsigned i = 0; i < ps->ncases; i++)
 		if (is_of(&ps->cases[i], r))
 			return &ps->cases[ps->last = i];
@@ -147,6 +146,14 @@ find(struct ipfix_programs *ps, const struct ctf_rec *r)
 		ps->last = ps->oldest++ % IPFIX_CASES;
 	learn(&ps->cases[ps->last], ps, r);
 	return &ps->cases[ps->last];
+}
+
+static inline const struct ipfix_case *
+find(struct ipfix_programs *ps, const struct ctf_rec *r)
+{
+	if (ps->ncases && is_of(&ps->cases[ps->last], r))
+		return &ps->cases[ps->last];
+	return find_other(ps, r);
 }
 
 /* ---- which template ------------------------------------------------------------ */

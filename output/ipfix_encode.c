@@ -287,8 +287,8 @@ choose(const struct ipfix_programs *ps, const struct ctf_rec *r,
 	return n;
 }
 
-/* All of them or none. */
-static enum ctf_put
+/* All of them or none.  Apart, so that what is usual need not save so many registers. */
+static __attribute__((noinline)) enum ctf_put
 append_all(const struct ipfix_programs *ps, const struct ctf_rec *r, struct ctf_frame *f)
 {
 	const struct ipfix_program *list[MOST];
