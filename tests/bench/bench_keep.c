@@ -11,14 +11,22 @@
  * megabytes of the file and of its WAL.  Marks: the last tenth is stored
  * as fast as the first one, within a fifth, by its CPU time too, and nothing
  * takes longer than 100 ms.
+ *
+ * What the machine itself did meanwhile stands beside it: the CPU time of making a
+ * flow, which is the same work all the time, and the longest that one octet took to
+ * reach the disk beside the database (in /dev/shm there is none to wait for).
  */
 #include <check.h>
+#include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "plug.h"
 
@@ -30,12 +38,6 @@ extern const struct ctf_plugin ctf_plugin_sqlite3;
 #define MARK_MS 100.0
 #define MARK_SLOWER 1.2
 
-struct run {
-	struct plug *p;
-	const char *db;
-	uint64_t begin, made, spare_at_ms;
-};
-
 struct cost { /* in ms */
 	double wall, cpu;
 };
@@ -44,6 +46,8 @@ struct tenth {
 	struct cost deliver, spare; /* in all */
 	double deliver_most, spare_most;
 	double copy; /* CPU time of other threads */
+	double make; /* and of what is no part of the output */
+	double disk; /* the longest flush of the probe */
 };
 
 static double
@@ -76,6 +80,66 @@ cost_add(struct cost *sum, double *most, struct cost c)
 	sum->cpu += c.cpu;
 	*most = c.wall > *most ? c.wall : *most;
 }
+
+/* ---- the disk ------------------------------------------------------------------- */
+
+#define PROBE_MS 20
+
+struct probe {
+	pthread_t thread;
+	int fd;
+	_Atomic(uint64_t) most_us; /* since the last look */
+	atomic_bool end;
+};
+
+static void *
+probe_run(void *arg)
+{
+	static const struct timespec pause = { 0, PROBE_MS * 1000000 };
+	struct probe *d = arg;
+
+	while (!atomic_load(&d->end)) {
+		double begin = clock_ms(CLOCK_MONOTONIC);
+		uint64_t us;
+
+		if (pwrite(d->fd, "", 1, 0) != 1 || fdatasync(d->fd) < 0)
+			abort();
+		us = (uint64_t)((clock_ms(CLOCK_MONOTONIC) - begin) * 1e3);
+		if (us > atomic_load(&d->most_us))
+			atomic_store(&d->most_us, us);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void
+probe_begin(struct probe *d, const char *db)
+{
+	char name[1000];
+
+	snprintf(name, sizeof(name), "%s-probe", db);
+	d->fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	unlink(name);
+	if (pthread_create(&d->thread, NULL, probe_run, d) != 0)
+		abort();
+}
+
+static void
+probe_end(struct probe *d)
+{
+	atomic_store(&d->end, true);
+	pthread_join(d->thread, NULL);
+	close(d->fd);
+}
+
+struct run {
+	struct plug *p;
+	const char *db;
+	uint64_t begin, made, spare_at_ms;
+	struct probe probe;
+};
+
+/* ---- the flows ------------------------------------------------------------------- */
 
 static void
 flow_put(struct plug *p, uint64_t begin, uint64_t n)
@@ -127,8 +191,10 @@ tenth(struct run *r, uint64_t flows)
 	struct cost begin;
 
 	for (uint64_t n = 0; n < flows; n += ROWS) {
+		begin = cost_since((struct cost){ 0, 0 });
 		for (unsigned i = 0; i < ROWS; i++)
 			flow_put(r->p, r->begin, r->made++);
+		t.make += cost_since(begin).cpu;
 		plug_seal(r->p);
 		begin = cost_since((struct cost){ 0, 0 });
 		if (plug_deliver(r->p, &err) != CTF_SENT)
@@ -139,6 +205,7 @@ tenth(struct run *r, uint64_t flows)
 			spare_call(r, &t);
 	}
 	t.copy += others_cpu_ms();
+	t.disk = (double)atomic_exchange(&r->probe.most_us, 0) / 1e3;
 	return t;
 }
 
@@ -158,10 +225,10 @@ tenth_print(const struct run *r, const struct tenth *t, uint64_t flows)
 {
 	double n = (double)flows;
 
-	printf("%12.0f %8.2f %8.2f %8.2f %10.1f %10.1f %8.1f %8.1f\n",
+	printf("%12.0f %8.2f %8.2f %8.2f %10.1f %10.1f %8.1f %8.1f %8.2f %8.1f\n",
 	       n * 1e3 / t->deliver.wall, t->deliver.cpu * 1e3 / n, t->spare.cpu * 1e3 / n,
 	       t->copy * 1e3 / n, t->deliver_most, t->spare_most, megabytes(r->db, ""),
-	       megabytes(r->db, "-wal"));
+	       megabytes(r->db, "-wal"), t->make * 1e3 / n, t->disk);
 	fflush(stdout);
 }
 
@@ -195,13 +262,15 @@ START_TEST(bench)
 	for (int i = 3; i < args.argc && n < (int)sizeof(options); i++)
 		n += snprintf(options + n, sizeof(options) - (size_t)n, "%s\n", args.argv[i]);
 	r.p = plug_new(&ctf_plugin_sqlite3, options);
-	printf("%12s %8s %8s %8s %10s %10s %8s %8s\n", "flows/s", "us CPU", "upkeep", "copying",
-	       "deliver ms", "spare ms", "MB", "MB WAL");
+	probe_begin(&r.probe, r.db);
+	printf("%12s %8s %8s %8s %10s %10s %8s %8s %8s %8s\n", "flows/s", "us CPU", "upkeep",
+	       "copying", "deliver ms", "spare ms", "MB", "MB WAL", "making", "disk ms");
 	for (int i = 0; i < 10; i++) {
 		t[i] = tenth(&r, flows);
 		tenth_print(&r, &t[i], flows);
 		most = fmax(most, fmax(t[i].deliver_most, t[i].spare_most));
 	}
+	probe_end(&r.probe);
 	verdict(&t[0], &t[9], most);
 	plug_free(r.p);
 }
