@@ -15,26 +15,21 @@ _Static_assert(CT_IDENT_WORDS == 6 + 2 * 4, "six words and two addresses");
 
 /* What nearly all flows have of it; the others have more or less. */
 #define BIT(raw) (UINT64_C(1) << (raw))
-#define OF_IDENTITY (UINT64_C(0x1ff) << R_ORIG | BIT(R_NSID) | BIT(R_ID)) /* the start apart */
+#define OF_IDENTITY /* but for the start */ \
+	((BIT(T_SIZE) - 1) << R_ORIG | BIT(R_NSID) | BIT(R_ID))
 #define USUAL \
 	(BIT(R_ORIG + T_SADDR) | BIT(R_ORIG + T_DADDR) | BIT(R_ORIG + T_PROTO) | \
 	 BIT(R_ORIG + T_SPORT) | BIT(R_ORIG + T_DPORT) | BIT(R_ID))
-
-static inline uint64_t
-value(const struct ct_raw *w, uint64_t have, unsigned n, uint64_t absent)
-{
-	return have >> n & 1 ? w->v[n].val.u : absent;
-}
 
 static inline uint32_t
 ports(const struct ct_raw *w, uint64_t have)
 {
 	if (have >> (R_ORIG + T_ICMP_ID) & 1)
 		return (uint32_t)(w->v[R_ORIG + T_ICMP_ID].val.u << 16 |
-				  value(w, have, R_ORIG + T_ICMP_TYPE, 0) << 8 |
-				  value(w, have, R_ORIG + T_ICMP_CODE, 0));
-	return (uint32_t)(value(w, have, R_ORIG + T_SPORT, 0) << 16 |
-			  value(w, have, R_ORIG + T_DPORT, 0));
+				  raw_num_of(w, have, R_ORIG + T_ICMP_TYPE, 0) << 8 |
+				  raw_num_of(w, have, R_ORIG + T_ICMP_CODE, 0));
+	return (uint32_t)(raw_num_of(w, have, R_ORIG + T_SPORT, 0) << 16 |
+			  raw_num_of(w, have, R_ORIG + T_DPORT, 0));
 }
 
 struct sums {
@@ -72,10 +67,10 @@ hash(const struct ct_ident *id, const struct ct_raw *w, uint64_t have, bool v6, 
 	unsigned words = v6 ? 4 : 1;
 
 	add(&s, 0,
-	    (uint32_t)(value(w, have, R_ORIG + T_ZONE, 0) |
-		       value(w, have, R_ORIG + T_PROTO, 0) << 16 | (uint32_t)v6 << 24));
-	add(&s, 1, (uint32_t)value(w, have, R_NSID, UINT32_MAX));
-	add(&s, 2, (uint32_t)value(w, have, R_ID, 0));
+	    (uint32_t)(raw_num_of(w, have, R_ORIG + T_ZONE, 0) |
+		       raw_num_of(w, have, R_ORIG + T_PROTO, 0) << 16 | (uint32_t)v6 << 24));
+	add(&s, 1, (uint32_t)raw_num_of(w, have, R_NSID, UINT32_MAX));
+	add(&s, 2, (uint32_t)raw_num_of(w, have, R_ID, 0));
 	add(&s, 3, (uint32_t)(start >> 32));
 	add(&s, 4, (uint32_t)start);
 	add(&s, 5, ports(w, have));
@@ -87,9 +82,7 @@ hash(const struct ct_ident *id, const struct ct_raw *w, uint64_t have, bool v6, 
 static __attribute__((noinline)) uint64_t
 hash_any(const struct ct_ident *id, const struct ct_raw *w, uint64_t start)
 {
-	if (w->family == AF_INET)
-		return hash(id, w, w->have, false, start);
-	return hash(id, w, w->have, true, start);
+	return hash(id, w, w->have, w->family != AF_INET, start);
 }
 
 void

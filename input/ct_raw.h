@@ -116,10 +116,17 @@ raw_has(const struct ct_raw *w, unsigned n)
 	return w->have >> n & 1;
 }
 
+/* Who knows what it has may say so, and the question is gone when it is compiled. */
+static inline uint64_t
+raw_num_of(const struct ct_raw *w, uint64_t have, unsigned n, uint64_t absent)
+{
+	return have >> n & 1 ? w->v[n].val.u : absent;
+}
+
 static inline uint64_t
 raw_num_or(const struct ct_raw *w, unsigned n, uint64_t absent)
 {
-	return raw_has(w, n) ? w->v[n].val.u : absent;
+	return raw_num_of(w, w->have, n, absent);
 }
 
 static inline void

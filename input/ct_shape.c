@@ -345,8 +345,10 @@ sort_nums(struct ct_shape *s)
 				n->rec = rec_octet(n->to);
 			s->num[k++] = *n;
 		}
-		if (k % 2)
-			s->num[k] = s->num[k - 1], k++;
+		if (k % 2) {
+			s->num[k] = s->num[k - 1];
+			k++;
+		}
 		s->end[way] = (uint8_t)k;
 	}
 }
