@@ -18,15 +18,6 @@
 #include "sqlite3_help.h"
 #include "unit.h"
 
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 static sqlite3 *
 other_open(const char *sql)
 {
@@ -56,13 +47,13 @@ START_TEST(locked_delays_only)
 	other = other_open("BEGIN EXCLUSIVE");
 	flows_put(p, 10, 20);
 	plug_seal(p);
-	start = seconds();
+	start = unit_seconds(CLOCK_MONOTONIC);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN);
-	ck_assert_double_lt(seconds() - start, 2);
+	ck_assert_double_lt(unit_seconds(CLOCK_MONOTONIC) - start, 2);
 	plug_interrupt(p);
-	start = seconds();
+	start = unit_seconds(CLOCK_MONOTONIC);
 	ck_assert_int_eq(plug_deliver(p, &err), CTF_AGAIN);
-	ck_assert_double_lt(seconds() - start, 0.2);
+	ck_assert_double_lt(unit_seconds(CLOCK_MONOTONIC) - start, 0.2);
 	ck_assert_uint_eq(plug_pending(p), 1);
 	other_end(other, "COMMIT");
 	deliver_ok(p);
@@ -92,9 +83,9 @@ START_TEST(locked_at_start)
 		unlink(db_path());
 		db_exec(t[i].make);
 		other = other_open("BEGIN EXCLUSIVE");
-		start = seconds();
+		start = unit_seconds(CLOCK_MONOTONIC);
 		p = db_plug("flows", "");
-		ck_assert_double_lt(seconds() - start, 2);
+		ck_assert_double_lt(unit_seconds(CLOCK_MONOTONIC) - start, 2);
 		flow_put(p, 7);
 		ck_assert_int_eq(plug_gap(p, &g), CTF_OK);
 		plug_seal(p);

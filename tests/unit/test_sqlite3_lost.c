@@ -219,15 +219,6 @@ START_TEST(random_frames)
 }
 END_TEST
 
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* The record at hand as one of another flow. */
 static void
 again(struct plug *p, struct ctf_rec *r, unsigned n, uint64_t ns)
@@ -245,7 +236,7 @@ static double
 lives_of(struct plug *p, unsigned first, unsigned n)
 {
 	struct ctf_rec *r = plug_rec(p, AF_INET, CTF_UPDATE, 0);
-	double begin = seconds();
+	double begin = unit_seconds(CLOCK_PROCESS_CPUTIME_ID);
 
 	live_put(p, first, CTF_COUNTERS, T0, 3);
 	for (unsigned turn = 1; turn <= 3; turn++) {
@@ -264,7 +255,7 @@ lives_of(struct plug *p, unsigned first, unsigned n)
 			sweep_put(p, turn * 61, turn == 2 ? 61 : 0);
 	}
 	deliver_ok(p);
-	return (seconds() - begin) / n;
+	return (unit_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin) / n;
 }
 
 START_TEST(many)

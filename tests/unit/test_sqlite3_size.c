@@ -68,15 +68,6 @@ any_put(struct plug *p, struct gateway *g, uint64_t stop)
 	ck_assert_int_eq(plug_encode(p), CTF_OK);
 }
 
-static double
-seconds(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* Bytes a flow, when all is indexed and in the file. */
 static double
 fill(const char *options)
@@ -93,18 +84,18 @@ fill(const char *options)
 		any_put(p, &g, n < count - 1 ? at : at + 86400 * SEC);
 		if (n % 10000 != 9999 && n < count - 1)
 			continue;
-		begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+		begin = unit_seconds(CLOCK_PROCESS_CPUTIME_ID);
 		deliver_ok(p);
 		plug_forget(p);
-		cpu += seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
-		begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+		cpu += unit_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
+		begin = unit_seconds(CLOCK_PROCESS_CPUTIME_ID);
 		plug_spare(p);
-		upkeep += seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
+		upkeep += unit_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
 	}
-	begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	begin = unit_seconds(CLOCK_PROCESS_CPUTIME_ID);
 	while (plug_spare(p) == 0)
 		;
-	upkeep += seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
+	upkeep += unit_seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
 	plug_free(p);
 	db_query("PRAGMA wal_checkpoint(TRUNCATE)");
 	ck_assert_int_eq(stat(db_path(), &st), 0);

@@ -95,17 +95,6 @@ disk_use(void)
 	sqlite3_close(db);
 }
 
-/* ---- */
-
-static double
-seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* So many bytes that somebody else wrote. */
 static void
 wal_grow(const char *bytes)
@@ -129,10 +118,11 @@ row_put(struct plug *p, unsigned n)
 static void
 ck_file_grows(double bytes)
 {
-	double until = seconds() + 20;
+	double until = unit_seconds(CLOCK_MONOTONIC) + 20;
 	struct stat st = { 0 };
 
-	while (stat(db_path(), &st) == 0 && (double)st.st_size < bytes && seconds() < until)
+	while (stat(db_path(), &st) == 0 && (double)st.st_size < bytes &&
+	       unit_seconds(CLOCK_MONOTONIC) < until)
 		usleep(20000);
 	ck_assert_double_ge((double)st.st_size, bytes);
 }
@@ -142,9 +132,9 @@ static unsigned
 ck_wal_anew(struct plug *p, unsigned n)
 {
 	int busy, pages = 5000, copied;
-	double until = seconds() + 20;
+	double until = unit_seconds(CLOCK_MONOTONIC) + 20;
 
-	while (pages > 500 && seconds() < until) {
+	while (pages > 500 && unit_seconds(CLOCK_MONOTONIC) < until) {
 		usleep(20000);
 		row_put(p, n++);
 		sscanf(db_query("PRAGMA wal_checkpoint"), "%d|%d|%d", &busy, &pages, &copied);
@@ -198,9 +188,9 @@ START_TEST(rows_wait_a_little)
 
 	wal_grow(TOO_LONG);
 	disk_stop();
-	begin = seconds();
+	begin = unit_seconds(CLOCK_MONOTONIC);
 	row_put(p, 2);
-	ck_assert_double_ge(seconds() - begin, 0.02);
+	ck_assert_double_ge(unit_seconds(CLOCK_MONOTONIC) - begin, 0.02);
 	disk_go();
 	plug_free(p);
 	ck_query("PRAGMA integrity_check; SELECT count(*) FROM flows", "ok\n3");

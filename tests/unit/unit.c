@@ -86,6 +86,15 @@ unit_read(const char *path)
 	return text;
 }
 
+double
+unit_seconds(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 void
 unit_empty_pcap(const char *path)
 {

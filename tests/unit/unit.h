@@ -4,6 +4,7 @@
 #define CTF_TEST_UNIT_H
 
 #include <check.h>
+#include <time.h>
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof(*(a))))
 
@@ -18,6 +19,8 @@ int unit_main_net(int family, const char *name, void (*add)(TCase *));
 void unit_write(const char *path, const char *text);
 /* What a file holds, as a string; valid until the next call. */
 const char *unit_read(const char *path);
+/* What that clock shows. */
+double unit_seconds(clockid_t);
 /* Writes a capture without a packet, for REPLAY to find. */
 void unit_empty_pcap(const char *path);
 
