@@ -10,9 +10,9 @@ each drain all is synced and the machine given time to come to rest.  What else
 runs on it takes caches and memory from whom it meets, and only ever adds.  So
 all readers go before it (nice), and the ratio is that of the cheapest drains of the
 reader and of the bare loop beside it.  The median of the ratios, pair by pair, is
-shown too: where it differs much the machine was not quiet.  An IPFIX collector is held until
-all events are read, as it would be on another machine.  ulogd2 is started when ours
-have been measured.
+shown too: where it differs much the machine was not quiet.  An IPFIX collector is held
+until all events are read, as it would be on another machine.  ulogd2 is started when
+ours have been measured.
 All flows are translated (SNAT): IPFIX has to send its full NAT template.
 
 With --spool there is ctflowd/SPOOL as well: the same as ctflowd/IPFIX, but the

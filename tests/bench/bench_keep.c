@@ -12,9 +12,9 @@
  * as fast as the first one, within a fifth, by its CPU time too, and nothing
  * takes longer than 100 ms.
  *
- * What the machine itself did meanwhile stands beside it: the CPU time of making a
- * flow, which is the same work all the time, so that a tenth on a slower machine is
- * compared with what that could do; and the longest that one octet took to reach the
+ * What the machine itself did meanwhile stands beside it: the CPU time of making and
+ * encoding a flow, which is the same work all the time and knows nothing of the
+ * database, so that a tenth on a slower machine is compared with what that could do; and the longest that one octet took to reach the
  * disk beside the database (in /dev/shm there is none to wait for).
  */
 #include <check.h>
